@@ -1,0 +1,1 @@
+"""Keeps website visitors from Zenovay up to date on the matching HubSpot contacts."""

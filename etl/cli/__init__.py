@@ -1,0 +1,5 @@
+"""The commands of ``visitor-sync``."""
+
+
+def main() -> None:
+    raise NotImplementedError

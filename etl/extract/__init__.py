@@ -1,0 +1,1 @@
+"""Zenovay: reading visitors."""

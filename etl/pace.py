@@ -1,0 +1,91 @@
+"""Staying under a rate limit: at most ``limit`` requests in every sliding window."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from etl.clock import Clock
+
+_ARRIVAL_S = 0.25
+"""A request counts, at the latest, this long after it was sent: what the other side sees is its arrival."""
+
+
+class Pace:
+    """A sliding-window limit shared by threads.
+
+    A slot is held from before the request is sent until ``window_s`` after it must have arrived, so that
+    the other side never counts more than ``limit`` requests in any window of ``window_s`` seconds.
+    """
+
+    def __init__(self, *, limit: int, window_s: float, clock: Clock, name: str) -> None:
+        self._limit = limit
+        self._window_s = window_s
+        self._clock = clock
+        self._name = name
+        self._lock = threading.Lock()
+        self._stamps: deque[float] = deque()
+        self._in_flight = 0
+        self._paused_until = float("-inf")
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a free slot, then hold it around one request."""
+        while (delay := self._try_acquire()) > 0:
+            self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self._window_s:g} s")
+        sent = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+                self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody send for ``seconds``: the other side asked for it."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+
+    def lower_limit(self, limit: int) -> None:
+        """Obey a limit that the other side stated, where it is stricter than ours."""
+        with self._lock:
+            self._limit = max(1, min(self._limit, limit))
+
+    def history(self) -> list[datetime]:
+        """When the requests of the last window were sent, oldest first, on the wall clock."""
+        with self._lock:
+            monotonic, now = self._clock.monotonic(), self._clock.now()
+            self._forget(monotonic)
+            return [now - timedelta(seconds=monotonic - stamp) for stamp in self._stamps]
+
+    def restore(self, history: Iterable[datetime]) -> None:
+        """Count the requests of an earlier process. Instants in the future are taken as now."""
+        monotonic, now = self._clock.monotonic(), self._clock.now()
+        ages = sorted((max(0.0, (now - sent).total_seconds()) for sent in history), reverse=True)
+        with self._lock:
+            self._stamps.extendleft(reversed([monotonic - age for age in ages]))
+
+    def _try_acquire(self) -> float:
+        """Take a slot and return 0, or return the seconds after which to try again."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if now < self._paused_until:
+                return self._paused_until - now
+            self._forget(now)
+            if len(self._stamps) + self._in_flight < self._limit:
+                self._in_flight += 1
+                return 0.0
+            if not self._stamps:
+                return 0.05  # every slot is held by a request in flight
+            return max(0.001, self._stamps[0] + self._window_s - now)
+
+    def _forget(self, now: float) -> None:
+        while self._stamps and self._stamps[0] + self._window_s < now:
+            self._stamps.popleft()

@@ -1,0 +1,27 @@
+"""Keeping addresses and secrets out of logs, messages and summaries."""
+
+from __future__ import annotations
+
+import re
+
+_ADDRESS = re.compile(r"[^\s\"'<>,;:()\[\]{}=]+@[^\s\"'<>,;:()\[\]{}=]+")
+_LONGEST = 300
+
+
+def addresses(text: str) -> str:
+    """``text`` without anything that could be an e-mail address."""
+    return _ADDRESS.sub("<address>", text)
+
+
+def secrets(text: str, *values: str) -> str:
+    """``text`` without the given secrets, which a vendor may echo."""
+    for value in values:
+        if value:
+            text = text.replace(value, "<secret>")
+    return text
+
+
+def vendor_text(text: str, *secret_values: str) -> str:
+    """What a vendor says, fit for an error message: one line, bounded, no address, no secret."""
+    line = " ".join(secrets(addresses(text), *secret_values).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,0 +1,119 @@
+"""One policy for everything worth another try, on both sides."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from etl.errors import ContractBrokenError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etl.clock import Clock
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class TransientError(Exception):
+    """A failure of one attempt that may pass.
+
+    ``asked_s`` is the wait that the other side asked for, or that its contract prescribes. ``malformed``
+    marks an answer that breaks the contract, such as HTML with status 200: if every attempt ends so, the
+    other side is not out of order but different from what we know.
+    """
+
+    def __init__(self, what: str, *, asked_s: float | None = None, malformed: bool = False) -> None:
+        super().__init__(what)
+        self.what = what
+        self.asked_s = asked_s
+        self.malformed = malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one request is worth repeating. Seconds throughout.
+
+    A wait that the other side asks for wins over our own; one longer than ``longest_asked_s`` ends the
+    attempts at once.
+    """
+
+    attempts: int = 6
+    total_s: float = 100.0
+    longest_wait_s: float = 15.0
+    longest_asked_s: float = 120.0
+
+
+def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, where: str) -> T:
+    """What ``attempt`` returns in the end.
+
+    Raises UnavailableError when patience is spent, ContractBrokenError when every answer was malformed,
+    and whatever else than TransientError ``attempt`` raises, at once.
+    """
+    started = clock.monotonic()
+    failures: list[TransientError] = []
+    backoff = wait_random_exponential(multiplier=0.5, max=patience.longest_wait_s)
+
+    def spent(state: RetryCallState) -> bool:
+        asked = failures[-1].asked_s or 0.0
+        return (
+            state.attempt_number >= patience.attempts
+            or asked > patience.longest_asked_s
+            or clock.monotonic() - started + asked > patience.total_s + patience.longest_asked_s
+            or (not asked and clock.monotonic() - started > patience.total_s)
+        )
+
+    def pause(state: RetryCallState) -> float:
+        asked = failures[-1].asked_s
+        return backoff(state) if asked is None else asked
+
+    def announce(state: RetryCallState) -> None:
+        extra = {"action": "retry", "where": where, "attempt": state.attempt_number, "why": failures[-1].what}
+        log.warning("retrying", extra=extra)
+
+    def give_up(_state: RetryCallState) -> T:
+        raise _verdict(failures, where=where, patience=patience, clock=clock) from failures[-1]
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(TransientError),
+        wait=pause,
+        stop=spent,
+        before_sleep=announce,
+        sleep=lambda seconds: clock.wait(seconds, f"{where}: {failures[-1].what}"),
+        retry_error_callback=give_up,
+    )
+
+    def observed() -> T:
+        try:
+            return attempt()
+        except TransientError as failure:
+            failures.append(failure)
+            raise
+
+    return retrying(observed)
+
+
+def _verdict(
+    failures: list[TransientError], *, where: str, patience: Patience, clock: Clock
+) -> UnavailableError | ContractBrokenError:
+    last = failures[-1]
+    if all(failure.malformed for failure in failures):
+        return ContractBrokenError(
+            f"{where}: {last.what}, {len(failures)} times in a row.",
+            fix="Check the base URL, and whether the API has changed; nothing is lost.",
+        )
+    if last.asked_s and last.asked_s > patience.longest_asked_s:
+        until = clock.now() + timedelta(seconds=last.asked_s)
+        return UnavailableError(
+            f"{where}: {last.what}; it asks to wait until {until:%Y-%m-%dT%H:%M:%SZ}.",
+            fix="Nothing is lost; run again after that.",
+            until=until,
+        )
+    return UnavailableError(
+        f"{where}: {last.what}, after {len(failures)} attempts.", fix="Nothing is lost; run again later."
+    )

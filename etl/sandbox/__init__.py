@@ -1,0 +1,1 @@
+"""A Zenovay and a HubSpot on loopback."""
