@@ -1,0 +1,186 @@
+"""Opening the state database: its place, its permissions, its schema."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from etl.errors import SettingsError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import URL, Engine
+
+SCHEMA = "0001"
+"""The newest revision in ``migrations/``; a test keeps it so."""
+
+_BUSY_S = 10
+
+
+def default_url() -> str:
+    """SQLite in the user's state directory."""
+    from platformdirs import user_state_path  # noqa: PLC0415 -- 14 ms that a set URL does not pay
+
+    return f"sqlite:///{user_state_path('visitor-sync') / 'state.db'}"
+
+
+def url_from_environment() -> str:
+    """The URL that the command would use: SYNC_STATE_URL, else the default."""
+    return os.environ.get("SYNC_STATE_URL") or default_url()
+
+
+@contextmanager
+def connect(url: str, *, create: bool = False, writing: bool = True) -> Iterator[Connection]:
+    """One connection to the state database, without looking at its schema.
+
+    ``create`` makes a missing SQLite file, readable by its owner only. Where ``writing``, a transaction holds
+    SQLite's write lock from its beginning. Raises StateError where the database cannot be used,
+    SettingsError where the URL cannot be understood.
+    """
+    parsed = parse_url(url)
+    path = sqlite_path(parsed)
+    if create and path:
+        _create_file(path)
+    engine = _engine(parsed, begin="BEGIN IMMEDIATE" if writing else "BEGIN")
+    try:
+        with translated(parsed), engine.connect() as connection:
+            if path:
+                _prepare_empty(connection, path)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Database errors as StateError, without the statement and its values."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as exc:
+        raise StateError(
+            f"State database {place(url)}: {_cause(exc)}.",
+            fix="Mend it, restore it from a backup, or name another one in SYNC_STATE_URL: a run without"
+            " its state sends every contact once more and doubles none.",
+        ) from exc
+
+
+def parse_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect().import_dbapi()
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            "SYNC_STATE_URL is not a database URL.",
+            fix="Write sqlite:////path/state.db, or postgresql+psycopg://user@host/database.",
+        ) from None
+    except NoSuchModuleError:
+        raise SettingsError(
+            "SYNC_STATE_URL names a kind of database that is not supported.",
+            fix="SQLite (sqlite:////path/state.db) and PostgreSQL (postgresql+psycopg://…) are.",
+        ) from None
+    except ImportError:
+        raise SettingsError(
+            "SYNC_STATE_URL names PostgreSQL, whose driver is not installed.",
+            fix="Run: pip install 'visitor-sync[postgres]'",
+        ) from None
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise SettingsError("SYNC_STATE_URL names neither SQLite nor PostgreSQL.")
+    return parsed
+
+
+def place(url: URL) -> str:
+    """The URL as people may see it: without its password."""
+    return url.database or "(memory)" if url.get_backend_name() == "sqlite" else url.render_as_string()
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file behind a SQLite URL; None for memory and for servers."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
+
+
+def exists(url: str) -> bool:
+    """Whether there is anything to connect to without making it."""
+    path = sqlite_path(parse_url(url))
+    return path is None or path.exists()
+
+
+def revision(connection: Connection) -> str | None:
+    """The schema's revision; None for an empty database.
+
+    Raises StateError where the database belongs to another program or to a newer visitor-sync.
+    """
+    tables = set(inspect(connection).get_table_names())
+    if "alembic_version" not in tables:
+        if tables:
+            raise StateError(
+                f"State database {place(connection.engine.url)} holds tables of another program.",
+                fix="It was left untouched. Name another one in SYNC_STATE_URL.",
+            )
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema to this program's revision, in one transaction. A no-op costs one query."""
+    with translated(connection.engine.url):
+        current = revision(connection)
+        connection.rollback()
+        if current == SCHEMA:
+            return
+        from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, needed once per release
+
+        with connection.begin():
+            migrate.upgrade(connection, current)
+
+
+def _engine(url: URL, *, begin: str) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:
+    """Transactions are ours to begin. In WAL mode, NORMAL still survives the death of the process."""
+    raw.isolation_level = None
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_empty(connection: Connection, path: Path) -> None:
+    """Put an empty file into WAL mode, so that ``status`` can read while a run writes.
+
+    Nothing is changed in a file that has content: it may be somebody else's.
+    """
+    raw: Any = connection.connection.driver_connection
+    if path.stat().st_size == 0:
+        raw.execute("PRAGMA journal_mode=WAL")
+
+
+def _create_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as exc:
+        raise StateError(
+            f"State database {path}: {exc.strerror}.", fix="Name a writable place in SYNC_STATE_URL."
+        ) from exc
+
+
+def _cause(exc: Exception) -> str:
+    """The driver's own sentence. It names no values: those are in the statement, which is left out."""
+    original = getattr(exc, "orig", exc)
+    return str(original or type(exc).__name__).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,164 @@
+"""The tables. ``migrations/`` builds them; a test keeps the two equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as whole microseconds since 1970: exact, and ordered in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+websites = Table(
+    "websites",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("watermark", Instant),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("kind", String(7), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("last_seen", Instant),
+    Column("country", String(2)),
+    Column("pageviews", BigInteger),
+    Column("wanted", LargeBinary, comment="fingerprint of what HubSpot should hold; null: no longer wanted"),
+    Column("confirmed", LargeBinary, comment="fingerprint that HubSpot last confirmed"),
+    Column("refused", LargeBinary, comment="fingerprint that HubSpot last rejected"),
+    Column("blocked", Boolean, nullable=False, comment="rejected for good, until somebody retries it"),
+    Column("alone", Boolean, nullable=False, comment="goes in a request of its own"),
+    Column("due", Boolean, nullable=False),
+    Column("hubspot_id", Text),
+    UniqueConstraint("key", "kind"),
+    CheckConstraint("kind IN ('email', 'visitor')", name="kind"),
+)
+Index("ix_contacts_due", contacts.c.id, sqlite_where=text("due"), postgresql_where=text("due"))
+
+visitors = Table(
+    "visitors",
+    metadata,
+    Column("website_id", Integer, ForeignKey("websites.id"), primary_key=True, autoincrement=False),
+    Column("id", Text, primary_key=True),
+    Column("contact_id", _Id, ForeignKey("contacts.id"), index=True),
+    Column("last_seen", Instant, nullable=False),
+    Column("pageviews", BigInteger),
+    Column("country", String(2)),
+    Column("country_at", Instant),
+    Column("email", Text),
+    Column("email_at", Instant),
+    Column("opted_out", Boolean),
+    Column("opted_out_at", Instant),
+    sqlite_with_rowid=False,
+)
+
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(7), nullable=False),
+    Column("website_id", Integer, ForeignKey("websites.id")),
+    Column("contact_id", _Id, ForeignKey("contacts.id"), unique=True),
+    Column("digest", LargeBinary),
+    Column("key", Text, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("correlation_id", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("first", Instant, nullable=False),
+    Column("last", Instant, nullable=False),
+    UniqueConstraint("website_id", "digest"),
+    CheckConstraint("kind IN ('row', 'contact')", name="kind"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("website_id", Integer, ForeignKey("websites.id"), nullable=False),
+    Column("kind", String(11), nullable=False),
+    Column("started", Instant, nullable=False),
+    Column("ended", Instant),
+    Column("status", String(10), comment="null while the run goes on, and for ever if it was killed"),
+    Column("summary", Text),
+)
+Index("ix_runs_website_id_started", runs.c.website_id, runs.c.started)
+
+lock = Table(
+    "lock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(32), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started", Text, nullable=False, comment="tells a process from a later one with its pid"),
+    Column("since", Instant, nullable=False),
+    Column("heartbeat", Instant, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("api", String(16), primary_key=True),
+    Column("account", String(16), primary_key=True, comment="digest of the credential"),
+    Column("stopped_until", Instant),
+    Column("stop_reason", Text),
+    Column("sent", Text, comment="JSON: when the requests of the last window were sent, microseconds"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
