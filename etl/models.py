@@ -68,6 +68,39 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownVisitor:
+    """A visitor as the state holds it, and the contact that it belongs to, if HubSpot should hear of it."""
+
+    visitor: Visitor
+    contact_id: int | None
+    key: ContactKey | None
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What is wanted of a contact and what HubSpot said of it, as fingerprints."""
+
+    contact_id: int
+    key: ContactKey
+    wanted: bytes | None
+    confirmed: bytes | None
+    refused: bytes | None
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DueContact:
+    """A contact whose wanted fingerprint HubSpot has neither confirmed nor refused."""
+
+    contact_id: int
+    contact: Contact
+    fingerprint: bytes
+    known: bool
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Parcel:
     """A due contact, ready to be delivered.
 
@@ -130,6 +163,20 @@ class Rejection:
     reason: str
     code: str
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedThing:
+    """An entry of the list of rejections. ``kind`` is "row" or "contact"."""
+
+    key: str
+    kind: str
+    reason: str
+    code: str
+    attempts: int
+    first: datetime
+    last: datetime
+    correlation_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

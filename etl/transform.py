@@ -106,6 +106,11 @@ def fingerprint(wanted: Contact) -> bytes:
     return blake2b(facts.encode(), digest_size=16).digest()
 
 
+def is_due(*, wanted: bytes | None, confirmed: bytes | None, refused: bytes | None, blocked: bool) -> bool:
+    """Whether a contact has to be delivered: wanted, and neither confirmed nor refused as it is."""
+    return wanted is not None and not blocked and wanted not in (confirmed, refused)
+
+
 def properties(wanted: Contact, names: PropertyNames) -> dict[str, str]:
     """The properties of a contact as HubSpot takes them. What is not known is left out, never cleared."""
     texts = {names.last_seen: instant_text(wanted.last_seen)}

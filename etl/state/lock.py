@@ -1,0 +1,142 @@
+"""One run at a time: a row that its owner keeps alive, and that every write checks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from etl.errors import LockedError
+from etl.state.tables import lock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""An owner that has not written for this long may be replaced, even if its process is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock, and since when."""
+
+    owner: str
+    host: str
+    pid: int
+    process_started: str
+    since: datetime
+    heartbeat: datetime
+
+    def is_gone(self, now: datetime) -> bool:
+        """Whether the lock may be taken over: its process is dead, or silent for longer than the lease."""
+        if now - self.heartbeat > LEASE:
+            return True
+        return self.host == socket.gethostname() and _process_started(self.pid) != self.process_started
+
+
+class Lock:
+    """This process's claim to be the only writer of the state."""
+
+    def __init__(self) -> None:
+        self.owner = uuid.uuid4().hex
+
+    def acquire(self, connection: Connection, now: datetime) -> bool:
+        """Take the lock. Returns whether it was taken over from an owner that is gone.
+
+        Raises LockedError, which says who holds it and since when.
+        """
+        holder = read(connection)
+        if holder and not holder.is_gone(now):
+            raise LockedError(
+                f"Another run holds the lock: process {holder.pid} on {holder.host},"
+                f" since {holder.since:%Y-%m-%dT%H:%M:%SZ}.",
+                fix="Wait for it to end; a dead owner's lock is taken over by itself.",
+            )
+        if holder:
+            log.warning(
+                "lock of a run that is gone taken over",
+                extra={"action": "lock_taken_over", "pid": holder.pid, "host": holder.host},
+            )
+        self._write(connection, now, replacing=holder)
+        return holder is not None
+
+    def renew(self, connection: Connection, now: datetime) -> None:
+        """Prove, inside a transaction, that the lock is still ours, and stay alive.
+
+        Raises LockedError if another run took it over while this one was silent.
+        """
+        claim = update(lock).where(lock.c.owner == self.owner).values(heartbeat=now)
+        if connection.execute(claim).rowcount == 0:
+            raise LockedError(
+                "This run was silent for longer than its lease, and another one took over the lock.",
+                fix="Nothing is lost: the other run, or the next one, delivers what is due.",
+            )
+
+    def release(self, connection: Connection) -> None:
+        connection.execute(delete(lock).where(lock.c.owner == self.owner))
+
+    def _write(self, connection: Connection, now: datetime, *, replacing: Holder | None) -> None:
+        pid = os.getpid()
+        row = {
+            "owner": self.owner,
+            "host": socket.gethostname(),
+            "pid": pid,
+            "process_started": _process_started(pid),
+            "since": now,
+            "heartbeat": now,
+        }
+        try:
+            if replacing:
+                taken = connection.execute(update(lock).where(lock.c.owner == replacing.owner).values(row))
+                lost = taken.rowcount == 0
+            else:
+                connection.execute(insert(lock).values(id=1, **row))
+                lost = False
+        except IntegrityError:
+            lost = True
+        if lost:
+            raise LockedError("Another run took the lock at the same moment.", fix="Wait for it to end.")
+
+
+def read(connection: Connection) -> Holder | None:
+    """The holder of the lock, dead or alive."""
+    columns = (
+        lock.c.owner,
+        lock.c.host,
+        lock.c.pid,
+        lock.c.process_started,
+        lock.c.since,
+        lock.c.heartbeat,
+    )
+    row = connection.execute(select(*columns)).one_or_none()
+    return Holder(*row) if row else None
+
+
+def _process_started(pid: int) -> str | None:
+    """When the process began, in ticks since boot; "" where the system does not tell; None if it is dead."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("self").exists():
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] == "Z" else fields[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return ""

@@ -1,0 +1,65 @@
+"""A throw-away copy of the state, on which a dry run may write as it likes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from etl.errors import StateError
+from etl.state.database import SCHEMA, connect, exists, parse_url, revision, sqlite_path, translated, upgrade
+from etl.state.tables import lock, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Connection]:
+    """A connection to a private copy of the state; the state itself is only read, and not made if missing."""
+    with TemporaryDirectory(prefix="visitor-sync-") as folder:
+        copy = Path(folder) / "state.db"
+        path = sqlite_path(parse_url(url))
+        if path and path.exists():
+            _copy_file(path, copy)
+        with connect(f"sqlite:///{copy}", create=True) as connection:
+            upgrade(connection)
+            if exists(url) and not path:
+                _copy_rows(url, connection)
+            with connection.begin():
+                connection.execute(delete(lock))
+            yield connection
+
+
+def _copy_file(path: Path, copy: Path) -> None:
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as exc:
+        raise StateError(f"State database {path}: {exc}.") from exc
+
+
+def _copy_rows(url: str, target: Connection) -> None:
+    with connect(url, writing=False) as source, translated(source.engine.url), source.begin():
+        found = revision(source)
+        if found is None:
+            return
+        if found != SCHEMA:
+            raise StateError(
+                f"The state has the schema of another version ({found}).",
+                fix="A run of this version upgrades it; then try the dry run again.",
+            )
+        with target.begin():
+            for table in metadata.sorted_tables:
+                rows = source.execution_options(yield_per=5000).execute(select(table)).mappings()
+                for chunk in rows.partitions():
+                    target.execute(insert(table), [dict(row) for row in chunk])

@@ -1,0 +1,118 @@
+"""The state as the pipeline sees it: transactions that prove the lock and leave nothing half-done."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from etl.state.database import connect, translated, upgrade
+from etl.state.ledger import Ledger
+from etl.state.limits import Facts, Limits
+from etl.state.lock import Lock
+from etl.state.rejections import Rejections
+from etl.state.runs import Runs
+from etl.state.visitors import Visitors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from etl.clock import Clock
+
+
+class History(Protocol):
+    """Something that knows when requests were sent, such as a pace."""
+
+    def history(self) -> Sequence[datetime]: ...
+
+
+class Transaction:
+    """All tables, until the transaction ends."""
+
+    def __init__(
+        self, connection: Connection, *, now: datetime, anonymous: bool, accounts: dict[str, str]
+    ) -> None:
+        self.visitors = Visitors(connection)
+        self.ledger = Ledger(connection, anonymous=anonymous)
+        self.rejections = Rejections(connection, now=now)
+        self.runs = Runs(connection)
+        self.limits = Limits(connection, accounts)
+        self.facts = Facts(connection)
+
+
+class Store:
+    """The state database, held by one connection in one thread.
+
+    ``accounts`` names our account at each API; ``histories`` are written down with every commit, so that
+    limits are kept over restarts.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Clock,
+        anonymous: bool = True,
+        accounts: Mapping[str, str] | None = None,
+        histories: Mapping[str, History] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._anonymous = anonymous
+        self._accounts = dict(accounts or {})
+        self._histories = dict(histories or {})
+        self._lock = Lock()
+        self._renewed_at = float("-inf")
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Be the only writer. Yields whether the lock was taken over from an owner that died.
+
+        Raises LockedError if somebody else is.
+        """
+        with translated(self._connection.engine.url), self._connection.begin():
+            taken_over = self._lock.acquire(self._connection, self._clock.now())
+        try:
+            yield taken_over
+        finally:
+            with translated(self._connection.engine.url), self._connection.begin():
+                self._lock.release(self._connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Everything or nothing. Raises LockedError if the lock was lost, StateError if the database fails."""
+        now = self._clock.now()
+        with translated(self._connection.engine.url), self._connection.begin():
+            self._lock.renew(self._connection, now)
+            transaction = self._tables(now)
+            yield transaction
+            for api, history in self._histories.items():
+                transaction.limits.remember_sent(api, history.history())
+        self._renewed_at = self._clock.monotonic()
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A consistent view, without the lock; nothing is written."""
+        with translated(self._connection.engine.url), self._connection.begin() as transaction:
+            yield self._tables(self._clock.now())
+            transaction.rollback()
+
+    def silent_s(self) -> float:
+        """Seconds since this process last proved that it holds the lock."""
+        return self._clock.monotonic() - self._renewed_at
+
+    def _tables(self, now: datetime) -> Transaction:
+        return Transaction(self._connection, now=now, anonymous=self._anonymous, accounts=self._accounts)
+
+
+@contextmanager
+def open_state(url: str) -> Iterator[Connection]:
+    """A connection to a database that exists and has this program's schema.
+
+    Raises StateError (exit 7) where that cannot be had.
+    """
+    with connect(url, create=True) as connection:
+        upgrade(connection)
+        yield connection
