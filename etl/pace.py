@@ -58,6 +58,11 @@ class Pace:
         with self._lock:
             self._limit = max(1, min(self._limit, limit))
 
+    def set_limit(self, limit: int) -> None:
+        """Obey a limit that the other side stated, be it stricter than ours or not."""
+        with self._lock:
+            self._limit = max(1, limit)
+
     def history(self) -> list[datetime]:
         """When the requests of the last window were sent, oldest first, on the wall clock."""
         with self._lock:

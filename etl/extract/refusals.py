@@ -1,0 +1,153 @@
+"""What an answer that is not a success means, and what to do about it.
+
+Zenovay documents four shapes of error bodies; they differ in where the code stands, in its case, and in
+whether a ``retry_after`` is there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError, SyncError, UnavailableError
+from etl.extract.instants import http_date, instant
+from etl.jsontext import parse
+from etl.redact import vendor_text
+from etl.retry import TransientError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.extract.wire import Reply
+
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
+_LONGEST_WAIT_S = timedelta(days=31).total_seconds()
+_LONGEST_QUOTA = timedelta(days=62)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a body says: ``code`` upper-cased, ``message`` as it came, ``retry_after`` in seconds if sound."""
+
+    code: str = ""
+    message: str = ""
+    retry_after: Any = None
+
+
+def complaint(body: bytes) -> Complaint:
+    """What an error body says; empty where it is none of the four shapes."""
+    try:
+        said = parse(body)
+    except (ValueError, RecursionError):
+        return Complaint()
+    if not isinstance(said, dict):
+        return Complaint()
+    error = said.get("error")
+    inner = error if isinstance(error, dict) else {"message": error}
+    return Complaint(
+        code=_text(inner.get("code") or said.get("code")).upper(),
+        message=_text(inner.get("message") or said.get("message")),
+        retry_after=inner.get("retry_after", said.get("retry_after")),
+    )
+
+
+def refusal(reply: Reply, *, path: str, api_key: str, now: datetime) -> SyncError | TransientError:
+    """The error to raise for ``reply``, whose status is not a success. ``now`` is our own clock."""
+    said = complaint(reply.body)
+    told = vendor_text(": ".join(filter(None, (said.code, said.message))), api_key)
+    saw = f"status {reply.status} ({told or reply.kind})"
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS and said.code == "MONTHLY_LIMIT_EXCEEDED":
+        return _month_spent(reply, now=now)
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return TransientError(saw, asked_s=_asked_s(reply, said, now=now))
+    if reply.status == HTTPStatus.REQUEST_TIMEOUT or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(saw, asked_s=_asked_s(reply, Complaint(), now=now))
+    if reply.status == HTTPStatus.UNAUTHORIZED:
+        return _unauthorized(saw, api_key=api_key)
+    return _standing(reply, said, path=path, saw=saw)
+
+
+def _standing(reply: Reply, said: Complaint, *, path: str, saw: str) -> SyncError:
+    """What the same request would meet again."""
+    if reply.status == HTTPStatus.FORBIDDEN:
+        return _forbidden(said, path=path, saw=saw)
+    if reply.status == HTTPStatus.NOT_FOUND:
+        return SettingsError(
+            f"Zenovay does not know {path}: {saw}.",
+            fix="Check ZENOVAY_WEBSITE_ID, which is not the tracking code, and ZENOVAY_BASE_URL.",
+        )
+    return ContractBrokenError(
+        f"Zenovay {path}: {saw}.",
+        fix="Check ZENOVAY_BASE_URL and ZENOVAY_PAGING, and whether the API has changed.",
+    )
+
+
+def _unauthorized(saw: str, *, api_key: str) -> AccessRefusedError:
+    if api_key.startswith("ZV_"):
+        fix = "ZENOVAY_API_KEY holds the public tracking code; the secret key starts with lower-case zv_."
+    else:
+        fix = "Put a valid secret key of the Zenovay account into ZENOVAY_API_KEY; it starts with zv_."
+    return AccessRefusedError(f"Zenovay refuses the API key: {saw}.", fix=fix)
+
+
+def _forbidden(said: Complaint, *, path: str, saw: str) -> AccessRefusedError:
+    if said.code == "API_PAID_PLAN_REQUIRED":
+        return AccessRefusedError(
+            f"The plan of this Zenovay account includes no API access: {saw}.",
+            fix="Upgrade the Zenovay plan (Pro or larger), then run again.",
+        )
+    if said.code == "FORBIDDEN":
+        return AccessRefusedError(
+            f"ZENOVAY_API_KEY may not read {path}, which belongs to another team: {saw}.",
+            fix="Use a key of the team that owns the website, or correct ZENOVAY_WEBSITE_ID.",
+        )
+    return AccessRefusedError(
+        f"Zenovay refuses access to {path}: {saw}.",
+        fix="Check ZENOVAY_API_KEY, its team and its plan, and that no firewall stands in between.",
+    )
+
+
+def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
+    """Nothing works before ``X-Usage-Reset``; without it a month is taken for a calendar month in UTC."""
+    until = instant(reply.headers.get("X-Usage-Reset", ""))
+    if until is None or not now < until < now + _LONGEST_QUOTA:
+        until = (now.replace(day=1) + timedelta(days=32)).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+    return UnavailableError(
+        f"Zenovay's requests of this month are spent until {until:%Y-%m-%dT%H:%M:%SZ}.",
+        fix="Nothing is lost; run less often, or on a larger Zenovay plan.",
+        until=until,
+    )
+
+
+def _asked_s(reply: Reply, said: Complaint, *, now: datetime) -> float | None:
+    """The wait asked for, in seconds: header, body, message, in this order; None where none is."""
+    header = reply.headers.get("Retry-After", "")
+    date = http_date(header)
+    in_words = _SECONDS.search(said.message)
+    waits = (
+        header,
+        (date - (reply.date or now)).total_seconds() if date else None,
+        said.retry_after,
+        in_words and in_words[1],
+    )
+    return next((wait for wait in map(_wait_s, waits) if wait is not None), None)
+
+
+def _wait_s(stated: Any) -> float | None:
+    try:
+        seconds = float(stated)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if isinstance(stated, bool) or not math.isfinite(seconds) or seconds <= 0:
+        return None
+    return min(seconds, _LONGEST_WAIT_S)
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

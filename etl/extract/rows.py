@@ -1,0 +1,182 @@
+"""One row of the visitors endpoint: a visitor, a rejection with its reason, or outside the window.
+
+The documentation speaks of rows in two ways, so each fact has several names; the first that is present and
+not null counts. Unknown fields are ignored. Reading a row never raises.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from etl import countries
+from etl.extract.instants import instant
+from etl.jsontext import canonical
+from etl.models import Rejection, Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_LONGEST_TEXT = 65_536
+_LONGEST_KEY = 200
+_LONGEST_QUOTE = 40
+_MOST_PAGEVIEWS = 2**53
+_MOST_DIGITS = 16
+
+
+class _RefusedError(Exception):
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def read_row(row: Any, *, since: datetime, ceiling: datetime) -> Visitor | Rejection | None:
+    """What ``row`` says; None if it was last seen outside ``[since, ceiling)``, whatever else it holds."""
+    try:
+        if not isinstance(row, dict):
+            _refuse("not_an_object", "The row is not a JSON object with the fields of a visitor.")
+        last_seen = _last_seen(row)
+        if not since <= last_seen < ceiling:
+            return None
+        return _visitor(row, last_seen)
+    except _RefusedError as refused:
+        row_digest = digest(row)
+        key = _usable_id(row) or f"row {row_digest.hex()[:12]}"
+        return Rejection(key=key[:_LONGEST_KEY], reason=refused.reason, code=refused.code, digest=row_digest)
+
+
+def digest(value: Any) -> bytes:
+    """16 bytes that are equal for equal JSON values, whatever the order of their keys."""
+    return blake2b(canonical(value), digest_size=16).digest()
+
+
+def _visitor(row: Mapping[str, Any], last_seen: datetime) -> Visitor:
+    visitor_id = _visitor_id(row)
+    opted_out = _opted_out(row)
+    if opted_out:
+        return Visitor(visitor_id, last_seen, opted_out=True, opted_out_at=last_seen)
+    country = _country(row)
+    email = _email(row)
+    return Visitor(
+        visitor_id,
+        last_seen,
+        pageviews=_pageviews(row),
+        country=country,
+        country_at=None if country is None else last_seen,
+        email=email,
+        email_at=None if email is None else last_seen,
+        opted_out=opted_out,
+        opted_out_at=None if opted_out is None else last_seen,
+    )
+
+
+def _last_seen(row: Mapping[str, Any]) -> datetime:
+    text = row.get("last_seen")
+    if text is None and (text := row.get("visited_at")) is None:
+        _refuse("no_last_seen", "The row has no last-seen time (last_seen or visited_at).")
+    if not isinstance(text, str):
+        _refuse("bad_last_seen", "The last-seen time is not a text; expected ISO 8601.")
+    stated = instant(text)
+    if stated is None:
+        example = "ISO 8601, such as 2026-02-07T08:05:00Z"
+        _refuse("bad_last_seen", f"The last-seen time{_quoted(text)} cannot be read; expected {example}.")
+    return stated
+
+
+def _visitor_id(row: Mapping[str, Any]) -> str:
+    text = row.get("id")
+    if text is None and (text := row.get("visitor_id")) is None:
+        _refuse("no_id", "The row has no visitor id (id or visitor_id).")
+    if not isinstance(text, str):
+        _refuse("bad_id", "The visitor id is not a text.")
+    return _sound(text, what="visitor id", code="bad_id") or _refuse("no_id", "The visitor id is blank.")
+
+
+def _usable_id(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return None
+    try:
+        return _visitor_id(row)
+    except _RefusedError:
+        return None
+
+
+def _opted_out(row: Mapping[str, Any]) -> bool | None:
+    flag = row.get("gpc_opted_out")
+    if flag is not None and not isinstance(flag, bool):
+        _refuse("bad_opt_out", "gpc_opted_out is neither true, false nor null.")
+    return flag
+
+
+def _country(row: Mapping[str, Any]) -> str | None:
+    text = row.get("country_code")
+    if text is None and (text := row.get("country")) is None and (text := row.get("country_name")) is None:
+        return None
+    if not isinstance(text, str):
+        _refuse("bad_country", "The country is not a text; expected a two-letter code or an English name.")
+    return countries.code(text)
+
+
+def _pageviews(row: Mapping[str, Any]) -> int | None:
+    views = row.get("pageviews")
+    if views is None and (views := row.get("page_views")) is None:
+        views = row.get("page_count")
+        if views is None:
+            return None
+    if isinstance(views, float) and views.is_integer():
+        views = int(views)
+    elif isinstance(views, str):
+        views = _digits(views)
+    if type(views) is not int or not 0 <= views <= _MOST_PAGEVIEWS:
+        _refuse("bad_pageviews", "The page views are not a whole number from 0 to 9007199254740992.")
+    return views
+
+
+def _digits(text: str) -> int | None:
+    text = text.strip().lstrip("0") or "0"
+    return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
+
+
+def _email(row: Mapping[str, Any]) -> str | None:
+    """The address, trimmed and lower-cased. Whether it is one is for HubSpot to decide."""
+    text = row.get("email")
+    if text is None and (text := row.get("user_email")) is None and (text := _nested_email(row)) is None:
+        return None
+    if not isinstance(text, str):
+        _refuse("bad_email", "The e-mail address is not a text.")
+    return _sound(text, what="e-mail address", code="bad_email").lower() or None
+
+
+def _nested_email(row: Mapping[str, Any]) -> Any:
+    for place in ("identity", "user", "traits"):
+        facts = row.get(place)
+        if isinstance(facts, dict) and (text := facts.get("email")) is not None:
+            return text
+    return None
+
+
+def _sound(text: str, *, what: str, code: str) -> str:
+    """``text``, trimmed. Refused if it is too long, or holds what neither a database nor HubSpot can keep."""
+    text = text.strip()
+    if len(text) > _LONGEST_TEXT:
+        _refuse("text_too_long", f"The {what} is longer than {_LONGEST_TEXT} characters.")
+    if not text.isprintable():
+        kinds = {unicodedata.category(char) for char in text}
+        if "Cc" in kinds:
+            _refuse("control_character", f"The {what} holds a control character.")
+        if "Cs" in kinds:
+            _refuse(code, f"The {what} holds half of a surrogate pair, which is no character.")
+    return text
+
+
+def _quoted(text: str) -> str:
+    """``text`` in quotes, after a space, if it is short and could be meant as a time; else nothing."""
+    meant = len(text) <= _LONGEST_QUOTE and text.isascii() and text.isprintable() and "@" not in text
+    return f' "{text}"' if meant and any(map(str.isdigit, text)) else ""
+
+
+def _refuse(code: str, reason: str) -> NoReturn:
+    raise _RefusedError(code, reason)
