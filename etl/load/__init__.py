@@ -1,1 +1,1 @@
-"""HubSpot: delivering contacts."""
+"""HubSpot: batches, verdicts, properties."""

@@ -1,0 +1,33 @@
+"""Proof that the token may read and write contacts, without writing anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.load.preview import read_contacts
+from etl.load.verdicts import EMAIL
+
+if TYPE_CHECKING:
+    from etl.load.client import HubSpotClient
+
+_NOBODY = "visitor-sync-check@nobody.invalid"
+
+
+def prove_read_access(client: HubSpotClient) -> None:
+    """Look for a contact that cannot exist. Raises AccessRefusedError without the scope."""
+    read_contacts(client, EMAIL, [_NOBODY])
+
+
+def prove_write_access(client: HubSpotClient) -> None:
+    """Upsert no inputs. Raises AccessRefusedError without the scope.
+
+    HubSpot asks for the scope before it looks at the body, so both 200 and 400 prove it.
+    """
+    client.send(
+        "POST",
+        f"{client.contacts_path}/batch/upsert",
+        body={"inputs": []},
+        read=lambda _reply: None,
+        reads=frozenset({400}),
+        where="HubSpot batch/upsert of nothing",
+    )

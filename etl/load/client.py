@@ -1,0 +1,303 @@
+"""The HTTP side of HubSpot, through its official client: pace, retries, timeouts and errors of ours.
+
+The only module that imports ``hubspot``, and only when the first request is made (it costs 100 ms).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from urllib3 import BaseHTTPResponse, PoolManager, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from etl import jsontext, redact
+from etl.errors import SettingsError
+from etl.load.circuit import Circuit
+from etl.load.replies import (
+    WRITE_SCOPE,
+    BusyError,
+    QuotaSpentError,
+    Reply,
+    failure,
+    ten_second_limit,
+)
+from etl.retry import Patience, TransientError, persevere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etl.clock import Clock
+    from etl.pace import Pace
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_PATIENCE = Patience()
+_CHUNK = 1 << 16
+_LONGEST_BODY = 1 << 25
+_POOL_SIZE = 32
+_TOO_MANY = 429
+
+
+class HubSpotClient:
+    """Sends requests and returns complete replies. Safe to use from several threads.
+
+    ``base_url`` as ``https://api.hubapi.com``; ``api_version`` is ``v3`` or a dated one. ``timeout_s`` are
+    the seconds to connect and between two bytes, ``body_deadline_s`` those that a whole body may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        access_token: str,
+        base_url: str,
+        api_version: str,
+        clock: Clock,
+        pace: Pace,
+        patience: Patience = _PATIENCE,
+        timeout_s: tuple[float, float] = (5.0, 30.0),
+        body_deadline_s: float = 60.0,
+    ) -> None:
+        if not access_token.isascii() or not access_token.isprintable():
+            raise SettingsError(
+                "HUBSPOT_ACCESS_TOKEN holds a character that no token has.", fix="Copy the token again."
+            )
+        self._token = access_token
+        self._base_url = base_url.rstrip("/")
+        dated = "" if api_version == "v3" else f"/{api_version}"
+        stem = "/crm/v3" if api_version == "v3" else "/crm"
+        self.contacts_path = f"{stem}/objects{dated}/contacts"
+        self.properties_path = f"{stem}/properties{dated}/contacts"
+        self._clock = clock
+        self._pace = pace
+        self._patience = patience
+        self._timeout_s = timeout_s
+        self._body_deadline_s = body_deadline_s
+        self._circuit = Circuit()
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._api: Any = None
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, repeated ones included."""
+        return self._requests
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        read: Callable[[Reply], T],
+        where: str,
+        body: Any = None,
+        reads: frozenset[int] = frozenset(),
+        scope: str = WRITE_SCOPE,
+    ) -> T:
+        """What ``read`` makes of the reply to a request, which is repeated while that may help.
+
+        ``read`` gets every 2xx and the statuses in ``reads``, and raises TransientError for a body that it
+        cannot understand. Raises AccessRefusedError (401, 403), UnavailableError, ContractBrokenError,
+        SettingsError for an impossible URL, and InterruptedRunError.
+        """
+        payload = None if body is None else jsontext.canonical(body)
+
+        def attempt() -> T:
+            self._circuit.raise_if_open()
+            with self._pace.slot():
+                self._circuit.raise_if_open()  # it may have opened while we waited for the slot
+                try:
+                    return self._read_once(
+                        method, path, payload, read=read, reads=reads, where=where, scope=scope
+                    )
+                except BusyError:
+                    raise
+                except TransientError as error:
+                    self._circuit.note_failure(f"{where}: {error.what}", malformed=error.malformed)
+                    raise
+
+        return persevere(attempt, patience=self._patience, clock=self._clock, where=where)
+
+    def without_secrets(self, text: str) -> str:
+        """``text`` without the access token, should HubSpot echo it."""
+        return redact.secrets(text, self._token)
+
+    def close(self) -> None:
+        """Close idle connections. The client may be used again."""
+        with self._lock:
+            if self._api is not None:
+                self._api.rest_client.pool.clear()
+
+    def _read_once(
+        self,
+        method: str,
+        path: str,
+        payload: bytes | None,
+        *,
+        read: Callable[[Reply], T],
+        reads: frozenset[int],
+        where: str,
+        scope: str,
+    ) -> T:
+        reply = self._exchange(method, path, payload)
+        if (limit := ten_second_limit(reply)) is not None:
+            self._pace.lower_limit(limit)
+        if not reply.ok and reply.status not in reads:
+            raise self._refusal(reply, where=where, scope=scope)
+        value = read(reply)
+        self._circuit.note_success()
+        return value
+
+    def _refusal(self, reply: Reply, *, where: str, scope: str) -> Exception:
+        """The error that ``reply`` means, after telling the other threads what concerns them too."""
+        error = failure(reply, where=where, scope=scope, now=self._clock.now())
+        if isinstance(error, BusyError):
+            error = self._impatient(error)
+        if isinstance(error, BusyError) and reply.status == _TOO_MANY:
+            self._pace.pause(error.wait_s)
+        if isinstance(error, QuotaSpentError):
+            self._circuit.open(error)
+        return error
+
+    def _impatient(self, error: BusyError) -> BusyError | QuotaSpentError:
+        """``error``, or the end of the run where it asks for a wait longer than our patience."""
+        if error.wait_s <= self._patience.longest_asked_s:
+            return error
+        until = self._clock.now() + timedelta(seconds=error.wait_s)
+        return QuotaSpentError(
+            f"{error.what}; it asks to wait until {until:%Y-%m-%dT%H:%M:%SZ}.",
+            fix="Nothing is lost; run again after that.",
+            until=until,
+        )
+
+    def _exchange(self, method: str, path: str, payload: bytes | None) -> Reply:
+        """One HTTP request. Raises TransientError for whatever keeps a complete reply from arriving."""
+        api = self._official_client()
+        with self._lock:
+            self._requests += 1
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            reply: Reply = api.call_api(
+                path,
+                method,
+                header_params=headers,
+                body=payload,
+                auth_settings=["oauth2"],
+                _preload_content=False,
+                _request_timeout=self._timeout_s,
+            )
+        except LocationValueError as error:
+            raise SettingsError(
+                "HUBSPOT_BASE_URL is not a URL that can be called.", fix="Set it to https://api.hubapi.com."
+            ) from error
+        except (HTTPError, HTTPException, OSError) as error:
+            raise TransientError(_what_broke(error)) from error
+        return reply
+
+    def _official_client(self) -> Any:
+        with self._lock:
+            if self._api is None:
+                self._api = self._import_official_client()
+            return self._api
+
+    def _import_official_client(self) -> Any:
+        from hubspot import HubSpot  # noqa: PLC0415 -- costs 100 ms, which only a run that sends should pay
+
+        official = HubSpot(
+            access_token=self._token,
+            host=self._base_url,
+            retry=False,
+            connection_pool_maxsize=_POOL_SIZE,
+        )
+        api = official.crm.contacts.batch_api.api_client
+        api.rest_client = _Wire(
+            api.rest_client.pool_manager, deadline_s=self._body_deadline_s, clock=self._clock
+        )
+        return api
+
+
+class _Wire:
+    """Stands in for the official client's REST layer, over the same connection pool.
+
+    The original follows redirects, reads the body of an error for as long as it drips, and decodes it before
+    anybody can see its status: one byte that is not UTF-8 hides a 401 behind a UnicodeDecodeError.
+    """
+
+    def __init__(self, pool: PoolManager, *, deadline_s: float, clock: Clock) -> None:
+        self.pool = pool
+        self._deadline_s = deadline_s
+        self._clock = clock
+
+    def GET(self, url: str, *, headers: dict[str, str], _request_timeout: Any, **_: Any) -> Reply:  # noqa: N802 -- the vendor's name
+        return self._request("GET", url, headers=headers, timeout_s=_request_timeout)
+
+    def POST(  # noqa: N802 -- the vendor's name
+        self, url: str, *, headers: dict[str, str], body: bytes, _request_timeout: Any, **_: Any
+    ) -> Reply:
+        return self._request("POST", url, headers=headers, timeout_s=_request_timeout, body=body)
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str],
+        timeout_s: tuple[float, float],
+        body: bytes | None = None,
+    ) -> Reply:
+        response = self.pool.request(
+            method,
+            url,
+            body=body,
+            headers=headers,
+            timeout=Timeout(connect=timeout_s[0], read=timeout_s[1]),
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            content = self._body(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return Reply(
+            status=response.status,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=content,
+        )
+
+    def _body(self, response: BaseHTTPResponse) -> bytes:
+        """The whole body, or TransientError when it takes too long or does not end."""
+        ends = self._clock.monotonic() + self._deadline_s
+        content = bytearray()
+        while chunk := response.read1(_CHUNK):
+            content += chunk
+            if len(content) > _LONGEST_BODY:
+                raise TransientError("HubSpot's answer does not end", malformed=True)
+            if self._clock.monotonic() > ends:
+                raise TransientError(f"HubSpot's answer took longer than {self._deadline_s:g} s to arrive")
+        return bytes(content)
+
+
+def _what_broke(error: Exception) -> str:
+    """What happened to a connection, without the URL and the rest that the vendor's text may hold."""
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (NameResolutionError, "HubSpot's host name could not be resolved"),
+        (ReadTimeoutError, "HubSpot did not answer in time"),
+        (ConnectTimeoutError, "HubSpot could not be reached"),
+        (SSLError, "the TLS connection to HubSpot failed"),
+        (DecodeError, "HubSpot's answer could not be decompressed"),
+    )
+    return next((what for kind, what in kinds if isinstance(error, kind)), "the connection to HubSpot broke")

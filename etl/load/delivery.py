@@ -1,0 +1,181 @@
+"""Delivering due contacts to HubSpot: batches in, one verdict per contact out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import SyncError
+from etl.load.complaints import Complaint
+from etl.load.properties import Assurance, Properties
+from etl.load.replies import Reply, object_of, results_of
+from etl.load.verdicts import Reading, deferred, read_verdicts, refused
+from etl.models import Delivery, Outcome, Parcel, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from etl.clock import Clock
+    from etl.load.client import HubSpotClient
+    from etl.load.properties import WantedProperty
+
+log = logging.getLogger(__name__)
+
+_TOO_LARGE = 413
+_WHOLE_BATCH = frozenset({400, 409, _TOO_LARGE})
+_WHERE = "HubSpot batch/upsert"
+
+
+class HubSpotContacts:
+    """Upserts contacts. ``deliver`` may be called by several threads at once, with disjoint batches."""
+
+    def __init__(
+        self,
+        client: HubSpotClient,
+        *,
+        properties: Sequence[WantedProperty],
+        clock: Clock,
+        verified: bool = False,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._assurance = Assurance(Properties(client, properties), verified=verified)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the properties are known to be right, from this run or an earlier one."""
+        return self._assurance.verified
+
+    def deliver(self, batch: Sequence[Parcel]) -> Delivery:
+        """One verdict per parcel of ``batch`` (at most 100, no id twice), in its order.
+
+        Never raises SyncError: what keeps parcels from being answered is the ``stop`` of the delivery, and
+        those parcels are deferred as they were.
+        """
+        started = self._clock.monotonic()
+        work = _Work(batch)
+        stop: SyncError | None = None
+        try:
+            self._assurance.before_first()
+            while part := work.next_part():
+                self._send(part, work)
+        except SyncError as error:
+            stop = error
+        delivery = Delivery(work.verdicts(stop), stop)
+        _log(delivery, elapsed_s=self._clock.monotonic() - started)
+        return delivery
+
+    def _send(self, part: Sequence[Parcel], work: _Work) -> None:
+        answer = self._client.send(
+            "POST",
+            f"{self._client.contacts_path}/batch/upsert",
+            body={"inputs": [_input(parcel) for parcel in part]},
+            read=_answer,
+            reads=_WHOLE_BATCH,
+            where=_WHERE,
+        )
+        if not isinstance(answer, Complaint):
+            self._take(read_verdicts(part, answer), part, work)
+        elif answer.is_about_setup:
+            raise self._assurance.disprove(answer)
+        elif len(part) > 1:
+            work.split(part)
+        else:
+            said = {part[0].contact_id: refused(part[0], answer)}
+            self._take(Reading(said, {part[0].contact_id: answer}), part, work)
+
+    def _take(self, reading: Reading, part: Sequence[Parcel], work: _Work) -> None:
+        """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
+        rejected = [
+            parcel for parcel in part if reading.verdicts[parcel.contact_id].outcome is Outcome.REJECTED
+        ]
+        doubtful = {parcel.contact_id for parcel in rejected}
+        work.record(verdict for contact_id, verdict in reading.verdicts.items() if contact_id not in doubtful)
+        if reading.wrong_setup is not None:
+            raise self._assurance.disprove(reading.wrong_setup)
+        if rejected:
+            self._assurance.examine()
+        for parcel in rejected:
+            if _lacks_a_name(parcel, reading.refusals[parcel.contact_id]):
+                work.name(parcel)
+            else:
+                work.record([self._without_secrets(reading.verdicts[parcel.contact_id])])
+
+    def _without_secrets(self, verdict: Verdict) -> Verdict:
+        return replace(verdict, reason=self._client.without_secrets(verdict.reason or ""))
+
+
+class _Work:
+    """What is still to be sent of one batch, and the verdicts so far."""
+
+    def __init__(self, batch: Sequence[Parcel]) -> None:
+        self._batch = batch
+        self._parts: list[Sequence[Parcel]] = [batch] if batch else []
+        self._nameless: list[Parcel] = []
+        self._verdicts: dict[int, Verdict] = {}
+
+    def next_part(self) -> Sequence[Parcel]:
+        """The parcels of the next request, nameless contacts last and together; empty at the end."""
+        if not self._parts and self._nameless:
+            self._parts, self._nameless = [self._nameless], []
+        return self._parts.pop() if self._parts else ()
+
+    def split(self, part: Sequence[Parcel]) -> None:
+        """Send ``part`` again in halves, the first half first."""
+        middle = len(part) // 2
+        self._parts += [part[middle:], part[:middle]]
+
+    def name(self, parcel: Parcel) -> None:
+        """Send ``parcel`` once more with a name; the second verdict will count."""
+        named = {**parcel.name_properties, **parcel.properties}
+        self._nameless.append(replace(parcel, properties=named, name_properties={}))
+
+    def record(self, verdicts: Iterable[Verdict]) -> None:
+        self._verdicts.update((verdict.contact_id, verdict) for verdict in verdicts)
+
+    def verdicts(self, stop: SyncError | None) -> tuple[Verdict, ...]:
+        """One verdict per parcel of the batch; those not answered are deferred for the sake of ``stop``."""
+        why = stop.what if stop else "HubSpot was not asked."
+        return tuple(self._verdicts.get(parcel.contact_id) or deferred(parcel, why) for parcel in self._batch)
+
+
+def _input(parcel: Parcel) -> dict[str, Any]:
+    """With a trace id of its own on every input one bad row does not fail the others."""
+    return {
+        "id": parcel.id_value,
+        "idProperty": parcel.id_property,
+        "objectWriteTraceId": str(parcel.contact_id),
+        "properties": dict(parcel.properties),
+    }
+
+
+def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
+    """The body of a 2xx, or what HubSpot has against the whole batch."""
+    if reply.ok:
+        return results_of(reply)
+    if reply.status != _TOO_LARGE:  # a proxy may say 413 in HTML; the others have to come from HubSpot
+        object_of(reply)
+    return reply.complaint()
+
+
+def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:
+    unnamed = not parcel.name_properties.keys() <= parcel.properties.keys()
+    return unnamed and said.misses_a_name(parcel.id_value)
+
+
+def _log(delivery: Delivery, *, elapsed_s: float) -> None:
+    counts = Counter(verdict.outcome.value for verdict in delivery.verdicts)
+    traces = sorted({verdict.correlation_id for verdict in delivery.verdicts if verdict.correlation_id})
+    facts: dict[str, Any] = {outcome.value: counts[outcome.value] for outcome in Outcome}
+    facts |= {"size": len(delivery.verdicts), "elapsed_s": round(elapsed_s, 3)}
+    if traces:
+        facts["correlation_ids"] = traces[:10]
+    if delivery.stop:
+        facts["stop"] = delivery.stop.what
+    log.log(
+        logging.WARNING if delivery.stop else logging.INFO,
+        "batch delivered",
+        extra={"action": "batch_delivered", **facts},
+    )

@@ -1,0 +1,124 @@
+"""What a delivery would do, for dry runs: it reads, and writes nothing."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import SyncError
+from etl.load.complaints import Complaint, complaint
+from etl.load.properties import Assurance, Properties
+from etl.load.replies import READ_SCOPE, Reply, object_of, results_of
+from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
+from etl.models import Delivery, Outcome, Parcel, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from etl.load.client import HubSpotClient
+    from etl.load.properties import WantedProperty
+
+_WHERE = "HubSpot batch/read"
+_UNSAID = "HubSpot did not say whether it has this contact."
+
+
+class Preview:
+    """Takes the place of HubSpotContacts in a dry run, and stops where the real run would stop."""
+
+    def __init__(
+        self, client: HubSpotClient, *, properties: Sequence[WantedProperty], verified: bool = False
+    ) -> None:
+        self._client = client
+        self._assurance = Assurance(Properties(client, properties), verified=verified)
+
+    @property
+    def verified(self) -> bool:
+        return self._assurance.verified
+
+    def deliver(self, batch: Sequence[Parcel]) -> Delivery:
+        """What would become of each parcel: contacts confirmed before are not looked up again."""
+        verdicts = {parcel.contact_id: _would(parcel, Outcome.UPDATED) for parcel in batch if parcel.known}
+        stop: SyncError | None = None
+        try:
+            self._assurance.before_first()
+            unknown = sorted((each for each in batch if not each.known), key=lambda each: each.id_property)
+            for id_property, parcels in groupby(unknown, key=lambda each: each.id_property):
+                verdicts |= self._look_up(id_property, list(parcels))
+        except SyncError as error:
+            stop = error
+        why = stop.what if stop else _UNSAID
+        return Delivery(tuple(verdicts.get(each.contact_id) or deferred(each, why) for each in batch), stop)
+
+    def _look_up(self, id_property: str, parcels: Sequence[Parcel]) -> dict[int, Verdict]:
+        answer = read_contacts(self._client, id_property, [parcel.id_value for parcel in parcels])
+        if isinstance(answer, Complaint):
+            raise self._assurance.disprove(answer)
+        return presence(parcels, answer)
+
+
+def read_contacts(
+    client: HubSpotClient, id_property: str, ids: Sequence[str]
+) -> Mapping[str, Any] | Complaint:
+    """The reply of batch/read, or HubSpot's complaint of the whole request (400). At most 100 ids."""
+    return client.send(
+        "POST",
+        f"{client.contacts_path}/batch/read",
+        body={
+            "idProperty": id_property,
+            "inputs": [{"id": each} for each in ids],
+            "properties": sorted({id_property, EMAIL, OTHER_EMAILS}),
+            "propertiesWithHistory": [],
+        },
+        read=_answer,
+        reads=frozenset({400}),
+        where=_WHERE,
+        scope=READ_SCOPE,
+    )
+
+
+def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> dict[int, Verdict]:
+    """What batch/read says of ``parcels``: found, or explicitly not. Pure; leaves out what it does not say.
+
+    HubSpot names the ids that it did not find in ``context.ids``; where it does not, a reply that has
+    nothing but such errors beside its results speaks for all that are left.
+    """
+    found = set(_held(parcels, body.get("results")))
+    errors = body.get("errors")
+    complaints = [complaint(each) for each in (errors if isinstance(errors, list) else [])]
+    missing = [each for each in complaints if "not_found" in each.words or "not found" in each.words]
+    named = {value.strip().lower() for each in missing for _, value in each.identities}
+    nameless = not any(each.identities for each in missing)
+    speaks_for_all = bool(missing) and len(missing) == len(complaints) and nameless
+    verdicts = {}
+    for parcel in parcels:
+        if normalised(parcel.id_property, parcel.id_value) in found:
+            verdicts[parcel.contact_id] = _would(parcel, Outcome.UPDATED)
+        elif speaks_for_all or parcel.id_value.strip().lower() in named:
+            verdicts[parcel.contact_id] = _would(parcel, Outcome.CREATED)
+    return verdicts
+
+
+def _held(parcels: Sequence[Parcel], results: Any) -> Iterable[str]:
+    """The unique values that the results hold, as HubSpot compares them."""
+    id_properties = {parcel.id_property for parcel in parcels}
+    for result in results if isinstance(results, list) else []:
+        properties = result.get("properties") if isinstance(result, dict) else None
+        if not isinstance(properties, dict):
+            continue
+        for name in id_properties:
+            values = [properties.get(name)]
+            if name == EMAIL:
+                values += str(properties.get(OTHER_EMAILS) or "").split(";")
+            texts = (value for value in values if isinstance(value, str) and value.strip())
+            yield from (normalised(name, value) for value in texts)
+
+
+def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
+    if reply.ok:
+        return results_of(reply)
+    object_of(reply)
+    return reply.complaint()
+
+
+def _would(parcel: Parcel, outcome: Outcome) -> Verdict:
+    return Verdict(parcel.contact_id, outcome)

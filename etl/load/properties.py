@@ -1,0 +1,238 @@
+"""The contact properties this program writes: whether HubSpot has them as they must be, and making them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from etl.errors import AccessRefusedError, ContractBrokenError, SetupError
+from etl.load.replies import SCHEMA_READ_SCOPE, SCHEMA_WRITE_SCOPE, Reply, object_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.load.client import HubSpotClient
+    from etl.load.complaints import Complaint
+
+log = logging.getLogger(__name__)
+
+GROUP = "zenovay"
+SETUP = "Run `visitor-sync setup`."
+_MISSING = 404
+_EXISTS = 409
+_INVALID = 400
+
+State = Literal["missing", "archived", "wrong_type", "not_unique", "read_only"]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedProperty:
+    """A property as it must be. ``setting`` is the variable that names it."""
+
+    name: str
+    label: str
+    type: Literal["string", "number", "datetime"]
+    setting: str
+    unique: bool = False
+
+    @property
+    def field_type(self) -> str:
+        return {"string": "text", "number": "number", "datetime": "date"}[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one property, and what to do about it."""
+
+    property: str
+    state: State
+    what: str
+    fix: str
+
+
+def wanted_properties(
+    *, country: str, last_seen: str, pageviews: str, visitor_id: str
+) -> tuple[WantedProperty, ...]:
+    """The four properties under the names that the settings give them."""
+    return (
+        WantedProperty(country, "Country", "string", "SYNC_COUNTRY_PROPERTY"),
+        WantedProperty(last_seen, "Zenovay last seen", "datetime", "SYNC_LAST_SEEN_PROPERTY"),
+        WantedProperty(pageviews, "Zenovay page views", "number", "SYNC_PAGEVIEWS_PROPERTY"),
+        WantedProperty(visitor_id, "Zenovay visitor id", "string", "SYNC_VISITOR_ID_PROPERTY", unique=True),
+    )
+
+
+class Properties:
+    """Reads and creates contact properties."""
+
+    def __init__(self, client: HubSpotClient, wanted: Sequence[WantedProperty]) -> None:
+        self._client = client
+        self._wanted = tuple(wanted)
+
+    def verify(self) -> list[Problem]:
+        """What is wrong, in the order of the properties; empty if all is well. One request each.
+
+        Raises AccessRefusedError where the token may not read properties, and UnavailableError.
+        """
+        return [problem for wanted in self._wanted for problem in self._problems(wanted)]
+
+    def install(self) -> list[str]:
+        """Create what is missing; the names of the properties created. Safe to repeat.
+
+        Raises SetupError where a property exists and cannot be used as it is: its type and uniqueness cannot
+        be changed, so that is for a person to decide.
+        """
+        missing = [wanted for wanted in self._wanted if self._is_missing(wanted)]
+        if missing:
+            self._post("/groups", {"name": GROUP, "label": "Zenovay"}, where="HubSpot property groups")
+        created = [wanted.name for wanted in missing if self._create(wanted)]
+        raise_for(self.verify())
+        return created
+
+    def _is_missing(self, wanted: WantedProperty) -> bool:
+        found = self._problems(wanted)
+        if any(problem.state == "missing" for problem in found):
+            return True
+        raise_for(found)
+        return False
+
+    def _problems(self, wanted: WantedProperty) -> list[Problem]:
+        return problems(wanted, self._definition(wanted.name))
+
+    def _create(self, wanted: WantedProperty) -> bool:
+        definition = {
+            "name": wanted.name,
+            "label": wanted.label,
+            "type": wanted.type,
+            "fieldType": wanted.field_type,
+            "groupName": GROUP,
+            "hasUniqueValue": wanted.unique,
+        }
+        created = self._post("", definition, where=f"HubSpot property {wanted.name}")
+        if created:
+            log.info("property created", extra={"action": "property_created", "property": wanted.name})
+        return created
+
+    def _definition(self, name: str) -> dict[str, Any] | None:
+        return self._client.send(
+            "GET",
+            f"{self._client.properties_path}/{quote(name, safe='')}",
+            read=lambda reply: None if reply.status == _MISSING else object_of(reply),
+            reads=frozenset({_MISSING}),
+            where=f"HubSpot property {name}",
+            scope=SCHEMA_READ_SCOPE,
+        )
+
+    def _post(self, tail: str, body: dict[str, Any], *, where: str) -> bool:
+        """Whether something was created; False if it was there already."""
+        return self._client.send(
+            "POST",
+            f"{self._client.properties_path}{tail}",
+            body=body,
+            read=lambda reply: _was_created(reply, where=where),
+            reads=frozenset({_INVALID, _EXISTS}),
+            where=where,
+            scope=SCHEMA_WRITE_SCOPE,
+        )
+
+
+class Assurance:
+    """That the properties are right, established once for all threads.
+
+    ``verified`` starts as what an earlier run has found, and is what the next one may rely on.
+    """
+
+    def __init__(self, properties: Properties, *, verified: bool) -> None:
+        self.verified = verified
+        self._properties = properties
+        self._lock = threading.Lock()
+        self._examined = False
+        self._wrong: SetupError | None = None
+
+    def before_first(self) -> None:
+        """Verify the properties, unless they are known to be right. Raises SetupError if they are not."""
+        if not self.verified:
+            self.examine()
+
+    def examine(self) -> None:
+        """Verify the properties, unless this run has done so. Raises SetupError if they are wrong."""
+        with self._lock:
+            if not self._examined:
+                self._examine()
+            if self._wrong is not None:
+                raise self._wrong
+
+    def disprove(self, said: Complaint) -> SetupError:
+        """The error of the set-up that ``said`` shows, whatever an earlier look has found."""
+        self.verified = False
+        names = ", ".join(said.properties) or "that this program writes"
+        return SetupError(f"HubSpot cannot take the property {names} as it is ({said.code}).", fix=SETUP)
+
+    def _examine(self) -> None:
+        try:
+            raise_for(self._properties.verify())
+        except AccessRefusedError as error:
+            log.warning(
+                "properties cannot be read; the first batch will show whether they are right",
+                extra={"action": "properties_unverified", "why": error.what},
+            )
+        except SetupError as error:
+            self.verified, self._wrong = False, error
+        else:
+            self.verified = True
+        self._examined = True
+
+
+def problems(wanted: WantedProperty, found: dict[str, Any] | None) -> list[Problem]:
+    """What keeps ``found`` from being used as ``wanted``; None means that it does not exist."""
+    name = wanted.name
+    other = f"Set {wanted.setting} to another name and run `visitor-sync setup`"
+    if found is None:
+        return [Problem(name, "missing", f"HubSpot has no contact property {name}.", SETUP)]
+    if found.get("archived") is True:
+        restore = f"Restore it in HubSpot's property settings, or s{other[1:]}."
+        return [Problem(name, "archived", f"The HubSpot property {name} is archived.", restore)]
+    seen: list[Problem] = []
+    if found.get("type") != wanted.type:
+        what = f"The HubSpot property {name} has the type {_word(found.get('type'))}, not {wanted.type}."
+        seen.append(Problem(name, "wrong_type", what, f"{other}."))
+    if wanted.unique and found.get("hasUniqueValue") is not True:
+        what = f"The HubSpot property {name} was not made to hold unique values."
+        seen.append(Problem(name, "not_unique", what, f"That cannot be changed: s{other[1:]}."))
+    if _is_read_only(found):
+        what = f"The HubSpot property {name} is read-only."
+        seen.append(Problem(name, "read_only", what, f"{other}."))
+    return seen
+
+
+def raise_for(found: Sequence[Problem]) -> None:
+    """Raises one SetupError that names all of ``found``; nothing if there is nothing."""
+    if found:
+        fixes = " ".join(dict.fromkeys(problem.fix for problem in found))
+        raise SetupError(" ".join(problem.what for problem in found), fix=fixes)
+
+
+def _is_read_only(found: dict[str, Any]) -> bool:
+    metadata = found.get("modificationMetadata")
+    read_only = metadata.get("readOnlyValue") if isinstance(metadata, dict) else None
+    return read_only is True or found.get("calculated") is True
+
+
+def _was_created(reply: Reply, *, where: str) -> bool:
+    """409 is HubSpot's answer for what exists already; some versions say so with 400."""
+    if reply.ok:
+        return True
+    said = reply.complaint()
+    if reply.status == _EXISTS or "already exists" in said.words:
+        return False
+    raise ContractBrokenError(
+        f"{where}: HubSpot refused to create it ({said.code}).",
+        fix="Create it by hand in HubSpot's property settings, or give it another name in the settings.",
+    )
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) and value.isidentifier() else "unknown"

@@ -1,0 +1,192 @@
+"""HTTP replies of HubSpot: what each status obliges us to do. Pure: the instant is an argument."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from etl import jsontext
+from etl.errors import AccessRefusedError, ContractBrokenError, SyncError, UnavailableError
+from etl.load.complaints import Complaint, complaint
+from etl.retry import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WRITE_SCOPE = "crm.objects.contacts.write"
+READ_SCOPE = "crm.objects.contacts.read"
+SCHEMA_WRITE_SCOPE = "crm.schemas.contacts.write"
+SCHEMA_READ_SCOPE = "crm.schemas.contacts.read"
+
+_LONGEST_RETRY_AFTER_S = 7 * 86_400.0
+_LOCKED = 423
+_TOO_MANY = 429
+_LOCK_S = 2.0
+_POLICY_WAIT_S = {"SECONDLY": 1.0}
+_ROLLING_WAIT_S = 10.0
+_MOVING = 477
+_BUSY = frozenset({_LOCKED, _TOO_MANY, _MOVING})
+_UNAUTHORISED = 401
+_FORBIDDEN = 403
+_REQUEST_TIMEOUT = 408
+_SERVER_ERRORS = 500
+_MOVING_S = 86_400.0
+_CHECK_ADDRESS = "Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION; nothing is lost."
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer. ``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status <= 299  # noqa: PLR2004 -- HTTP's own numbers
+
+    def json(self) -> Any:
+        """The value in the body, or None where it is not JSON. Never raises."""
+        try:
+            return jsontext.parse(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def complaint(self) -> Complaint:
+        body = self.json()
+        return complaint(body, body_correlation_id=self.headers.get("x-hubspot-correlation-id"))
+
+
+class QuotaSpentError(UnavailableError):
+    """Trying again before ``until`` is pointless for every request, not only for this one."""
+
+
+class BusyError(TransientError):
+    """The other side is well and asks to wait ``wait_s`` seconds: a rate limit or a lock, not a failure."""
+
+    def __init__(self, what: str, *, wait_s: float) -> None:
+        super().__init__(what, asked_s=wait_s)
+        self.wait_s = wait_s
+
+
+def results_of(reply: Reply) -> dict[str, Any]:
+    """The body of a 2xx, which must be JSON with a list of ``results``.
+
+    Raises TransientError, marked as malformed, for anything else: a gateway's page with status 200, or the
+    empty body of a 202 or 204, says nothing about any contact.
+    """
+    body = reply.json()
+    if isinstance(body, dict) and isinstance(body.get("results"), list):
+        return body
+    raise TransientError(
+        f"HubSpot answered {reply.status} without a readable list of results", malformed=True
+    )
+
+
+def object_of(reply: Reply) -> dict[str, Any]:
+    """The JSON object in the body. Raises TransientError, marked as malformed, for anything else."""
+    body = reply.json()
+    if isinstance(body, dict):
+        return body
+    raise TransientError(f"HubSpot answered {reply.status} with a body that is not JSON", malformed=True)
+
+
+def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
+    """What to raise for a status that the caller has no use for.
+
+    ``scope`` is named to the operator where a 403 does not say which one is missing.
+    """
+    said = reply.complaint()
+    trace = f" (correlation id {said.correlation_id})" if said.correlation_id else ""
+    if reply.status in _BUSY:
+        return _busy(reply, said, now=now)
+    if reply.status == _UNAUTHORISED:
+        return _token_refused(trace)
+    if reply.status == _FORBIDDEN:
+        return _scope_missing(said, scope=scope, trace=trace)
+    if reply.status == _REQUEST_TIMEOUT or reply.status >= _SERVER_ERRORS:
+        return TransientError(f"HubSpot answered {reply.status}{trace}", asked_s=retry_after(reply, now=now))
+    what = f"{where}: HubSpot answered {reply.status}, which it should not{trace}."
+    return ContractBrokenError(what, fix=_CHECK_ADDRESS)
+
+
+def retry_after(reply: Reply, *, now: datetime) -> float | None:
+    """The wait of a Retry-After header in seconds, from a number or an HTTP date; None without a wait."""
+    value = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        seconds = float(value)
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+        except (ValueError, IndexError, OverflowError):
+            return None
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    return min(seconds, _LONGEST_RETRY_AFTER_S) if seconds > 0 else None
+
+
+def ten_second_limit(reply: Reply) -> int | None:
+    """The app's limit per 10 s as the reply's headers state it; None where they do not, or state rubbish."""
+    limit = reply.headers.get("x-hubspot-ratelimit-max", "")
+    if reply.headers.get("x-hubspot-ratelimit-interval-milliseconds") != "10000":
+        return None
+    return int(limit) if re.fullmatch(r"[1-9][0-9]{0,5}", limit) else None
+
+
+def _token_refused(trace: str) -> AccessRefusedError:
+    return AccessRefusedError(
+        f"HubSpot refused the access token (401){trace}.",
+        fix="Put a valid private app token or service key into HUBSPOT_ACCESS_TOKEN; what is due stays due.",
+    )
+
+
+def _scope_missing(said: Complaint, *, scope: str, trace: str) -> AccessRefusedError:
+    scopes = ", ".join(said.scopes) or scope
+    return AccessRefusedError(
+        f"HubSpot answered 403: the access token may not do this{trace}.",
+        fix=f"Give the app of HUBSPOT_ACCESS_TOKEN the scope {scopes}; what is due stays due.",
+    )
+
+
+def _busy(reply: Reply, said: Complaint, *, now: datetime) -> UnavailableError | TransientError:
+    asked = retry_after(reply, now=now)
+    if reply.status == _LOCKED:
+        return BusyError("HubSpot answered 423, a lock", wait_s=asked or _LOCK_S)
+    if reply.status == _MOVING:
+        return _moving(now + timedelta(seconds=asked or _MOVING_S))
+    if _is_daily(reply, said):
+        return _day_spent(asked, now=now)
+    policy = said.policy[:40] or "unknown"
+    wait = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
+    return BusyError(f"HubSpot answered 429, rate limit {policy}", wait_s=wait)
+
+
+def _is_daily(reply: Reply, said: Complaint) -> bool:
+    if said.policy:
+        return "DAILY" in said.policy
+    return reply.headers.get("x-hubspot-ratelimit-daily-remaining") == "0"
+
+
+def _day_spent(asked: float | None, *, now: datetime) -> QuotaSpentError:
+    if asked is not None:
+        until = now + timedelta(seconds=asked)
+        basis = "as HubSpot asks"
+    else:
+        until = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
+        basis = "midnight UTC; HubSpot means midnight in the account's own time zone, unknown here"
+    return QuotaSpentError(
+        f"The HubSpot account's daily quota is spent until {until:%Y-%m-%dT%H:%M:%SZ} ({basis}).",
+        fix="Nothing is lost; run again after that.",
+        until=until,
+    )
+
+
+def _moving(until: datetime) -> QuotaSpentError:
+    return QuotaSpentError(
+        f"HubSpot is moving this account to another data centre (477) until {until:%Y-%m-%dT%H:%M:%SZ}.",
+        fix="Nothing is lost; run again after that.",
+        until=until,
+    )
