@@ -47,7 +47,7 @@ def read_payload(body: Any) -> Payload:
         rows=rows,
         has_more=_has_more(inner.get("pagination") or envelope.get("pagination")),
         clock=_clock(envelope.get("timestamp")),
-        digest=_digest(rows),
+        digest=digest(rows),
     )
 
 
@@ -69,13 +69,6 @@ def _has_more(pagination: Any) -> bool | None:
 
 def _clock(timestamp: Any) -> datetime | None:
     return clock(instant(timestamp)) if isinstance(timestamp, str) else None
-
-
-def _digest(rows: list[Any]) -> bytes:
-    try:
-        return digest(rows)
-    except RecursionError:
-        raise UnreadableBodyError("rows nested too deeply") from None
 
 
 def _keys(envelope: Mapping[str, Any], content: Any) -> str:

@@ -24,6 +24,7 @@ _LONGEST_KEY = 200
 _LONGEST_QUOTE = 40
 _MOST_PAGEVIEWS = 2**53
 _MOST_DIGITS = 16
+_SURFACE = 4
 
 
 class _RefusedError(Exception):
@@ -49,8 +50,25 @@ def read_row(row: Any, *, since: datetime, ceiling: datetime) -> Visitor | Rejec
 
 
 def digest(value: Any) -> bytes:
-    """16 bytes that are equal for equal JSON values, whatever the order of their keys."""
-    return blake2b(canonical(value), digest_size=16).digest()
+    """16 bytes that are equal for equal JSON values, whatever the order of their keys.
+
+    What is nested too deeply to be written again counts only near its surface.
+    """
+    try:
+        text = canonical(value)
+    except RecursionError:
+        text = canonical(_surface(value, depth=_SURFACE))
+    return blake2b(text, digest_size=16).digest()
+
+
+def _surface(value: Any, *, depth: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if depth == 0:
+        return None
+    if isinstance(value, list):
+        return [_surface(inner, depth=depth - 1) for inner in value]
+    return {key: _surface(inner, depth=depth - 1) for key, inner in value.items()}
 
 
 def _visitor(row: Mapping[str, Any], last_seen: datetime) -> Visitor:
@@ -136,8 +154,11 @@ def _pageviews(row: Mapping[str, Any]) -> int | None:
 
 
 def _digits(text: str) -> int | None:
-    text = text.strip().lstrip("0") or "0"
-    return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit() else None
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    text = text.lstrip("0")
+    return int(text or "0") if len(text) <= _MOST_DIGITS else None
 
 
 def _email(row: Mapping[str, Any]) -> str | None:
