@@ -23,19 +23,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An answer. ``raw`` is sent instead of everything else; then ``drip`` bit by bit, without end."""
+    """An answer. ``raw`` is sent instead of everything else.
+
+    Then ``drip`` follows bit by bit without end, or the connection is held open in silence.
+    """
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     drip: bytes = b""
+    hold: bool = False
 
 
-def served(value: Any, *, status: int = 200, **headers: str) -> Served:
-    """JSON, with headers named like ``Retry_After``."""
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Served(json.dumps(value).encode(), status=status, headers=named)
+def served(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Served:
+    return Served(json.dumps(value).encode(), status=status, headers=headers or {})
 
 
 class Loopback:
@@ -75,7 +77,7 @@ class Loopback:
             return
         to.close_connection = True
         to.wfile.write(reply.raw)
-        while reply.drip and not self._closing.wait(0.02):
+        while (reply.drip or reply.hold) and not self._closing.wait(0.02):
             to.wfile.write(reply.drip)
 
 
@@ -83,6 +85,7 @@ def _handler_of(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 10
+        disable_nagle_algorithm = True  # headers and body are two writes; together they would wait 40 ms
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
