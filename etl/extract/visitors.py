@@ -49,6 +49,11 @@ class ZenovayVisitors:
         self._paging = paging
         self._page_size = page_size
 
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests the client has made, retries included."""
+        return self._client.requests
+
     def pages(
         self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
     ) -> Iterator[Page]:
