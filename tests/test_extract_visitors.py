@@ -118,7 +118,7 @@ def test_every_row_is_read_once_whatever_the_dialect(paging: Dialect, *, block: 
         pages = reader.pages()
     assert ids(pages) == [f"v{number}" for number in range(250)]
     assert [page.read for page in pages if page.read] == [100, 100, 50]
-        assert reader.source.requests == len(zenovay.asked) == (3 if block else 4)
+    assert reader.source.requests == len(zenovay.asked) == (3 if block else 4)
 
 
 def test_a_capped_page_loses_no_rows() -> None:
