@@ -168,8 +168,7 @@ def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:
 def _log(delivery: Delivery, *, elapsed_s: float) -> None:
     counts = Counter(verdict.outcome.value for verdict in delivery.verdicts)
     traces = sorted({verdict.correlation_id for verdict in delivery.verdicts if verdict.correlation_id})
-    facts: dict[str, Any] = {outcome.value: counts[outcome.value] for outcome in Outcome}
-    facts |= {"size": len(delivery.verdicts), "elapsed_s": round(elapsed_s, 3)}
+    facts: dict[str, Any] = {"contacts": dict(counts), "elapsed_s": round(elapsed_s, 3)}
     if traces:
         facts["correlation_ids"] = traces[:10]
     if delivery.stop:
