@@ -52,17 +52,14 @@ class SystemClock:
             if self.on_wait:
                 self.on_wait(seconds, why)
         self._stop.wait(max(0.0, seconds))
-        self.raise_if_stopped()
+        if interruption := self.interruption():
+            raise interruption
 
     def stop(self, signal_number: int) -> None:
         """End every wait, now and later. Safe to call from a signal handler."""
         self._signal = signal_number
         self._stop.set()
 
-    @property
-    def stopped(self) -> bool:
-        return self._stop.is_set()
-
-    def raise_if_stopped(self) -> None:
-        if self._stop.is_set():
-            raise InterruptedRunError(self._signal)
+    def interruption(self) -> InterruptedRunError | None:
+        """The error with which to end, once a signal has asked for it."""
+        return InterruptedRunError(self._signal) if self._stop.is_set() else None

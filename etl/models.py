@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,3 +254,32 @@ class RunSummary:
     watermark_before: datetime | None = None
     watermark_after: datetime | None = None
     elapsed_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object of ``--json``, keys in their fixed order."""
+        window = self.window
+        return {
+            "run": self.run,
+            "kind": self.kind,
+            "website": self.website,
+            "dry_run": self.dry_run,
+            "status": self.status.value,
+            "exit_code": self.exit_code,
+            "reason": self.reason,
+            "window": window
+            and {"since": utc_text(window.since), "until": utc_text(window.until), "range": window.range},
+            "rows": asdict(self.rows),
+            "contacts": asdict(self.contacts),
+            "requests": asdict(self.requests),
+            "watermark": {"before": utc_text(self.watermark_before), "after": utc_text(self.watermark_after)},
+            "elapsed_s": self.elapsed_s,
+        }
+
+
+@overload
+def utc_text(instant: datetime) -> str: ...
+@overload
+def utc_text(instant: None) -> None: ...
+def utc_text(instant: datetime | None) -> str | None:
+    """ISO 8601 with a Z, to the microsecond where there are any."""
+    return instant and instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -44,6 +44,11 @@ class HubSpotContacts:
         self._assurance = Assurance(Properties(client, properties), verified=verified)
 
     @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, repeated ones included."""
+        return self._client.requests
+
+    @property
     def verified(self) -> bool:
         """Whether the properties are known to be right, from this run or an earlier one."""
         return self._assurance.verified

@@ -32,6 +32,11 @@ class Preview:
         self._assurance = Assurance(Properties(client, properties), verified=verified)
 
     @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, repeated ones included."""
+        return self._client.requests
+
+    @property
     def verified(self) -> bool:
         return self._assurance.verified
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import delete, insert, select, update
 
+from etl.pipeline.ports import Stop
 from etl.state.tables import facts, instant, limits, microseconds
 
 if TYPE_CHECKING:
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Table
-
-
-class Stop(NamedTuple):
-    """Nothing can be had of an API before ``until``."""
-
-    until: datetime
-    reason: str
 
 
 def account(credential: str) -> str:

@@ -31,8 +31,8 @@ class Runs:
         found = self._connection.execute(query).one_or_none()
         if found:
             return found.id, found.watermark
-        made = self._connection.execute(insert(websites).values(name=name))
-        return made.inserted_primary_key[0], None
+        made = insert(websites).values(name=name).returning(websites.c.id)
+        return self._connection.execute(made).scalar_one(), None
 
     def websites(self) -> dict[str, datetime | None]:
         """Every website that the state knows, with its watermark, by name."""
@@ -72,11 +72,12 @@ class Runs:
             delete(runs).where(runs.c.website_id == website_id, runs.c.started <= oldest_kept)
         )
 
-    def last_success(self, website_id: int) -> datetime | None:
+    def last_success(self, website: str) -> datetime | None:
         """When the last incremental run that ended done or partial was started."""
         query = (
             select(runs.c.started)
-            .where(runs.c.website_id == website_id, runs.c.kind == "incremental")
+            .join_from(runs, websites)
+            .where(websites.c.name == website, runs.c.kind == "incremental")
             .where(runs.c.status.in_([Status.DONE, Status.PARTIAL]))
             .order_by(runs.c.started.desc())
             .limit(1)

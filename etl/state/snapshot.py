@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def snapshot(url: str) -> Iterator[Connection]:
+def snapshot(url: str, *, keep_lock: bool = False) -> Iterator[Connection]:
     """A connection to a private copy of the state; the state itself is only read, and not made if missing."""
     with TemporaryDirectory(prefix="visitor-sync-") as folder:
         copy = Path(folder) / "state.db"
@@ -32,8 +32,9 @@ def snapshot(url: str) -> Iterator[Connection]:
             upgrade(connection)
             if exists(url) and not path:
                 _copy_rows(url, connection)
-            with connection.begin():
-                connection.execute(delete(lock))
+            if not keep_lock:
+                with connection.begin():
+                    connection.execute(delete(lock))
             yield connection
 
 

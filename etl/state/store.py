@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from etl.state.database import connect, translated, upgrade
+from etl.state.database import SCHEMA, connect, exists, revision, translated, upgrade
 from etl.state.ledger import Ledger
 from etl.state.limits import Facts, Limits
 from etl.state.lock import Lock
+from etl.state.lock import read as read_lock
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
 from etl.state.visitors import Visitors
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.clock import Clock
+    from etl.state.lock import Holder
 
 
 class History(Protocol):
@@ -37,9 +39,14 @@ class Transaction:
         self.visitors = Visitors(connection)
         self.ledger = Ledger(connection, anonymous=anonymous)
         self.rejections = Rejections(connection, now=now)
+        self._connection = connection
         self.runs = Runs(connection)
         self.limits = Limits(connection, accounts)
         self.facts = Facts(connection)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock, dead or alive."""
+        return read_lock(self._connection)
 
 
 class Store:
@@ -82,7 +89,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Everything or nothing. Raises LockedError if the lock was lost, StateError if the database fails."""
+        """Everything or nothing. Raises LockedError if the lock is lost, StateError if the database fails."""
         now = self._clock.now()
         with translated(self._connection.engine.url), self._connection.begin():
             self._lock.renew(self._connection, now)
@@ -105,6 +112,22 @@ class Store:
 
     def _tables(self, now: datetime) -> Transaction:
         return Transaction(self._connection, now=now, anonymous=self._anonymous, accounts=self._accounts)
+
+
+@contextmanager
+def read_state(url: str, clock: Clock) -> Iterator[Transaction | None]:
+    """A consistent view of the state, without making or changing anything; None where there is none yet."""
+    if not exists(url):
+        yield None
+        return
+    with connect(url, writing=False) as connection:
+        with translated(connection.engine.url), connection.begin():
+            ready = revision(connection) == SCHEMA
+        if not ready:
+            yield None
+            return
+        with Store(connection, clock=clock).reading() as state:
+            yield state
 
 
 @contextmanager

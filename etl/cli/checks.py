@@ -1,0 +1,192 @@
+"""``check``: proves the whole path without writing anything."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from etl.cli import logs, wiring
+from etl.clock import SystemClock
+from etl.errors import SettingsError, StateError, SyncError
+from etl.extract import account
+from etl.extract.visitors import ZenovayVisitors
+from etl.load.access import prove_read_access, prove_write_access
+from etl.load.properties import Properties, raise_for
+from etl.retry import Patience
+from etl.settings import load
+from etl.state.database import exists, parse_url, place, sqlite_path
+from etl.state.lock import read as read_lock
+from etl.state.snapshot import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etl.extract.client import ZenovayClient
+    from etl.settings import Settings
+
+BRIEF = Patience(attempts=2, total_s=40.0, longest_asked_s=20.0)
+SAMPLE = 100
+ONE_DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what it saw, and what to do where it failed."""
+
+    check: str
+    ok: bool
+    saw: str
+    fix: str | None = None
+
+
+def check_all(*, as_json: bool) -> int:
+    """Run every check and print what it saw. Returns 0, or the exit code of the first failure."""
+    findings: list[tuple[Finding, int]] = []
+    try:
+        settings = load()
+    except SettingsError as exc:
+        findings.append((Finding("settings", ok=False, saw=exc.what, fix=_fix(exc)), exc.exit_code))
+    else:
+        logs.configure(settings.sync.log_format, settings.secrets())
+        findings.append((Finding("settings", ok=True, saw=_settings(settings)), 0))
+        findings += _outside(settings)
+    _print([finding for finding, _ in findings], as_json=as_json)
+    return next((code for finding, code in findings if not finding.ok), 0)
+
+
+def _outside(settings: Settings) -> list[tuple[Finding, int]]:
+    clock = SystemClock()
+    with ExitStack() as stack:
+        stack.enter_context(wiring.stoppable(clock))
+        zenovay = wiring.zenovay_client(
+            settings.zenovay, clock, wiring.zenovay_pace(settings.zenovay, clock), BRIEF
+        )
+        stack.callback(zenovay.close)
+        hubspot = wiring.hubspot_client(
+            settings.hubspot, clock, wiring.hubspot_pace(settings.hubspot, clock), BRIEF
+        )
+        stack.callback(hubspot.close)
+        visitors = ZenovayVisitors(zenovay, clock=clock, paging=settings.zenovay.paging, page_size=SAMPLE)
+        properties = Properties(hubspot, wiring.needed_properties(settings.sync))
+        checks: list[tuple[str, Callable[[], str]]] = [
+            ("state", lambda: _state(settings)),
+            ("zenovay key", lambda: _websites(zenovay, settings)),
+            *(
+                (f"zenovay rows of {website}", lambda website=website: _rows(visitors, website))
+                for website in settings.zenovay.website_id
+            ),
+            ("zenovay limits", lambda: _usage(zenovay, settings)),
+            ("hubspot read scope", lambda: _proved(lambda: prove_read_access(hubspot))),
+            ("hubspot write scope", lambda: _proved(lambda: prove_write_access(hubspot))),
+            ("hubspot properties", lambda: _properties(properties)),
+        ]
+        return [_run(name, probe) for name, probe in checks]
+
+
+def _run(name: str, probe: Callable[[], str]) -> tuple[Finding, int]:
+    try:
+        return Finding(name, ok=True, saw=probe()), 0
+    except SyncError as exc:
+        return Finding(name, ok=False, saw=exc.what, fix=_fix(exc)), exc.exit_code
+
+
+def _fix(exc: SyncError) -> str:
+    return (exc.fix or "Run the check again.").strip()
+
+
+def _settings(settings: Settings) -> str:
+    count = len(settings.zenovay.website_id)
+    return f"complete; {count} website{'s' if count > 1 else ''}, HubSpot API {settings.hubspot.api_version}"
+
+
+def _state(settings: Settings) -> str:
+    """Reads a copy, so that a fault of the file shows and nothing is written."""
+    url = wiring.state_url(settings.sync)
+    where = place(parse_url(url))
+    if not exists(url):
+        return f"{where} is not there yet; the first run makes it. {_writable(url)}".strip()
+    with snapshot(url, keep_lock=True) as connection, connection.begin():
+        holder = read_lock(connection)
+    return f"{where}, {'held by process ' + str(holder.pid) if holder else 'free'}"
+
+
+def _writable(url: str) -> str:
+    import os  # noqa: PLC0415
+
+    path = sqlite_path(parse_url(url))
+    folder = next((parent for parent in path.resolve().parents if parent.exists()), None) if path else None
+    if folder and not os.access(folder, os.W_OK):
+        raise StateError(
+            f"State database {path}: its directory cannot be written.",
+            fix="Name a writable place in SYNC_STATE_URL.",
+        )
+    return ""
+
+
+def _websites(client: ZenovayClient, settings: Settings) -> str:
+    found = account.websites(client)
+    missing = [name for name in settings.zenovay.website_id if name not in {each.id for each in found}]
+    codes = {each.tracking_code: each.id for each in found}
+    if missing and missing[0] in codes:
+        raise SettingsError(
+            "ZENOVAY_WEBSITE_ID holds a tracking code.", fix=f"The website's id is {codes[missing[0]]}."
+        )
+    if missing:
+        raise SettingsError(
+            f"ZENOVAY_WEBSITE_ID names {', '.join(missing)}, which the key cannot see.",
+            fix=f"It sees: {', '.join(each.id for each in found) or 'no website'}.",
+        )
+    return f"accepted; sees {len(found)} websites"
+
+
+def _rows(visitors: ZenovayVisitors, website: str) -> str:
+    page = next(visitors.pages(website, since=None, until=None, initial=ONE_DAY))
+    reasons = Counter(rejection.code for rejection in page.rejections)
+    known = sum(1 for visitor in page.visitors if visitor.email)
+    counted = sum(1 for visitor in page.visitors if visitor.pageviews is not None)
+    refused = f" ({', '.join(f'{count} {code}' for code, count in reasons.items())})" if reasons else ""
+    return (
+        f"{page.read} rows of the last 24 hours: {len(page.visitors)} valid, {len(page.rejections)} refused"
+        f"{refused}; {known} with an e-mail address, {counted} with page views"
+    )
+
+
+def _usage(client: ZenovayClient, settings: Settings) -> str:
+    usage = account.usage(client)
+    month = usage.limit or settings.zenovay.requests_per_month
+    used = "an unknown number" if usage.used is None else str(usage.used)
+    minute = usage.per_minute or settings.zenovay.requests_per_minute
+    resets = f", reset at {usage.resets_at:%Y-%m-%dT%H:%M:%SZ}" if usage.resets_at else ""
+    return f"{used} of {month} requests used this month{resets}; {minute} a minute"
+
+
+def _proved(proof: Callable[[], None]) -> str:
+    proof()
+    return "granted"
+
+
+def _properties(properties: Properties) -> str:
+    raise_for(properties.verify())
+    return "all four are there, with the right types"
+
+
+def _print(findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps([asdict(finding) for finding in findings]))
+        return
+    if sys.stdout.isatty():
+        from etl.cli.tables import show  # noqa: PLC0415 -- rich costs 40 ms
+
+        rows = [(each.check, "ok" if each.ok else "FAILED", each.saw, each.fix) for each in findings]
+        show("check", ("check", "", "saw", "what to do"), rows)
+        return
+    for each in findings:
+        fix = f" {each.fix}" if each.fix else ""
+        click.echo(f"{'ok' if each.ok else 'FAILED'}\t{each.check}\t{each.saw}{fix}")

@@ -1,0 +1,117 @@
+"""The command line itself. Each command imports what it needs when it is called: cron starts us often."""
+
+from __future__ import annotations
+
+import click
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="visitor-sync", message="%(version)s")
+def program() -> None:
+    """Keep website visitors from Zenovay up to date on the matching HubSpot contacts."""
+
+
+@program.command()
+@click.option("--now", is_flag=True, help="Run even if the last run was a moment ago, or a limit is spent.")
+@DRY_RUN_OPTION
+@JSON_OPTION
+def run(*, now: bool, dry_run: bool, as_json: bool) -> int:
+    """Sync what is new since the last run. Made for cron."""
+    from etl.cli.syncing import incremental  # noqa: PLC0415
+
+    return incremental(now=now, dry_run=dry_run, as_json=as_json)
+
+
+@program.command()
+@click.option("--from", "since", required=True, metavar="D", help="First day (UTC), or an ISO 8601 instant.")
+@click.option("--to", "until", metavar="D", help="Last day, included, or an instant, excluded.")
+@DRY_RUN_OPTION
+@JSON_OPTION
+def backfill(*, since: str, until: str | None, dry_run: bool, as_json: bool) -> int:
+    """Sync a past range of dates. Does not move the watermark."""
+    from etl.cli.syncing import past  # noqa: PLC0415
+
+    return past(since=since, until=until, dry_run=dry_run, as_json=as_json)
+
+
+@program.command()
+@JSON_OPTION
+def check(*, as_json: bool) -> int:
+    """Prove the whole path without writing: settings, access, rows, properties, state, limits."""
+    from etl.cli.checks import check_all  # noqa: PLC0415
+
+    return check_all(as_json=as_json)
+
+
+@program.command()
+def setup() -> int:
+    """Create the HubSpot properties that are needed. Safe to repeat."""
+    from etl.cli.setting_up import install_properties  # noqa: PLC0415
+
+    return install_properties()
+
+
+@program.command()
+@JSON_OPTION
+def status(*, as_json: bool) -> int:
+    """Show the watermark, the last runs, the contacts and the lock."""
+    from etl.cli.state_reports import show_status  # noqa: PLC0415
+
+    return show_status(as_json=as_json)
+
+
+@program.group(invoke_without_command=True)
+@JSON_OPTION
+@click.pass_context
+def rejections(ctx: click.Context, *, as_json: bool) -> int:
+    """Show what was refused and why, or make it due again."""
+    ctx.obj = as_json
+    if ctx.invoked_subcommand:
+        return 0
+    from etl.cli.state_reports import list_rejections  # noqa: PLC0415
+
+    return list_rejections(as_json=as_json)
+
+
+@rejections.command("list")
+@JSON_OPTION
+@click.pass_obj
+def rejections_list(outer_json: bool, *, as_json: bool) -> int:  # noqa: FBT001 -- click passes it so
+    """Show what was refused and why."""
+    from etl.cli.state_reports import list_rejections  # noqa: PLC0415
+
+    return list_rejections(as_json=as_json or outer_json)
+
+
+@rejections.command("retry")
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--all", "everything", is_flag=True, help="Retry everything; also what no KEY means.")
+@JSON_OPTION
+@click.pass_obj
+def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: bool, as_json: bool) -> int:  # noqa: FBT001
+    """Make refused contacts due again: those with a KEY, or all."""
+    if keys and everything:
+        raise click.UsageError("Give either --all or keys.")
+    from etl.cli.state_reports import retry_rejections  # noqa: PLC0415
+
+    return retry_rejections(keys, as_json=as_json or outer_json)
+
+
+@program.command()
+def demo() -> int:
+    """Show the whole job on the sandbox; needs no account."""
+    from etl.cli.demo import demonstrate  # noqa: PLC0415
+
+    return demonstrate()
+
+
+@program.command()
+@click.option("--port", default=0, metavar="N", type=click.IntRange(0, 65535), help="Default: a free one.")
+def sandbox(*, port: int) -> int:
+    """Keep a Zenovay and a HubSpot running on loopback, and print the environment to use them."""
+    from etl.cli.demo import keep_sandbox  # noqa: PLC0415
+
+    return keep_sandbox(port)

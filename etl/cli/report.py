@@ -1,0 +1,96 @@
+"""What ``run`` and ``backfill`` print, and their exit code."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from etl.models import RunSummary, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from etl.clock import SystemClock
+    from etl.pipeline import Order
+    from etl.pipeline.ports import Observer
+
+_QUIET = frozenset({Status.DONE, Status.SKIPPED, Status.INCOMPLETE})
+
+
+class Report:
+    """Collects the summaries of a command.
+
+    With ``as_json`` each is printed as a line as soon as it is there. Otherwise a terminal gets a table at
+    the end, and cron a line only for what needs a person, unless ``always``.
+    """
+
+    def __init__(self, *, as_json: bool, always: bool) -> None:
+        self._as_json = as_json
+        self._always = always
+        self._summaries: list[RunSummary] = []
+
+    def add(self, summary: RunSummary) -> None:
+        self._summaries.append(summary)
+        if self._as_json:
+            click.echo(orjson.dumps(summary.as_dict()))
+        if summary.status is Status.FAILED:
+            click.echo(f"error: {summary.website}: {summary.reason}", err=True)
+
+    def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
+        """Somebody to tell of the progress of a run: a display on a terminal, else nobody."""
+        if not sys.stderr.isatty():
+            return nullcontext()
+        return _display(order, clock)
+
+    def close(self) -> int:
+        """Print what is to be printed. Returns the exit code of the command."""
+        if not self._as_json:
+            self._print()
+        return exit_code(self._summaries)
+
+    def _print(self) -> None:
+        if sys.stdout.isatty():
+            from etl.cli.tables import run_table  # noqa: PLC0415 -- rich costs 40 ms
+
+            run_table(self._summaries)
+            return
+        for summary in self._summaries:
+            if self._always or summary.status not in _QUIET:
+                click.echo(sentence(summary))
+
+
+def exit_code(summaries: list[RunSummary]) -> int:
+    """The failing run's code, the highest if several failed, else the highest of all."""
+    failed = [summary.exit_code for summary in summaries if summary.status is Status.FAILED]
+    interrupted = [summary.exit_code for summary in summaries if summary.exit_code > 128]  # noqa: PLR2004 -- signals
+    return max(interrupted or failed or [summary.exit_code for summary in summaries], default=0)
+
+
+def sentence(summary: RunSummary) -> str:
+    """A run in one line."""
+    rows, contacts = summary.rows, summary.contacts
+    done = "would be " if summary.dry_run else ""
+    facts = (
+        f"{rows.read} rows read, {rows.rejected} rejected; {contacts.created} contacts {done}created,"
+        f" {contacts.updated} {done}updated, {contacts.unchanged} unchanged, {contacts.rejected} rejected,"
+        f" {contacts.deferred} deferred"
+    )
+    reason = f" {summary.reason}" if summary.reason else ""
+    return f"{summary.website}: {summary.kind} {summary.status.value}: {facts}.{reason}"
+
+
+@contextmanager
+def _display(order: Order, clock: SystemClock) -> Iterator[Observer]:
+    from etl.cli.progress import Progress  # noqa: PLC0415 -- rich costs 40 ms
+
+    with Progress(order.website) as progress:
+        clock.on_wait = progress.waits
+        try:
+            yield progress
+        finally:
+            clock.on_wait = None

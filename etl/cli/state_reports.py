@@ -1,0 +1,146 @@
+"""``status`` and ``rejections``: what the state says."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from etl.cli import logs
+from etl.clock import SystemClock
+from etl.errors import SettingsError
+from etl.models import utc_text
+from etl.settings import load_sync
+from etl.state.database import default_url
+from etl.state.store import Store, open_state, read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etl.models import RefusedThing
+    from etl.state.lock import Holder
+    from etl.state.store import Transaction
+
+SHOWN_RUNS = 10
+_RUN_COLUMNS = ("started", "kind", "status", "rows", "created", "updated", "rejected", "deferred", "reason")
+
+
+def show_status(*, as_json: bool) -> int:
+    """Print what the state holds. Returns the exit code."""
+    with read_state(_state_url(), SystemClock()) as state:
+        found = _status(state) if state else _EMPTY
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        _print_status(found)
+    return 0
+
+
+_EMPTY: dict[str, Any] = {
+    "websites": [],
+    "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
+    "lock": None,
+}
+
+
+def _status(state: Transaction) -> dict[str, Any]:
+    return {
+        "websites": [
+            {"website": name, "watermark": utc_text(watermark), "runs": state.runs.last(name, SHOWN_RUNS)}
+            for name, watermark in state.runs.websites().items()
+        ],
+        "contacts": state.ledger.counts()._asdict(),
+        "lock": _holder(state.holder()),
+    }
+
+
+def _holder(holder: Holder | None) -> dict[str, Any] | None:
+    if holder is None:
+        return None
+    return {
+        "owner": holder.owner,
+        "host": holder.host,
+        "pid": holder.pid,
+        "since": utc_text(holder.since),
+        "heartbeat": utc_text(holder.heartbeat),
+    }
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    click.echo("contacts: {confirmed} confirmed, {due} due, {rejected} rejected".format(**found["contacts"]))
+    lock = found["lock"]
+    holder = f"process {lock['pid']} on {lock['host']} since {lock['since']}" if lock else "free"
+    click.echo(f"lock: {holder}")
+    if not found["websites"]:
+        click.echo("no website was ever synced")
+    for website in found["websites"]:
+        watermark = website["watermark"] or "never"
+        click.echo(f"website {website['website']}: read completely up to {watermark}")
+        _print_rows("last runs", _RUN_COLUMNS, (_run_cells(run) for run in website["runs"]))
+
+
+def _run_cells(run: dict[str, Any]) -> Sequence[object]:
+    rows, contacts = run.get("rows", {}), run.get("contacts", {})
+    counts = (contacts.get(name) for name in ("created", "updated", "rejected", "deferred"))
+    status = run["status"] or "killed"
+    return (run["started"], run["kind"], status, rows.get("read"), *counts, run.get("reason"))
+
+
+def list_rejections(*, as_json: bool) -> int:
+    """Print every rejection, the latest first. Returns the exit code."""
+    with read_state(_state_url(), SystemClock()) as state:
+        listed = list(state.rejections.listed()) if state else []
+    if as_json:
+        click.echo(orjson.dumps([_rejection(thing) for thing in listed]))
+    elif listed:
+        columns = ("key", "kind", "reason", "code", "attempts", "first", "last", "correlation id")
+        _print_rows("rejections", columns, (list(_rejection(thing).values()) for thing in listed))
+    else:
+        click.echo("nothing was refused")
+    return 0
+
+
+def _rejection(thing: RefusedThing) -> dict[str, Any]:
+    return {**asdict(thing), "first": utc_text(thing.first), "last": utc_text(thing.last)}
+
+
+def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
+    """Make refused contacts due again, all of them without ``keys``. Returns the exit code.
+
+    Raises SettingsError where a key is not listed, and LockedError while a run goes on.
+    """
+    with open_state(_state_url()) as connection:
+        store = Store(connection, clock=SystemClock())
+        with store.locked(), store.transaction() as state:
+            unknown = state.rejections.unknown(keys)
+            if unknown:
+                raise SettingsError(
+                    f"{len(unknown)} of the given keys are not among the rejections.",
+                    fix="visitor-sync rejections list shows the keys.",
+                )
+            contact_ids, count = state.rejections.retry(keys or None)
+            state.ledger.retry(contact_ids)
+    if as_json:
+        click.echo(orjson.dumps({"retried": count, "contacts_due": len(contact_ids)}))
+    else:
+        click.echo(f"{count} rejections lifted; {len(contact_ids)} contacts are due at the next run")
+    return 0
+
+
+def _state_url() -> str:
+    settings = load_sync()
+    logs.configure(settings.log_format, [])
+    return settings.state_url or default_url()
+
+
+def _print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    if sys.stdout.isatty():
+        from etl.cli.tables import show  # noqa: PLC0415 -- rich costs 40 ms
+
+        show(title, columns, rows)
+        return
+    for row in rows:
+        click.echo("\t".join("" if cell is None else " ".join(str(cell).split()) for cell in row))

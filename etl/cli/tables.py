@@ -1,0 +1,60 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from etl.models import utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etl.models import RunSummary
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout. Texts are printed as they are: no markup."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    Console(markup=False, emoji=False, highlight=False).print(table)
+
+
+def run_table(summaries: Sequence[RunSummary]) -> None:
+    """The closing summary of ``run`` and ``backfill``."""
+    columns = ["", *(summary.website for summary in summaries)]
+    lines: list[tuple[str, list[object]]] = [
+        ("status", [summary.status.value for summary in summaries]),
+        ("window", [_window(summary) for summary in summaries]),
+        ("rows read", [summary.rows.read for summary in summaries]),
+        ("rows rejected", [summary.rows.rejected for summary in summaries]),
+        ("contacts created", [summary.contacts.created for summary in summaries]),
+        ("contacts updated", [summary.contacts.updated for summary in summaries]),
+        ("contacts unchanged", [summary.contacts.unchanged for summary in summaries]),
+        ("contacts rejected", [summary.contacts.rejected for summary in summaries]),
+        ("contacts deferred", [summary.contacts.deferred for summary in summaries]),
+        ("requests to Zenovay", [summary.requests.zenovay for summary in summaries]),
+        ("requests to HubSpot", [summary.requests.hubspot for summary in summaries]),
+        ("watermark", [utc_text(summary.watermark_after) for summary in summaries]),
+        ("seconds", [summary.elapsed_s for summary in summaries]),
+        ("reason", [summary.reason for summary in summaries]),
+    ]
+    dry = any(summary.dry_run for summary in summaries)
+    title = "Dry run: nothing was written" if dry else "Sync"
+    show(title, columns, [(name, *cells) for name, cells in lines])
+
+
+def _window(summary: RunSummary) -> str | None:
+    window = summary.window
+    if window is None:
+        return None
+    return f"{utc_text(window.since)} to {utc_text(window.until)} ({window.range})"
+
+
+def _text(cell: object) -> str:
+    return "-" if cell is None else str(cell)

@@ -1,0 +1,204 @@
+"""Putting the parts together: settings in, adapters out."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from etl.extract.client import ZenovayClient
+from etl.extract.visitors import ZenovayVisitors
+from etl.load.client import HubSpotClient
+from etl.load.delivery import HubSpotContacts
+from etl.load.preview import Preview
+from etl.load.properties import WantedProperty, wanted_properties
+from etl.pace import Pace
+from etl.retry import Patience
+from etl.state.database import default_url
+from etl.state.limits import account
+from etl.state.snapshot import snapshot
+from etl.state.store import Store, open_state
+from etl.transform import PropertyNames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etl.clock import Clock, SystemClock
+    from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
+
+MINUTE_S = 60.0
+HUBSPOT_WINDOW_S = 10.0
+ZENOVAY_PATIENCE = Patience(attempts=5)
+HUBSPOT_PATIENCE = Patience()
+
+_VERIFIED = "verified_setup"
+_MAPPING = "property_names"
+
+
+def state_url(settings: SyncSettings) -> str:
+    return settings.state_url or default_url()
+
+
+def property_names(settings: SyncSettings) -> PropertyNames:
+    return PropertyNames(
+        country=settings.country_property,
+        last_seen=settings.last_seen_property,
+        pageviews=settings.pageviews_property,
+        visitor_id=settings.visitor_id_property,
+    )
+
+
+def needed_properties(settings: SyncSettings) -> tuple[WantedProperty, ...]:
+    return wanted_properties(
+        country=settings.country_property,
+        last_seen=settings.last_seen_property,
+        pageviews=settings.pageviews_property,
+        visitor_id=settings.visitor_id_property,
+    )
+
+
+def zenovay_client(
+    settings: ZenovaySettings, clock: Clock, pace: Pace, patience: Patience = ZENOVAY_PATIENCE
+) -> ZenovayClient:
+    return ZenovayClient(
+        base_url=settings.base_url,
+        api_key=settings.api_key.get_secret_value(),
+        clock=clock,
+        pace=pace,
+        patience=patience,
+    )
+
+
+def hubspot_client(
+    settings: HubSpotSettings, clock: Clock, pace: Pace, patience: Patience = HUBSPOT_PATIENCE
+) -> HubSpotClient:
+    return HubSpotClient(
+        access_token=settings.access_token.get_secret_value(),
+        base_url=settings.base_url,
+        api_version=settings.api_version,
+        clock=clock,
+        pace=pace,
+        patience=patience,
+    )
+
+
+def zenovay_pace(settings: ZenovaySettings, clock: Clock) -> Pace:
+    return Pace(limit=settings.requests_per_minute, window_s=MINUTE_S, clock=clock, name="Zenovay")
+
+
+def hubspot_pace(settings: HubSpotSettings, clock: Clock) -> Pace:
+    return Pace(
+        limit=settings.requests_per_10_seconds, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot"
+    )
+
+
+def accounts(settings: Settings) -> dict[str, str]:
+    return {
+        "zenovay": account(settings.zenovay.api_key.get_secret_value()),
+        "hubspot": account(settings.hubspot.access_token.get_secret_value()),
+    }
+
+
+@contextmanager
+def stoppable(clock: SystemClock) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the clock to stop; a second one ends the process at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        clock.stop(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Everything that a run needs, opened."""
+
+    store: Store
+    source: ZenovayVisitors
+    destination: HubSpotContacts | Preview
+    setup_digest: str
+
+    def remember_setup(self) -> None:
+        """Write down whether HubSpot's properties are known to be right, so that later runs need not ask."""
+        with self.store.transaction() as state:
+            if self.destination.verified:
+                state.facts.put(_VERIFIED, self.setup_digest)
+            else:
+                state.facts.drop(_VERIFIED)
+
+
+@contextmanager
+def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterator[Session]:
+    """Open the state and both clients, and hold the lock; a dry run works on a copy, and only looks.
+
+    Raises LockedError, StateError.
+    """
+    paces = {
+        "zenovay": zenovay_pace(settings.zenovay, clock),
+        "hubspot": hubspot_pace(settings.hubspot, clock),
+    }
+    url = state_url(settings.sync)
+    with ExitStack() as stack:
+        connection = stack.enter_context(snapshot(url) if dry_run else open_state(url))
+        store = Store(
+            connection,
+            clock=clock,
+            anonymous=settings.sync.anonymous == "upsert",
+            accounts=accounts(settings),
+            histories=paces,
+        )
+        taken_over = stack.enter_context(store.locked())
+        digest = _setup_digest(settings)
+        verified = _prepare(store, settings, paces, digest, unlogged=taken_over)
+        zenovay = zenovay_client(settings.zenovay, clock, paces["zenovay"])
+        stack.callback(zenovay.close)
+        hubspot = hubspot_client(settings.hubspot, clock, paces["hubspot"])
+        stack.callback(hubspot.close)
+        wanted = needed_properties(settings.sync)
+        yield Session(
+            store=store,
+            source=ZenovayVisitors(
+                zenovay, clock=clock, paging=settings.zenovay.paging, page_size=settings.zenovay.page_size
+            ),
+            destination=Preview(hubspot, properties=wanted, verified=verified)
+            if dry_run
+            else HubSpotContacts(hubspot, properties=wanted, clock=clock, verified=verified),
+            setup_digest=digest,
+        )
+
+
+def _prepare(
+    store: Store, settings: Settings, paces: dict[str, Pace], digest: str, *, unlogged: bool
+) -> bool:
+    """Take up what earlier runs left. Returns whether HubSpot's properties are known to be right.
+
+    ``unlogged``: the last run was killed, so that it may have sent requests that nobody wrote down.
+    """
+    unknown = {"zenovay": 1, "hubspot": settings.hubspot.concurrency} if unlogged else {}
+    mapping = repr(property_names(settings.sync))
+    with store.transaction() as state:
+        for api, pace in paces.items():
+            sent = state.limits.sent(api)
+            pace.restore(sent + sent[-1:] * unknown.get(api, 0))
+        if state.facts.get(_MAPPING) not in (None, mapping):
+            state.ledger.forget_confirmations()
+        state.facts.put(_MAPPING, mapping)
+        return state.facts.get(_VERIFIED) == digest
+
+
+def _setup_digest(settings: Settings) -> str:
+    parts = (
+        settings.hubspot.base_url,
+        settings.hubspot.api_version,
+        settings.hubspot.access_token.get_secret_value(),
+        repr(property_names(settings.sync)),
+    )
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

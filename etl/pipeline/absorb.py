@@ -1,0 +1,136 @@
+"""Merging a page into the state: gather what is known, decide, write; one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etl import transform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.models import ContactKey, KnownVisitor, LedgerEntry, Page, Visitor
+    from etl.pipeline.books import Books
+    from etl.pipeline.ports import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A visitor with new facts, or that belongs to another contact than before."""
+
+    visitor: Visitor
+    key: ContactKey | None
+    before: KnownVisitor | None
+
+
+def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, books: Books) -> None:
+    """Merge the page's visitors into the state, and make due what thereby changed."""
+    known = state.visitors.known(website_id, {visitor.id for visitor in page.visitors})
+    merged = transform.merge_all({key: found.visitor for key, found in known.items()}, page.visitors)
+    wanted = {
+        visitor.id: transform.contact_key(visitor)
+        for visitor in merged.values()
+        if transform.is_wanted(visitor, anonymous=anonymous)
+    }
+    changes = [
+        _Change(visitor, wanted.get(visitor.id), known.get(visitor.id))
+        for visitor in merged.values()
+        if _has_changed(visitor, wanted.get(visitor.id), known.get(visitor.id))
+    ]
+    ids = _write(changes, website_id=website_id, state=state, books=books)
+    changed = {change.visitor.id for change in changes}
+    for found in known.values():
+        if found.contact_id is not None and found.visitor.id not in changed and found.contact_id not in ids:
+            books.touch(found.contact_id, due=found.due)
+    _count_rows(page, merged=merged, wanted=wanted, books=books)
+    books.newly_rejected += state.rejections.refuse_rows(website_id, page.rejections)
+
+
+def _has_changed(visitor: Visitor, key: ContactKey | None, before: KnownVisitor | None) -> bool:
+    return before is None or before.visitor != visitor or before.key != key
+
+
+def _write(changes: list[_Change], *, website_id: int, state: Transaction, books: Books) -> set[int]:
+    """Write changed visitors and their contacts. Returns the ids of all contacts that were looked at anew."""
+    entries = state.ledger.by_key({change.key for change in changes if change.key})
+    new_ids = _add_contacts(changes, entries, state=state, books=books)
+
+    def contact_id(change: _Change) -> int | None:
+        if change.key is None:
+            return None
+        entry = entries.get(change.key)
+        return entry.contact_id if entry else new_ids[change.key]
+
+    state.visitors.add(
+        website_id, ((change.visitor, contact_id(change)) for change in changes if change.before is None)
+    )
+    state.visitors.change(
+        website_id, ((change.visitor, contact_id(change)) for change in changes if change.before)
+    )
+    gained = {entry.contact_id: entry for entry in entries.values()}
+    left = {
+        change.before.contact_id
+        for change in changes
+        if change.before and change.before.contact_id is not None and change.before.key != change.key
+    }
+    lost = state.ledger.by_id(left - gained.keys()) if left - gained.keys() else {}
+    _renew_contacts(gained, lost, state=state, books=books)
+    return {*new_ids.values(), *gained, *lost}
+
+
+def _add_contacts(
+    changes: list[_Change], entries: Mapping[ContactKey, LedgerEntry], *, state: Transaction, books: Books
+) -> dict[ContactKey, int]:
+    """Contacts that nobody knew: all their visitors are in this page."""
+    members: defaultdict[ContactKey, list[Visitor]] = defaultdict(list)
+    for change in changes:
+        if change.key and change.key not in entries:
+            members[change.key].append(change.visitor)
+    contacts = [transform.contact(key, visitors) for key, visitors in members.items()]
+    ids = state.ledger.add([(contact, transform.fingerprint(contact)) for contact in contacts])
+    for contact_id in ids.values():
+        books.touch(contact_id, due=True)
+    return ids
+
+
+def _renew_contacts(
+    gained: Mapping[int, LedgerEntry], lost: Mapping[int, LedgerEntry], *, state: Transaction, books: Books
+) -> None:
+    """Contacts that the ledger had: computed again from all their visitors."""
+    entries = {**lost, **gained}
+    if not entries:
+        return
+    members = state.visitors.members(entries.keys())
+    renewed = {
+        contact_id: transform.contact(entry.key, members[contact_id]) if members.get(contact_id) else None
+        for contact_id, entry in entries.items()
+    }
+    due = state.ledger.want(
+        (entries[contact_id], contact, transform.fingerprint(contact) if contact else None)
+        for contact_id, contact in renewed.items()
+    )
+    unwanted = [contact_id for contact_id, contact in renewed.items() if contact is None]
+    for contact_id in unwanted:
+        books.forget(contact_id)
+    state.rejections.strike_out(unwanted)
+    for contact_id, contact in renewed.items():
+        if contact and (contact_id in gained or due[contact_id]):
+            books.touch(contact_id, due=due[contact_id])
+
+
+def _count_rows(
+    page: Page, *, merged: Mapping[str, Visitor], wanted: Mapping[str, ContactKey], books: Books
+) -> None:
+    rows = books.rows
+    rows.read += page.read
+    rows.out_of_window += page.out_of_window
+    rows.rejected += len(page.rejections)
+    kinds = Counter(
+        "accepted" if visitor.id in wanted else "opted_out" if merged[visitor.id].opted_out else "anonymous"
+        for visitor in page.visitors
+    )
+    rows.accepted += kinds["accepted"]
+    rows.opted_out += kinds["opted_out"]
+    rows.anonymous += kinds["anonymous"]

@@ -1,0 +1,133 @@
+"""What the pipeline needs from the outside, and nothing more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime, timedelta
+
+    from etl.models import (
+        Contact,
+        ContactKey,
+        Delivery,
+        DueContact,
+        KnownVisitor,
+        LedgerEntry,
+        Page,
+        Parcel,
+        Rejection,
+        Verdict,
+        Visitor,
+    )
+
+
+class Source(Protocol):
+    """Where visitors come from."""
+
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests were made, retries included."""
+        ...
+
+    def pages(
+        self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
+    ) -> Iterator[Page]:
+        """The pages of a window, each a blocking read; at least one.
+
+        Without ``since`` the window begins ``initial`` before the source's clock, without ``until`` it ends
+        at that clock. Raises a SyncError where the window cannot be read to its end.
+        """
+        ...
+
+
+class Destination(Protocol):
+    """Where contacts go."""
+
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests were made, retries included."""
+        ...
+
+    def deliver(self, batch: Sequence[Parcel]) -> Delivery:
+        """One verdict per parcel. Called from several threads with batches that share no contact.
+
+        Raises no SyncError: what must stop the run is in ``Delivery.stop``.
+        """
+        ...
+
+
+class Visitors(Protocol):
+    def known(self, website_id: int, ids: Collection[str]) -> dict[str, KnownVisitor]: ...
+    def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None: ...
+    def change(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None: ...
+    def members(self, contact_ids: Collection[int]) -> dict[int, list[Visitor]]: ...
+
+
+class Ledger(Protocol):
+    def by_key(self, keys: Collection[ContactKey]) -> dict[ContactKey, LedgerEntry]: ...
+    def by_id(self, ids: Collection[int]) -> dict[int, LedgerEntry]: ...
+    def add(self, wanted: Sequence[tuple[Contact, bytes]]) -> dict[ContactKey, int]: ...
+    def want(
+        self, changes: Iterable[tuple[LedgerEntry, Contact | None, bytes | None]]
+    ) -> dict[int, bool]: ...
+    def due(self, *, after: int, most: int) -> list[DueContact]: ...
+    def due_ids(self) -> Iterator[int]: ...
+    def due_count(self) -> int: ...
+    def settle(self, verdicts: Iterable[Verdict], parcels: Mapping[int, Parcel]) -> dict[int, bool]: ...
+
+
+class Rejections(Protocol):
+    def refuse_rows(self, website_id: int, refused: Iterable[Rejection]) -> int: ...
+    def settle(self, verdicts: Iterable[Verdict], keys: Mapping[int, str]) -> None: ...
+    def strike_out(self, contact_ids: Collection[int]) -> None: ...
+
+
+class Runs(Protocol):
+    def website(self, name: str) -> tuple[int, datetime | None]: ...
+    def close_window(self, website_id: int, clock: datetime) -> datetime: ...
+    def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None: ...
+    def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None: ...
+
+
+class Stop(NamedTuple):
+    """Nothing can be had of an API before ``until``."""
+
+    until: datetime
+    reason: str
+
+
+class Limits(Protocol):
+    def remember_stop(self, api: str, stop: Stop | None) -> None: ...
+
+
+class Transaction(Protocol):
+    """Everything or nothing; see ``etl.state.store``."""
+
+    @property
+    def visitors(self) -> Visitors: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def rejections(self) -> Rejections: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def limits(self) -> Limits: ...
+
+
+class Store(Protocol):
+    """The state. Only the thread that runs the pipeline touches it."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+    def reading(self) -> AbstractContextManager[Transaction]: ...
+    def silent_s(self) -> float: ...
+
+
+class Observer(Protocol):
+    """Somebody who watches a run, such as a progress display."""
+
+    def rows_read(self, rows: int) -> None: ...
+    def contacts_settled(self, contacts: int) -> None: ...

@@ -1,0 +1,299 @@
+"""One run over one website: pages are read while batches are in flight; one thread writes the state."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ContractBrokenError, InterruptedRunError, SyncError, UnavailableError
+from etl.models import Delivery, Outcome, Page, Parcel, RunKind, RunSummary, Status
+from etl.pipeline.absorb import absorb
+from etl.pipeline.backlog import Backlog
+from etl.pipeline.books import Books
+from etl.pipeline.ports import Stop
+from etl.transform import PropertyNames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from etl.clock import Clock
+    from etl.pipeline.ports import Destination, Observer, Source, Store
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""How often a signal and the lock are looked at while nothing happens."""
+
+HEARTBEAT_S = 10.0
+GRACE_S = 30.0
+"""After a signal, batches in flight have so long to come back."""
+
+PARTIAL_EXIT_CODE = 3
+
+FRUITLESS_BATCHES = 3
+"""So many batches in a row without one readable verdict mean that HubSpot's answers cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock."""
+
+    run: str
+    kind: RunKind
+    website: str
+    since: datetime | None = None
+    until: datetime | None = None
+    lookback: timedelta = timedelta(0)
+    initial: timedelta = timedelta(days=30)
+    anonymous: bool = True
+    concurrency: int = 4
+    names: PropertyNames = field(default_factory=PropertyNames)
+    dry_run: bool = False
+
+
+def sync(
+    order: Order,
+    *,
+    source: Source,
+    destination: Destination,
+    store: Store,
+    clock: Clock,
+    interruption: Callable[[], SyncError | None] = lambda: None,
+    observer: Observer | None = None,
+) -> RunSummary:
+    """Bring one website's visitors to HubSpot and say what happened; every end of a run is in the summary.
+
+    ``interruption`` is asked often: once it returns an error, the batches in flight may come back, and the
+    run ends with that error. Raises SyncError only where the run could not even be begun.
+    """
+    return _Run(order, source, destination, store, clock, interruption, observer).execute()
+
+
+@dataclass(slots=True)
+class _Run:
+    order: Order
+    source: Source
+    destination: Destination
+    store: Store
+    clock: Clock
+    interruption: Callable[[], SyncError | None]
+    observer: Observer | None
+
+    summary: RunSummary = field(init=False)
+    books: Books = field(init=False, default_factory=Books)
+    backlog: Backlog = field(init=False)
+    requests_before: tuple[int, int] = field(init=False)
+    website_id: int = field(init=False, default=0)
+    source_clock: datetime | None = field(init=False, default=None)
+    source_failure: SyncError | None = field(init=False, default=None)
+    delivery_stop: SyncError | None = field(init=False, default=None)
+    fruitless: int = field(init=False, default=0)
+    may_send: bool = field(init=False, default=True)
+    reading: Future[Page | None] | None = field(init=False, default=None)
+    in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        order = self.order
+        self.summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
+        self.backlog = Backlog(order.names)
+        self.requests_before = self.source.requests, self.destination.requests
+
+    def execute(self) -> RunSummary:
+        started = self.clock.monotonic()
+        self._begin()
+        threads = ThreadPoolExecutor(self.order.concurrency + 1, thread_name_prefix="sync")
+        try:
+            self._loop(threads)
+            self._close_books(_graver(self._failure(), self.interruption()), started)
+        except SyncError as failure:
+            self._close_books(failure, started, audit=False)
+        except Exception as exc:  # noqa: BLE001 -- a bug ends in the summary too, and in exit 1
+            self._close_books(as_bug(exc), started, audit=False)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+        log.info("run finished", extra=self._facts("run_finished") | self.summary.as_dict())
+        return self.summary
+
+    def _begin(self) -> None:
+        order = self.order
+        with self.store.transaction() as state:
+            self.website_id, watermark = state.runs.website(order.website)
+            state.runs.begin(order.run, self.website_id, order.kind, self.clock.now())
+            for contact_id in state.ledger.due_ids():
+                self.books.carry_over(contact_id)
+        self.summary.watermark_before = self.summary.watermark_after = watermark
+        log.info("run started", extra=self._facts("run_started"))
+
+    def _pages(self) -> Iterator[Page]:
+        order, watermark = self.order, self.summary.watermark_before
+        since = order.since
+        if order.kind == "incremental" and watermark is not None:
+            since = watermark - order.lookback
+        return self.source.pages(order.website, since=since, until=order.until, initial=order.initial)
+
+    def _loop(self, threads: ThreadPoolExecutor) -> None:
+        pages = self._pages()
+        self.reading = threads.submit(next, pages, None)
+        give_up_at = float("inf")
+        while self.clock.monotonic() < give_up_at:
+            self._stay_alive()
+            self._send(threads)
+            waiting_for: list[Future[Any]] = [*self.in_flight]
+            if self.reading is not None:
+                waiting_for.append(self.reading)
+            if not waiting_for:
+                return
+            wait(waiting_for, timeout=TICK_S, return_when=FIRST_COMPLETED)
+            self._collect(threads, pages)
+            if self.interruption() and give_up_at == float("inf"):
+                give_up_at = self.clock.monotonic() + GRACE_S
+                self.reading = None
+
+    def _stay_alive(self) -> None:
+        if self.store.silent_s() > HEARTBEAT_S:
+            with self.store.transaction():
+                pass
+
+    def _send(self, threads: ThreadPoolExecutor) -> None:
+        """Keep as many batches in flight as are allowed, while there is something to send."""
+        while self.may_send and len(self.in_flight) < self.order.concurrency:
+            if self.delivery_stop or self.interruption():
+                return
+            with self.store.reading() as state:
+                batch = self.backlog.next_batch(state.ledger, flush=self.reading is None)
+            if batch:
+                self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
+            self.may_send = bool(batch)
+
+    def _collect(self, threads: ThreadPoolExecutor, pages: Iterator[Page]) -> None:
+        for future in [future for future in self.in_flight if future.done()]:
+            self._settle(self.in_flight.pop(future), future.result())
+            self.may_send = True
+        if self.reading is not None and self.reading.done():
+            self.reading = self._read(self.reading, threads, pages)
+            self.may_send = True
+
+    def _read(
+        self, reading: Future[Page | None], threads: ThreadPoolExecutor, pages: Iterator[Page]
+    ) -> Future[Page | None] | None:
+        """Absorb the page that was read, and begin to read the next one, if there is to be one."""
+        try:
+            page = reading.result()
+        except SyncError as failure:
+            self.source_failure = failure
+            return None
+        if page is None:
+            self._close_window()
+            return None
+        fatal = self.delivery_stop and not isinstance(self.delivery_stop, UnavailableError)
+        following = None if fatal else threads.submit(next, pages, None)
+        self._absorb(page)
+        return following
+
+    def _absorb(self, page: Page) -> None:
+        self.summary.window = page.window
+        with self.store.transaction() as state:
+            absorb(
+                page,
+                website_id=self.website_id,
+                anonymous=self.order.anonymous,
+                state=state,
+                books=self.books,
+            )
+        self.source_clock = page.clock
+        if self.observer:
+            self.observer.rows_read(page.read)
+
+    def _close_window(self) -> None:
+        """The window is in the state to its end: only now may the watermark move."""
+        if self.order.kind == "backfill" or self.source_clock is None:
+            return
+        with self.store.transaction() as state:
+            watermark = state.runs.close_window(self.website_id, self.source_clock)
+        if not self.order.dry_run:
+            self.summary.watermark_after = watermark
+
+    def _settle(self, batch: list[Parcel], delivery: Delivery) -> None:
+        parcels = {parcel.contact_id: parcel for parcel in batch}
+        keys = {parcel.contact_id: parcel.id_value for parcel in batch}
+        with self.store.transaction() as state:
+            due = state.ledger.settle(delivery.verdicts, parcels)
+            state.rejections.settle(delivery.verdicts, keys)
+        deferred = [verdict for verdict in delivery.verdicts if verdict.outcome is Outcome.DEFERRED]
+        for verdict in delivery.verdicts:
+            self.books.settle(verdict, due_again=due[verdict.contact_id])
+        self.backlog.returned(parcels, held_back=(verdict.contact_id for verdict in deferred))
+        self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
+        self._watch_for_silence(fruitless=len(deferred) == len(batch) and not delivery.stop)
+        if self.observer:
+            self.observer.contacts_settled(len(batch) - len(deferred))
+
+    def _watch_for_silence(self, *, fruitless: bool) -> None:
+        self.fruitless = self.fruitless + 1 if fruitless else 0
+        if self.fruitless >= FRUITLESS_BATCHES:
+            self.delivery_stop = self.delivery_stop or ContractBrokenError(
+                f"HubSpot's replies to {FRUITLESS_BATCHES} batches in a row held no verdict on any contact.",
+                fix="Nothing is lost: all of them stay due. Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION.",
+            )
+
+    def _failure(self) -> SyncError | None:
+        return _graver(self.source_failure, self.delivery_stop)
+
+    def _close_books(self, failure: SyncError | None, started: float, *, audit: bool = True) -> None:
+        """Write down how the run ended. Without ``audit``, as well as a failing database allows."""
+        zenovay, hubspot = self.requests_before
+        self.summary.rows, self.summary.contacts = self.books.rows, self.books.contacts()
+        self.summary.requests.zenovay = self.source.requests - zenovay
+        self.summary.requests.hubspot = self.destination.requests - hubspot
+        self.summary.elapsed_s = round(self.clock.monotonic() - started, 3)
+        _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
+        try:
+            with self.store.transaction() as state:
+                if audit:
+                    self.books.balance(due=state.ledger.due_count())
+                for api, stop in (("zenovay", self.source_failure), ("hubspot", self.delivery_stop)):
+                    if isinstance(stop, UnavailableError) and stop.until:
+                        state.limits.remember_stop(api, Stop(stop.until, stop.what))
+                state.runs.end(self.order.run, self.clock.now(), self.summary.as_dict())
+        except SyncError:
+            if audit:
+                raise
+            log.warning("the end of the run was not written down", extra=self._facts("run_not_recorded"))
+
+    def _facts(self, action: str) -> dict[str, object]:
+        return {"action": action, "run": self.order.run, "website": self.order.website}
+
+
+def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected: int) -> None:
+    if failure:
+        unfinished = isinstance(failure, (UnavailableError, InterruptedRunError))
+        summary.status = Status.INCOMPLETE if unfinished else Status.FAILED
+        summary.exit_code, summary.reason = failure.exit_code, str(failure)
+    elif summary.contacts.deferred:
+        summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
+        summary.reason = f"{summary.contacts.deferred} contacts got no verdict; they stay due."
+    elif newly_rejected:
+        summary.status, summary.exit_code = Status.PARTIAL, PARTIAL_EXIT_CODE
+        summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
+
+
+def as_bug(exc: Exception) -> SyncError:
+    """A bug, told by its place alone: the text of an unexpected error may hold anything."""
+    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(exc.__traceback__)]
+    return SyncError(
+        f"A bug in visitor-sync: {type(exc).__name__} at {' > '.join(frames[-4:])}.",
+        fix="Please report it. Nothing that was confirmed is lost.",
+    )
+
+
+def _graver(one: SyncError | None, other: SyncError | None) -> SyncError | None:
+    """The error that decides how the run ends: a failure before an outage, then the higher exit code."""
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=lambda error: (not isinstance(error, UnavailableError), error.exit_code))

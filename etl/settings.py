@@ -1,0 +1,234 @@
+"""The settings: environment variables, or a ``.env`` file in the working directory. Read once."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from dotenv import dotenv_values
+from durationpy import DurationError, from_str
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from etl.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ENV_FILE = ".env"
+LONGEST_RANGE = timedelta(days=365)
+_FOREIGN_PROPERTY = re.compile(r"hs_|hubspot_|ip_|email$|hs$|lastmodifieddate$|createdate$")
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        parsed: timedelta = from_str(str(value).strip())
+    except (DurationError, ValueError, OverflowError):
+        raise ValueError("must be a duration such as 4m50s, 1h or 30d") from None
+    if parsed < timedelta(0):
+        raise ValueError("must not be negative")
+    return parsed
+
+
+def _url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+        raise ValueError("must be a URL that begins with https:// (or http:// for a sandbox)")
+    return value.rstrip("/")
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word of printable ASCII characters")
+    return SecretStr(text)
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    if value.get_secret_value().startswith("ZV_"):
+        raise ValueError(
+            "is the public tracking code; the secret key begins with lower-case zv_"
+            " (Zenovay: settings, API keys)"
+        )
+    return value
+
+
+def _websites(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if len(set(names)) != len(names):
+        raise ValueError("names a website twice")
+    if any(re.search(r"[/?#\s]", name) for name in names):
+        raise ValueError("must be website ids, separated by commas")
+    return tuple(names)
+
+
+def _property(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", value):
+        raise ValueError("must be a HubSpot property name: lower-case letters, digits and underscores")
+    if _FOREIGN_PROPERTY.match(value):
+        raise ValueError("names a property that belongs to HubSpot")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_property)]
+
+
+class _Section(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True
+    )
+
+
+class ZenovaySettings(_Section):
+    model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
+
+    api_key: Annotated[Secret, AfterValidator(_api_key)]
+    website_id: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Field(min_length=1)]
+    base_url: Url = "https://api.zenovay.com/api/external/v1"
+    requests_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 30
+    requests_per_month: Annotated[int, Field(ge=1)] = 10_000
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 1000
+    paging: Literal["offset", "page"] = "offset"
+
+
+class HubSpotSettings(_Section):
+    model_config = SettingsConfigDict(env_prefix="HUBSPOT_")
+
+    access_token: Secret
+    base_url: Url = "https://api.hubapi.com"
+    api_version: Annotated[str, Field(pattern=r"^(v3|\d{4}-\d{2})$")] = "2026-03"
+    requests_per_10_seconds: Annotated[int, Field(ge=1, le=10_000)] = 100
+    concurrency: Annotated[int, Field(ge=1, le=32)] = 4
+
+
+class SyncSettings(_Section):
+    model_config = SettingsConfigDict(env_prefix="SYNC_")
+
+    state_url: str | None = None
+    min_interval: Duration = timedelta(minutes=4, seconds=50)
+    lookback: Duration = timedelta(hours=1)
+    initial_range: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)
+    anonymous: Literal["upsert", "skip"] = "upsert"
+    country_property: PropertyName = "country"
+    last_seen_property: PropertyName = "zenovay_last_seen"
+    pageviews_property: PropertyName = "zenovay_pageviews"
+    visitor_id_property: PropertyName = "zenovay_visitor_id"
+    log_format: Literal["text", "json"] | None = None
+
+    @model_validator(mode="after")
+    def _four_different_properties(self) -> SyncSettings:
+        names = {
+            self.country_property,
+            self.last_seen_property,
+            self.pageviews_property,
+            self.visitor_id_property,
+        }
+        if len(names) != 4:  # noqa: PLR2004 -- the four above
+            raise ValueError("the four SYNC_…_PROPERTY settings must name four different properties")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings that ``run``, ``backfill`` and ``check`` need."""
+
+    zenovay: ZenovaySettings
+    hubspot: HubSpotSettings
+    sync: SyncSettings
+
+    def secrets(self) -> tuple[str, ...]:
+        """What no output may hold."""
+        return (self.zenovay.api_key.get_secret_value(), self.hubspot.access_token.get_secret_value())
+
+
+Section = TypeVar("Section", bound=_Section)
+_SECTIONS: tuple[type[_Section], ...] = (ZenovaySettings, HubSpotSettings, SyncSettings)
+_MISSING = {
+    "ZENOVAY_API_KEY": "the secret key, which begins with zv_ (Zenovay: settings, API keys)",
+    "ZENOVAY_WEBSITE_ID": "the id of the website; several are separated by commas",
+    "HUBSPOT_ACCESS_TOKEN": "the token of a private app or service key (HubSpot: settings, integrations)",
+}
+
+
+def load() -> Settings:
+    """All settings. Raises SettingsError, which lists everything that is missing or wrong, without values."""
+    zenovay, hubspot, sync = _load(ZenovaySettings, HubSpotSettings, SyncSettings)
+    return Settings(zenovay, hubspot, sync)  # type: ignore[arg-type]
+
+
+def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
+    """What ``setup`` needs. Raises SettingsError."""
+    hubspot, sync = _load(HubSpotSettings, SyncSettings)
+    return hubspot, sync  # type: ignore[return-value]
+
+
+def load_sync() -> SyncSettings:
+    """What ``status`` and ``rejections`` need. Raises SettingsError."""
+    return _load(SyncSettings)[0]  # type: ignore[return-value]
+
+
+def known_variables() -> list[str]:
+    """Every variable that this program reads."""
+    return [variable for section in _SECTIONS for variable in _variables(section)]
+
+
+def _load(*sections: type[_Section]) -> list[_Section]:
+    problems = list(_unknown_variables())
+    loaded: list[_Section] = []
+    for section in sections:
+        try:
+            loaded.append(section())
+        except ValidationError as exc:
+            problems += [
+                _sentence(section, error) for error in exc.errors(include_url=False, include_input=False)
+            ]
+    if problems:
+        count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
+        raise SettingsError(
+            "\n  ".join([f"{count}:", *problems]),
+            fix="\nSet them in the environment or in .env; .env.example lists them all.",
+        ) from None
+    return loaded
+
+
+def _variables(section: type[_Section]) -> list[str]:
+    prefix = section.model_config.get("env_prefix") or ""
+    return [f"{prefix}{name}".upper() for name in section.model_fields]
+
+
+def _sentence(section: type[_Section], error: Any) -> str:
+    prefix = section.model_config.get("env_prefix") or ""
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
+    variable = f"{prefix}{error['loc'][0]}".upper()
+    if error["type"] in {"missing", "too_short"}:
+        return f"{variable} is missing: {_MISSING.get(variable, 'it has no default')}."
+    message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
+    return f"{variable} {message.replace('Input should be', 'must be')}."
+
+
+def _unknown_variables() -> Iterable[str]:
+    known = known_variables()
+    prefixes = tuple(section.model_config.get("env_prefix") or "" for section in _SECTIONS)
+    for variable in sorted({name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}):
+        if variable.startswith(prefixes) and variable not in known:
+            nearest = get_close_matches(variable, known, n=1, cutoff=0.0)
+            yield f"{variable} is not a setting of this program; the nearest one is {nearest[0]}."
