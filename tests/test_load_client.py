@@ -161,10 +161,11 @@ def test_silence_ends_at_the_timeout() -> None:
         ("http://nowhere.invalid", UnavailableError, "could not be resolved"),
         ("https://", SettingsError, "HUBSPOT_BASE_URL"),
         ("gopher://hubspot.test", SettingsError, "HUBSPOT_BASE_URL"),
+        ("api.hubapi.com", SettingsError, "HUBSPOT_BASE_URL"),
     ],
 )
 def test_where_nobody_answers(url: str, error: type[SyncError], match: str) -> None:
-    with client_of(url, patience=ONE_TRY) as client, pytest.raises(error, match=match):
+    with pytest.raises(error, match=match), client_of(url, patience=ONE_TRY) as client:
         upsert(client)
 
 

@@ -131,6 +131,22 @@ def test_a_whole_batch_that_is_refused_in_html_is_no_rejection() -> None:
     assert delivery.stop.exit_code == 6
 
 
+def test_a_batch_that_hubspot_could_not_take_now_is_not_halved() -> None:
+    answers = iter([says({"category": "INTERNAL_ERROR", "message": "oops"}, status=400)])
+    delivery, double = deliver(
+        [by_email(1), by_email(2)], lambda inputs: next(answers, None) or partial(inputs)
+    )
+    assert outcomes(delivery) == [Outcome.CREATED] * 2
+    assert [len(inputs) for inputs in double.upserts] == [2, 2]
+
+
+def test_a_row_too_large_for_a_proxy_is_rejected_with_its_status() -> None:
+    delivery, _ = deliver([by_email(1)], lambda _: Answer(status=413, body=b"<html>"))
+    verdict = delivery.verdicts[0]
+    assert (verdict.outcome, verdict.code) == (Outcome.REJECTED, "HTTP_413")
+    assert verdict.reason == "HubSpot gave no reason (HTTP_413)."
+
+
 def test_a_reason_is_hubspots_own_but_for_the_token() -> None:
     message = f"Email address ann@example.test is invalid {TOKEN}"
     delivery, _ = deliver([by_email(1)], lambda inputs: partial(inputs, error_for("1", message=message)))

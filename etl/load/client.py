@@ -48,6 +48,8 @@ _PATIENCE = Patience()
 _CHUNK = 1 << 16
 _LONGEST_BODY = 1 << 25
 _POOL_SIZE = 32
+_NO_URL = "HUBSPOT_BASE_URL is not a URL that can be called."
+_FIX_URL = "Set it to https://api.hubapi.com."
 _TOO_MANY = 429
 
 
@@ -74,6 +76,8 @@ class HubSpotClient:
             raise SettingsError(
                 "HUBSPOT_ACCESS_TOKEN holds a character that no token has.", fix="Copy the token again."
             )
+        if not base_url.startswith(("https://", "http://")):
+            raise SettingsError(_NO_URL, fix=_FIX_URL)
         self._token = access_token
         self._base_url = base_url.rstrip("/")
         dated = "" if api_version == "v3" else f"/{api_version}"
@@ -199,9 +203,7 @@ class HubSpotClient:
                 _request_timeout=self._timeout_s,
             )
         except LocationValueError as error:
-            raise SettingsError(
-                "HUBSPOT_BASE_URL is not a URL that can be called.", fix="Set it to https://api.hubapi.com."
-            ) from error
+            raise SettingsError(_NO_URL, fix=_FIX_URL) from error
         except (HTTPError, HTTPException, OSError) as error:
             raise TransientError(_what_broke(error)) from error
         return reply

@@ -21,7 +21,7 @@ _PROPERTY_IN_MESSAGE = re.compile(
     r"""propert(?:y|ies)\s*[:=]?\s*\[?(?:["'`]([A-Za-z]\w*)["'`]|([A-Za-z]\w*_\w*))""", re.IGNORECASE
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
-_CODE = re.compile(r"[\w\-]{1,100}")
+_CODE = re.compile(r"(?:[\w\-]{1,100}\.){0,5}[\w\-]{1,100}")
 _SCOPE = re.compile(r"[A-Za-z][\w.\-]{2,99}")
 
 _SETUP_CODES = frozenset({
@@ -55,8 +55,8 @@ _NAME_MISSING = re.compile(r"firstname|lastname|first name|last name|required|at
 class Complaint:
     """One error of HubSpot's.
 
-    ``reason`` is HubSpot's own sentence and may hold an address; ``codes`` run from the most specific to the
-    most general; ``identities`` are (key, value) pairs of its context that may name a contact.
+    ``reason`` is HubSpot's own sentence and may hold an address; ``codes``, at least one, run from the most
+    specific to the most general; ``identities`` are (key, value) pairs that may name a contact.
     ``words`` is everything it says, lower-cased, without addresses, for looking for signs.
     """
 
@@ -73,7 +73,7 @@ class Complaint:
 
     @property
     def code(self) -> str:
-        return self.codes[0] if self.codes else "UNKNOWN"
+        return self.codes[0]
 
     @property
     def is_about_setup(self) -> bool:
@@ -103,13 +103,16 @@ class Complaint:
         return self.words.replace(id_value.strip().lower(), " ") if id_value.strip() else self.words
 
 
-def complaint(entry: Any, *, body_correlation_id: Any = None) -> Complaint:
-    """The complaint in ``entry``: a whole error body, or one of the ``errors`` of a 207."""
+def complaint(entry: Any, *, body_correlation_id: Any = None, otherwise: str = "UNKNOWN") -> Complaint:
+    """The complaint in ``entry``: a whole error body, or one of the ``errors`` of a 207.
+
+    ``otherwise`` is the code of a complaint that has none.
+    """
     entry = entry if isinstance(entry, dict) else {}
     details = [detail for detail in _listed(entry.get("errors")) if isinstance(detail, dict)]
     message = text(entry.get("message"))
     context = [pair for part in (entry, *details) for pair in _context(part.get("context"))]
-    codes = _codes(entry, details, message)
+    codes = _codes(entry, details, message) or (otherwise,)
     said = [message, *(text(detail.get("message")) for detail in details)]
     return Complaint(
         reason=_reason(said, codes),
@@ -160,19 +163,16 @@ def _codes(entry: dict[Any, Any], details: list[dict[Any, Any]], message: str) -
     found += _CODE_IN_MESSAGE.findall(message)
     found += [text(detail.get("subCategory")) for detail in details]
     found += [text(entry.get(key)) for key in ("code", "subCategory", "category", "errorType")]
-    tails = (code.rsplit(".", 1)[-1] for code in found)
-    return tuple(dict.fromkeys(code for code in tails if _CODE.fullmatch(code)))
+    return tuple(dict.fromkeys(code.rsplit(".", 1)[-1] for code in found if _CODE.fullmatch(code)))
 
 
 def _reason(said: list[str], codes: tuple[str, ...]) -> str:
     reason = next((sentence for sentence in said if sentence), "")
-    return (reason or f"HubSpot gave no reason ({codes[0] if codes else 'no code either'}).")[
-        :_LONGEST_REASON
-    ]
+    return reason[:_LONGEST_REASON] or f"HubSpot gave no reason ({codes[0]})."
 
 
 def _words(parts: list[str]) -> str:
-    return redact.addresses(" ".join(part for part in parts if part)[: 4 * _LONGEST_REASON]).lower()
+    return redact.addresses(" ".join(part for part in parts if part)[:_LONGEST_REASON]).lower()
 
 
 def _scopes(context: list[tuple[str, str]]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from etl.load.properties import Assurance, Properties
 from etl.load.replies import Reply, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
 from etl.models import Delivery, Outcome, Parcel, Verdict
+from etl.retry import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -162,7 +163,10 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
         return results_of(reply)
     if reply.status != _TOO_LARGE:  # a proxy may say 413 in HTML; the others have to come from HubSpot
         object_of(reply)
-    return reply.complaint()
+    said = reply.complaint()
+    if said.is_temporary:
+        raise TransientError(f"HubSpot answered {reply.status}, {said.code}")
+    return said
 
 
 def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:

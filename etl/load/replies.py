@@ -57,8 +57,9 @@ class Reply:
             return None
 
     def complaint(self) -> Complaint:
-        body = self.json()
-        return complaint(body, body_correlation_id=self.headers.get("x-hubspot-correlation-id"))
+        """What HubSpot complains of in an error's body."""
+        trace = self.headers.get("x-hubspot-correlation-id")
+        return complaint(self.json(), body_correlation_id=trace, otherwise=f"HTTP_{self.status}")
 
 
 class QuotaSpentError(UnavailableError):
