@@ -282,4 +282,6 @@ def utc_text(instant: datetime) -> str: ...
 def utc_text(instant: None) -> None: ...
 def utc_text(instant: datetime | None) -> str | None:
     """ISO 8601 with a Z, to the microsecond where there are any."""
-    return instant and instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from etl.clock import Clock
@@ -25,11 +25,21 @@ class Pace:
     the other side never counts more than ``limit`` requests in any window of ``window_s`` seconds.
     """
 
-    def __init__(self, *, limit: int, window_s: float, clock: Clock, name: str) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int,
+        window_s: float,
+        clock: Clock,
+        name: str,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``guard`` is asked right before each request, and raises where none may be sent any more."""
         self._limit = limit
         self._window_s = window_s
         self._clock = clock
         self._name = name
+        self._guard = guard
         self._lock = threading.Lock()
         self._stamps: deque[float] = deque()
         self._in_flight = 0
@@ -42,6 +52,7 @@ class Pace:
             self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self._window_s:g} s")
         sent = self._clock.monotonic()
         try:
+            self._guard()
             yield
         finally:
             with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from etl.settings import LONGEST_RANGE, load
 
 if TYPE_CHECKING:
     from etl.cli.wiring import Session
-    from etl.pipeline.ports import Stop
     from etl.settings import Settings
     from etl.state.store import Transaction
 
@@ -27,19 +26,18 @@ ONE_DAY = timedelta(days=1)
 def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
     """Sync every website's new visitors. Returns the exit code."""
     settings, clock = _start()
+    sync_settings = settings.sync
     order = Order(
         run="",
         kind="incremental",
         website="",
-        lookback=settings.sync.lookback,
-        initial=settings.sync.initial_range,
+        lookback=sync_settings.lookback,
+        initial=sync_settings.initial_range,
         dry_run=dry_run,
     )
+    rest = timedelta(0) if now or dry_run else sync_settings.min_interval
     report = Report(as_json=as_json, always=dry_run)
-    rests = not (now or dry_run)
-    if rests and _all_rest(settings, clock, report):
-        return report.close()
-    return _sync_all(settings, clock, order, report, rests=rests, now=now)
+    return _sync_all(settings, clock, order, report, schedule=_Schedule(rest=rest, obey_stops=not now))
 
 
 def past(*, since: str, until: str | None, dry_run: bool, as_json: bool) -> int:
@@ -48,7 +46,7 @@ def past(*, since: str, until: str | None, dry_run: bool, as_json: bool) -> int:
     begin, end = parse_range(since, until, now=clock.now())
     order = Order(run="", kind="backfill", website="", since=begin, until=end, dry_run=dry_run)
     report = Report(as_json=as_json, always=True)
-    return _sync_all(settings, clock, order, report, rests=False, now=False)
+    return _sync_all(settings, clock, order, report, schedule=_Schedule())
 
 
 def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
@@ -97,74 +95,73 @@ def _start() -> tuple[Settings, SystemClock]:
     return settings, SystemClock()
 
 
-def _all_rest(settings: Settings, clock: SystemClock, report: Report) -> bool:
-    """Look, without the lock, whether every website rests; if so, report that."""
-    from etl.cli.wiring import state_url  # noqa: PLC0415
-    from etl.state.store import read_state  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """When not to run: less than ``rest`` after the start of the last run, or before a stop has ended."""
 
-    with read_state(state_url(settings.sync), clock) as state:
-        resting = _resting(settings, state, clock.now()) if state else {}
-    if len(resting) < len(settings.zenovay.website_id):
-        return False
-    for website, since in resting.items():
-        report.add(_skipped(website, since))
-    return True
+    rest: timedelta = timedelta(0)
+    obey_stops: bool = True
 
-
-def _resting(settings: Settings, state: Transaction, now: datetime) -> dict[str, datetime]:
-    """Websites whose last successful run started less than the minimum interval ago, and when."""
-    starts = {website: state.runs.last_success(website) for website in settings.zenovay.website_id}
-    since = now - settings.sync.min_interval
-    return {website: start for website, start in starts.items() if start and since < start <= now}
-
-
-def _skipped(website: str, since: datetime) -> RunSummary:
-    reason = f"The last run started at {since:%Y-%m-%dT%H:%M:%SZ}, less than SYNC_MIN_INTERVAL ago."
-    summary = RunSummary(uuid.uuid4().hex, "incremental", website, dry_run=False)
-    summary.status, summary.reason = Status.SKIPPED, reason
-    return summary
-
-
-def _held_up(order: Order, stop: Stop) -> RunSummary:
-    summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
-    summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
-    summary.reason = f"{stop.reason} Nothing is asked before {stop.until:%Y-%m-%dT%H:%M:%SZ}."
-    return summary
+    def idle(self, order: Order, state: Transaction, now: datetime) -> RunSummary | None:
+        """The summary of a run that is not to be begun now, None if it is."""
+        summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
+        summary.watermark_before = summary.watermark_after = state.runs.watermark(order.website)
+        start = state.runs.last_success(order.website)
+        if start and now - self.rest < start <= now:
+            summary.status = Status.SKIPPED
+            summary.reason = f"The last run started at {start:%Y-%m-%dT%H:%M:%SZ}, within SYNC_MIN_INTERVAL."
+            return summary
+        stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
+        if stops and self.obey_stops:
+            until, reason = max(stops)
+            summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
+            summary.reason = f"{reason} Nothing is asked before {until:%Y-%m-%dT%H:%M:%SZ}."
+            return summary
+        return None
 
 
 def _sync_all(
-    settings: Settings, clock: SystemClock, order: Order, report: Report, *, rests: bool, now: bool
+    settings: Settings, clock: SystemClock, order: Order, report: Report, *, schedule: _Schedule
 ) -> int:
     from etl.cli.wiring import property_names, session, stoppable  # noqa: PLC0415
 
-    order = replace(
-        order,
-        anonymous=settings.sync.anonymous == "upsert",
-        concurrency=settings.hubspot.concurrency,
-        names=property_names(settings.sync),
-    )
+    orders = [
+        replace(
+            order,
+            run=uuid.uuid4().hex,
+            website=website,
+            anonymous=settings.sync.anonymous == "upsert",
+            concurrency=settings.hubspot.concurrency,
+            names=property_names(settings.sync),
+        )
+        for website in settings.zenovay.website_id
+    ]
+    if idle := _all_idle(settings, orders, schedule, clock):
+        for summary in idle:
+            report.add(summary)
+        return report.close()
     with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run) as opened:
-        with opened.store.reading() as state:
-            resting = _resting(settings, state, clock.now()) if rests else {}
-        for website in settings.zenovay.website_id:
-            mine = replace(order, run=uuid.uuid4().hex, website=website)
+        for mine in orders:
             with opened.store.reading() as state:
-                stop = None if now else _stop_in_force(state, clock.now())
-            if website in resting:
-                report.add(_skipped(website, resting[website]))
-            elif stop:
-                report.add(_held_up(mine, stop))
-            else:
-                report.add(_sync_one(mine, opened, clock, report))
+                rests = schedule.idle(mine, state, clock.now())
+            report.add(rests or _sync_one(mine, opened, clock, report))
             if clock.interruption():
                 break
     return report.close()
 
 
-def _stop_in_force(state: Transaction, now: datetime) -> Stop | None:
-    """The stop that ends last, of those that either API has asked for."""
-    stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
-    return max(stops, default=None)
+def _all_idle(
+    settings: Settings, orders: list[Order], schedule: _Schedule, clock: SystemClock
+) -> list[RunSummary]:
+    """Look, without the lock and without writing, whether no website is to be synced now."""
+    from etl.cli.wiring import accounts, state_url  # noqa: PLC0415
+    from etl.state.store import read_state  # noqa: PLC0415
+
+    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
+        if state is None:
+            return []
+        summaries = [schedule.idle(order, state, clock.now()) for order in orders]
+        return [summary for summary in summaries if summary] if all(summaries) else []
 
 
 def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report) -> RunSummary:

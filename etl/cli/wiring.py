@@ -23,9 +23,12 @@ from etl.state.store import Store, open_state
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from etl.clock import Clock, SystemClock
+
+    Guard = Callable[[], None]
+
     from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
 
 MINUTE_S = 60.0
@@ -35,6 +38,10 @@ HUBSPOT_PATIENCE = Patience()
 
 _VERIFIED = "verified_setup"
 _MAPPING = "property_names"
+
+
+def _unguarded() -> None:
+    """Outside a run there is no lock to lose."""
 
 
 def state_url(settings: SyncSettings) -> str:
@@ -84,14 +91,14 @@ def hubspot_client(
     )
 
 
-def zenovay_pace(settings: ZenovaySettings, clock: Clock) -> Pace:
-    return Pace(limit=settings.requests_per_minute, window_s=MINUTE_S, clock=clock, name="Zenovay")
+def zenovay_pace(settings: ZenovaySettings, clock: Clock, guard: Guard = _unguarded) -> Pace:
+    limit = settings.requests_per_minute
+    return Pace(limit=limit, window_s=MINUTE_S, clock=clock, name="Zenovay", guard=guard)
 
 
-def hubspot_pace(settings: HubSpotSettings, clock: Clock) -> Pace:
-    return Pace(
-        limit=settings.requests_per_10_seconds, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot"
-    )
+def hubspot_pace(settings: HubSpotSettings, clock: Clock, guard: Guard = _unguarded) -> Pace:
+    limit = settings.requests_per_10_seconds
+    return Pace(limit=limit, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot", guard=guard)
 
 
 def accounts(settings: Settings) -> dict[str, str]:
@@ -141,10 +148,6 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterato
 
     Raises LockedError, StateError.
     """
-    paces = {
-        "zenovay": zenovay_pace(settings.zenovay, clock),
-        "hubspot": hubspot_pace(settings.hubspot, clock),
-    }
     url = state_url(settings.sync)
     with ExitStack() as stack:
         connection = stack.enter_context(snapshot(url) if dry_run else open_state(url))
@@ -153,8 +156,12 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterato
             clock=clock,
             anonymous=settings.sync.anonymous == "upsert",
             accounts=accounts(settings),
-            histories=paces,
         )
+        paces = {
+            "zenovay": zenovay_pace(settings.zenovay, clock, store.stand_guard),
+            "hubspot": hubspot_pace(settings.hubspot, clock, store.stand_guard),
+        }
+        store.keep(paces)
         taken_over = stack.enter_context(store.locked())
         digest = _setup_digest(settings)
         verified = _prepare(store, settings, paces, digest, unlogged=taken_over)

@@ -28,6 +28,6 @@ def prove_write_access(client: HubSpotClient) -> None:
         f"{client.contacts_path}/batch/upsert",
         body={"inputs": []},
         read=lambda _reply: None,
-        reads=frozenset({400}),
+        expects=frozenset({400}),
         where="HubSpot batch/upsert of nothing",
     )

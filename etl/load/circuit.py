@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from etl.errors import ContractBrokenError, SyncError, UnavailableError
+from etl.load.replies import BusyError
+from etl.retry import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FAILURES = 8
 
@@ -30,13 +37,29 @@ class Circuit:
         with self._lock:
             self._opened = self._opened or error
 
-    def note_success(self) -> None:
+    @contextmanager
+    def judging(self, where: str) -> Iterator[None]:
+        """Around one attempt: counts how it ends. Being asked to wait (BusyError) says nothing either way.
+
+        Raises UnavailableError, or ContractBrokenError if every answer was malformed, when the circuit opens,
+        and what opened it if that happened while this attempt waited for its turn.
+        """
+        self.raise_if_open()
+        try:
+            yield
+        except BusyError:
+            raise
+        except TransientError as error:
+            self._note_failure(f"{where}: {error.what}", malformed=error.malformed)
+            raise
+        self._note_success()
+
+    def _note_success(self) -> None:
         if self._malformed:
             with self._lock:
                 self._malformed.clear()
 
-    def note_failure(self, what: str, *, malformed: bool) -> None:
-        """Raises UnavailableError, or ContractBrokenError if every answer was malformed, when it opens."""
+    def _note_failure(self, what: str, *, malformed: bool) -> None:
         with self._lock:
             self._malformed.append(malformed)
             if len(self._malformed) >= _FAILURES and self._opened is None:

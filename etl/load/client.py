@@ -107,30 +107,24 @@ class HubSpotClient:
         read: Callable[[Reply], T],
         where: str,
         body: Any = None,
-        reads: frozenset[int] = frozenset(),
+        expects: frozenset[int] = frozenset(),
         scope: str = WRITE_SCOPE,
     ) -> T:
         """What ``read`` makes of the reply to a request, which is repeated while that may help.
 
-        ``read`` gets every 2xx and the statuses in ``reads``, and raises TransientError for a body that it
-        cannot understand. Raises AccessRefusedError (401, 403), UnavailableError, ContractBrokenError,
-        SettingsError for an impossible URL, and InterruptedRunError.
+        ``read`` gets every 2xx and the statuses it ``expects`` besides, and raises TransientError for a body
+        that it cannot understand. Raises AccessRefusedError (401, 403), UnavailableError,
+        ContractBrokenError, SettingsError for an impossible URL, and InterruptedRunError.
         """
         payload = None if body is None else jsontext.canonical(body)
 
         def attempt() -> T:
             self._circuit.raise_if_open()
-            with self._pace.slot():
-                self._circuit.raise_if_open()  # it may have opened while we waited for the slot
-                try:
-                    return self._read_once(
-                        method, path, payload, read=read, reads=reads, where=where, scope=scope
-                    )
-                except BusyError:
-                    raise
-                except TransientError as error:
-                    self._circuit.note_failure(f"{where}: {error.what}", malformed=error.malformed)
-                    raise
+            with self._pace.slot(), self._circuit.judging(where):
+                reply = self._exchange(method, path, payload)
+                if not reply.ok and reply.status not in expects:
+                    raise self._refusal(reply, where=where, scope=scope)
+                return read(reply)
 
         return persevere(attempt, patience=self._patience, clock=self._clock, where=where)
 
@@ -143,26 +137,6 @@ class HubSpotClient:
         with self._lock:
             if self._api is not None:
                 self._api.rest_client.pool.clear()
-
-    def _read_once(
-        self,
-        method: str,
-        path: str,
-        payload: bytes | None,
-        *,
-        read: Callable[[Reply], T],
-        reads: frozenset[int],
-        where: str,
-        scope: str,
-    ) -> T:
-        reply = self._exchange(method, path, payload)
-        if (limit := ten_second_limit(reply)) is not None:
-            self._pace.lower_limit(limit)
-        if not reply.ok and reply.status not in reads:
-            raise self._refusal(reply, where=where, scope=scope)
-        value = read(reply)
-        self._circuit.note_success()
-        return value
 
     def _refusal(self, reply: Reply, *, where: str, scope: str) -> Exception:
         """The error that ``reply`` means, after telling the other threads what concerns them too."""
@@ -206,6 +180,8 @@ class HubSpotClient:
             raise SettingsError(_NO_URL, fix=_FIX_URL) from error
         except (HTTPError, HTTPException, OSError) as error:
             raise TransientError(_what_broke(error)) from error
+        if (limit := ten_second_limit(reply)) is not None:
+            self._pace.lower_limit(limit)
         return reply
 
     def _official_client(self) -> Any:

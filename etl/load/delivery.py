@@ -79,7 +79,7 @@ class HubSpotContacts:
             f"{self._client.contacts_path}/batch/upsert",
             body={"inputs": [_input(parcel) for parcel in part]},
             read=_answer,
-            reads=_WHOLE_BATCH,
+            expects=_WHOLE_BATCH,
             where=_WHERE,
         )
         if not isinstance(answer, Complaint):

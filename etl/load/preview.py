@@ -75,7 +75,7 @@ def read_contacts(
             "propertiesWithHistory": [],
         },
         read=_answer,
-        reads=frozenset({400}),
+        expects=frozenset({400}),
         where=_WHERE,
         scope=READ_SCOPE,
     )

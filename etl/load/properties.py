@@ -121,7 +121,7 @@ class Properties:
             "GET",
             f"{self._client.properties_path}/{quote(name, safe='')}",
             read=lambda reply: None if reply.status == _MISSING else object_of(reply),
-            reads=frozenset({_MISSING}),
+            expects=frozenset({_MISSING}),
             where=f"HubSpot property {name}",
             scope=SCHEMA_READ_SCOPE,
         )
@@ -133,7 +133,7 @@ class Properties:
             f"{self._client.properties_path}{tail}",
             body=body,
             read=lambda reply: _was_created(reply, where=where),
-            reads=frozenset({_INVALID, _EXISTS}),
+            expects=frozenset({_INVALID, _EXISTS}),
             where=where,
             scope=SCHEMA_WRITE_SCOPE,
         )

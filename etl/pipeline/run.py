@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
-    from etl.pipeline.ports import Destination, Observer, Source, Store
+    from etl.pipeline.ports import Destination, Observer, Source, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -257,14 +257,24 @@ class _Run:
             with self.store.transaction() as state:
                 if audit:
                     self.books.balance(due=state.ledger.due_count())
-                for api, stop in (("zenovay", self.source_failure), ("hubspot", self.delivery_stop)):
-                    if isinstance(stop, UnavailableError) and stop.until:
-                        state.limits.remember_stop(api, Stop(stop.until, stop.what))
+                self._remember_stops(state)
                 state.runs.end(self.order.run, self.clock.now(), self.summary.as_dict())
         except SyncError:
             if audit:
                 raise
             log.warning("the end of the run was not written down", extra=self._facts("run_not_recorded"))
+
+    def _remember_stops(self, state: Transaction) -> None:
+        """What an API asked us to wait for outlives this run; once it answers well again, it is forgotten."""
+        requests = self.summary.requests
+        for api, failure, asked in (
+            ("zenovay", self.source_failure, requests.zenovay),
+            ("hubspot", self.delivery_stop, requests.hubspot),
+        ):
+            if isinstance(failure, UnavailableError) and failure.until:
+                state.limits.remember_stop(api, Stop(failure.until, failure.what))
+            elif failure is None and asked:
+                state.limits.remember_stop(api, None)
 
     def _facts(self, action: str) -> dict[str, object]:
         return {"action": action, "run": self.order.run, "website": self.order.website}

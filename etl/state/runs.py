@@ -34,6 +34,11 @@ class Runs:
         made = insert(websites).values(name=name).returning(websites.c.id)
         return self._connection.execute(made).scalar_one(), None
 
+    def watermark(self, name: str) -> datetime | None:
+        """The watermark of a website, known or not."""
+        query = select(websites.c.watermark).where(websites.c.name == name)
+        return self._connection.execute(query).scalar_one_or_none()
+
     def websites(self) -> dict[str, datetime | None]:
         """Every website that the state knows, with its watermark, by name."""
         query = select(websites.c.name, websites.c.watermark).order_by(websites.c.name)

@@ -39,9 +39,16 @@ def snapshot(url: str, *, keep_lock: bool = False) -> Iterator[Connection]:
 
 
 def _copy_file(path: Path, copy: Path) -> None:
+    """Copy a database that may be in use.
+
+    A read-only connection leaves the files of the write-ahead log behind, a writing one would fold a log
+    with content into the file when it closes: so each is used where it changes nothing.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    mode = "ro" if log.exists() and log.stat().st_size else "rw"
     try:
         with (
-            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as source,
             closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from etl.errors import LockedError
 from etl.state.database import SCHEMA, connect, exists, revision, translated, upgrade
 from etl.state.ledger import Ledger
 from etl.state.limits import Facts, Limits
-from etl.state.lock import Lock
+from etl.state.lock import LEASE, Lock
 from etl.state.lock import read as read_lock
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.state.lock import Holder
+
+
+_TICK_S = 0.1
+_PATIENT_TICKS = 100
 
 
 class History(Protocol):
@@ -52,8 +57,7 @@ class Transaction:
 class Store:
     """The state database, held by one connection in one thread.
 
-    ``accounts`` names our account at each API; ``histories`` are written down with every commit, so that
-    limits are kept over restarts.
+    ``accounts`` names our account at each API.
     """
 
     def __init__(
@@ -63,15 +67,18 @@ class Store:
         clock: Clock,
         anonymous: bool = True,
         accounts: Mapping[str, str] | None = None,
-        histories: Mapping[str, History] | None = None,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._anonymous = anonymous
         self._accounts = dict(accounts or {})
-        self._histories = dict(histories or {})
+        self._histories: dict[str, History] = {}
         self._lock = Lock()
         self._renewed_at = float("-inf")
+
+    def keep(self, histories: Mapping[str, History]) -> None:
+        """Write these down with every commit, by API, so that limits are kept over restarts."""
+        self._histories.update(histories)
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -110,12 +117,26 @@ class Store:
         """Seconds since this process last proved that it holds the lock."""
         return self._clock.monotonic() - self._renewed_at
 
+    def stand_guard(self) -> None:
+        """Let nothing out of this process while its claim to the lock may be over. For any thread.
+
+        A process that was stopped for longer than the lease waits here until the thread that writes the
+        state has renewed the claim. Raises LockedError where it does not.
+        """
+        for _ in range(_PATIENT_TICKS):
+            if self.silent_s() < LEASE.total_seconds():
+                return
+            self._clock.wait(_TICK_S, "the lock is being renewed")
+        raise LockedError("The lock could not be renewed in time.", fix="Nothing is lost; run again later.")
+
     def _tables(self, now: datetime) -> Transaction:
         return Transaction(self._connection, now=now, anonymous=self._anonymous, accounts=self._accounts)
 
 
 @contextmanager
-def read_state(url: str, clock: Clock) -> Iterator[Transaction | None]:
+def read_state(
+    url: str, clock: Clock, accounts: Mapping[str, str] | None = None
+) -> Iterator[Transaction | None]:
     """A consistent view of the state, without making or changing anything; None where there is none yet."""
     if not exists(url):
         yield None
@@ -126,7 +147,7 @@ def read_state(url: str, clock: Clock) -> Iterator[Transaction | None]:
         if not ready:
             yield None
             return
-        with Store(connection, clock=clock).reading() as state:
+        with Store(connection, clock=clock, accounts=accounts).reading() as state:
             yield state
 
 
