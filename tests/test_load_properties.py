@@ -140,6 +140,14 @@ def test_install_that_lost_a_race_verifies_what_the_other_made() -> None:
         properties.install()
 
 
+def test_install_says_that_a_property_may_be_archived() -> None:
+    def answer(asked: Asked) -> Answer:
+        return says({}, status=409) if asked.method == "POST" else Answer(status=404)
+
+    with properties_of(answer) as (properties, _), pytest.raises(SetupError, match="may be archived"):
+        properties.install()
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "match"),
     [

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from etl.errors import AccessRefusedError, ContractBrokenError, SetupError
-from etl.load.replies import SCHEMA_READ_SCOPE, SCHEMA_WRITE_SCOPE, Reply, object_of
+from etl.errors import ContractBrokenError, SetupError
+from etl.load.replies import SCHEMA_READ_SCOPE, SCHEMA_WRITE_SCOPE, Reply, ScopeMissingError, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def wanted_properties(
 ) -> tuple[WantedProperty, ...]:
     """The four properties under the names that the settings give them."""
     return (
-        WantedProperty(country, "Country", "string", "SYNC_COUNTRY_PROPERTY"),
+        WantedProperty(country, "Zenovay country", "string", "SYNC_COUNTRY_PROPERTY"),
         WantedProperty(last_seen, "Zenovay last seen", "datetime", "SYNC_LAST_SEEN_PROPERTY"),
         WantedProperty(pageviews, "Zenovay page views", "number", "SYNC_PAGEVIEWS_PROPERTY"),
         WantedProperty(visitor_id, "Zenovay visitor id", "string", "SYNC_VISITOR_ID_PROPERTY", unique=True),
@@ -85,16 +85,17 @@ class Properties:
         Raises SetupError where a property exists and cannot be used as it is: its type and uniqueness cannot
         be changed, so that is for a person to decide.
         """
-        missing = [wanted for wanted in self._wanted if self._is_missing(wanted)]
+        missing = [wanted for wanted in self._wanted if self._must_be_made(wanted)]
         if missing:
             self._post("/groups", {"name": GROUP, "label": "Zenovay"}, where="HubSpot property groups")
         created = [wanted.name for wanted in missing if self._create(wanted)]
-        raise_for(self.verify())
+        for wanted in self._wanted:
+            raise_for([_hidden(wanted) if _is_missing(each) else each for each in self._problems(wanted)])
         return created
 
-    def _is_missing(self, wanted: WantedProperty) -> bool:
+    def _must_be_made(self, wanted: WantedProperty) -> bool:
         found = self._problems(wanted)
-        if any(problem.state == "missing" for problem in found):
+        if any(_is_missing(problem) for problem in found):
             return True
         raise_for(found)
         return False
@@ -174,7 +175,7 @@ class Assurance:
     def _examine(self) -> None:
         try:
             raise_for(self._properties.verify())
-        except AccessRefusedError as error:
+        except ScopeMissingError as error:
             log.warning(
                 "properties cannot be read; the first batch will show whether they are right",
                 extra={"action": "properties_unverified", "why": error.what},
@@ -189,12 +190,11 @@ class Assurance:
 def problems(wanted: WantedProperty, found: dict[str, Any] | None) -> list[Problem]:
     """What keeps ``found`` from being used as ``wanted``; None means that it does not exist."""
     name = wanted.name
-    other = f"Set {wanted.setting} to another name and run `visitor-sync setup`"
+    other = _other_name(wanted)
     if found is None:
         return [Problem(name, "missing", f"HubSpot has no contact property {name}.", SETUP)]
     if found.get("archived") is True:
-        restore = f"Restore it in HubSpot's property settings, or s{other[1:]}."
-        return [Problem(name, "archived", f"The HubSpot property {name} is archived.", restore)]
+        return [_archived(wanted, f"The HubSpot property {name} is archived.")]
     seen: list[Problem] = []
     if found.get("type") != wanted.type:
         what = f"The HubSpot property {name} has the type {_word(found.get('type'))}, not {wanted.type}."
@@ -213,6 +213,28 @@ def raise_for(found: Sequence[Problem]) -> None:
     if found:
         fixes = " ".join(dict.fromkeys(problem.fix for problem in found))
         raise SetupError(" ".join(problem.what for problem in found), fix=fixes)
+
+
+def _is_missing(problem: Problem) -> bool:
+    return problem.state == "missing"
+
+
+def _hidden(wanted: WantedProperty) -> Problem:
+    """HubSpot does not show archived properties, and does not make another of the same name."""
+    return _archived(
+        wanted, f"HubSpot neither shows nor makes the property {wanted.name}; it may be archived."
+    )
+
+
+def _archived(wanted: WantedProperty, what: str) -> Problem:
+    other = _other_name(wanted)
+    return Problem(
+        wanted.name, "archived", what, f"Restore it in HubSpot's property settings, or s{other[1:]}."
+    )
+
+
+def _other_name(wanted: WantedProperty) -> str:
+    return f"Set {wanted.setting} to another name and run `visitor-sync setup`"
 
 
 def _is_read_only(found: dict[str, Any]) -> bool:

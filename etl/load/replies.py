@@ -62,6 +62,10 @@ class Reply:
         return complaint(self.json(), body_correlation_id=trace, otherwise=f"HTTP_{self.status}")
 
 
+class ScopeMissingError(AccessRefusedError):
+    """403: the token is good, but not for this."""
+
+
 class QuotaSpentError(UnavailableError):
     """Trying again before ``until`` is pointless for every request, not only for this one."""
 
@@ -144,9 +148,9 @@ def _token_refused(trace: str) -> AccessRefusedError:
     )
 
 
-def _scope_missing(said: Complaint, *, scope: str, trace: str) -> AccessRefusedError:
+def _scope_missing(said: Complaint, *, scope: str, trace: str) -> ScopeMissingError:
     scopes = ", ".join(said.scopes) or scope
-    return AccessRefusedError(
+    return ScopeMissingError(
         f"HubSpot answered 403: the access token may not do this{trace}.",
         fix=f"Give the app of HUBSPOT_ACCESS_TOKEN the scope {scopes}; what is due stays due.",
     )
