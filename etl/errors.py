@@ -66,6 +66,12 @@ class ContractBrokenError(SyncError):
     exit_code = 6
 
 
+class TooManyRejectedError(SyncError):
+    """HubSpot refuses so many contacts that something must be wrong with all of them (exit 3)."""
+
+    exit_code = 3
+
+
 class StateError(SyncError):
     """The state database cannot be used (exit 7)."""
 

@@ -85,7 +85,19 @@ def _property(value: str) -> str:
     return value
 
 
+def _share(value: object) -> object:
+    text = str(value).strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError("must be a share such as 20% or 0.2") from None
+    if not 0 <= share <= 1:
+        raise ValueError("must be a share from 0% to 100%")
+    return share
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Share = Annotated[float, BeforeValidator(_share)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_property)]
@@ -127,6 +139,7 @@ class SyncSettings(_Section):
     lookback: Duration = timedelta(hours=1)
     initial_range: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)
     anonymous: Literal["upsert", "skip"] = "upsert"
+    max_rejected: Share = 0.2
     country_property: PropertyName = "country"
     last_seen_property: PropertyName = "zenovay_last_seen"
     pageviews_property: PropertyName = "zenovay_pageviews"

@@ -133,6 +133,7 @@ def _sync_all(
             anonymous=settings.sync.anonymous == "upsert",
             concurrency=settings.hubspot.concurrency,
             names=property_names(settings.sync),
+            max_rejected=settings.sync.max_rejected,
         )
         for website in settings.zenovay.website_id
     ]

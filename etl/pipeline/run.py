@@ -10,12 +10,19 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import ContractBrokenError, InterruptedRunError, SyncError, UnavailableError
+from etl.errors import (
+    ContractBrokenError,
+    InterruptedRunError,
+    SyncError,
+    TooManyRejectedError,
+    UnavailableError,
+)
 from etl.models import Delivery, Outcome, Page, Parcel, RunKind, RunSummary, Status
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
 from etl.pipeline.ports import Stop
+from etl.pipeline.refusals import Refusals
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
@@ -34,7 +41,11 @@ HEARTBEAT_S = 10.0
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
 
-PARTIAL_EXIT_CODE = 3
+_STATUS = {
+    UnavailableError: Status.INCOMPLETE,
+    InterruptedRunError: Status.INCOMPLETE,
+    TooManyRejectedError: Status.PARTIAL,
+}
 
 FRUITLESS_BATCHES = 3
 """So many batches in a row without one readable verdict mean that HubSpot's answers cannot be read."""
@@ -42,7 +53,10 @@ FRUITLESS_BATCHES = 3
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock."""
+    """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock.
+
+    ``max_rejected`` is the share of the verdicts above which rejections stop the run.
+    """
 
     run: str
     kind: RunKind
@@ -54,6 +68,7 @@ class Order:
     anonymous: bool = True
     concurrency: int = 4
     names: PropertyNames = field(default_factory=PropertyNames)
+    max_rejected: float = 0.2
     dry_run: bool = False
 
 
@@ -94,6 +109,7 @@ class _Run:
     source_failure: SyncError | None = field(init=False, default=None)
     delivery_stop: SyncError | None = field(init=False, default=None)
     fruitless: int = field(init=False, default=0)
+    refusals: Refusals = field(init=False)
     may_send: bool = field(init=False, default=True)
     reading: Future[Page | None] | None = field(init=False, default=None)
     in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
@@ -102,6 +118,7 @@ class _Run:
         order = self.order
         self.summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
         self.backlog = Backlog(order.names)
+        self.refusals = Refusals(order.max_rejected)
         self.requests_before = self.source.requests, self.destination.requests
 
     def execute(self) -> RunSummary:
@@ -230,6 +247,7 @@ class _Run:
             self.books.settle(verdict, due_again=due[verdict.contact_id])
         self.backlog.returned(parcels, held_back=(verdict.contact_id for verdict in deferred))
         self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
+        self.delivery_stop = _graver(self.delivery_stop, self.refusals.weigh(delivery.verdicts))
         self._watch_for_silence(fruitless=len(deferred) == len(batch) and not delivery.stop)
         if self.observer:
             self.observer.contacts_settled(len(batch) - len(deferred))
@@ -282,14 +300,14 @@ class _Run:
 
 def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected: int) -> None:
     if failure:
-        unfinished = isinstance(failure, (UnavailableError, InterruptedRunError))
-        summary.status = Status.INCOMPLETE if unfinished else Status.FAILED
+        kinds = (status for kind, status in _STATUS.items() if isinstance(failure, kind))
+        summary.status = next(kinds, Status.FAILED)
         summary.exit_code, summary.reason = failure.exit_code, str(failure)
     elif summary.contacts.deferred:
         summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
         summary.reason = f"{summary.contacts.deferred} contacts got no verdict; they stay due."
     elif newly_rejected:
-        summary.status, summary.exit_code = Status.PARTIAL, PARTIAL_EXIT_CODE
+        summary.status, summary.exit_code = Status.PARTIAL, TooManyRejectedError.exit_code
         summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
 
 
