@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from etl.errors import ContractBrokenError, UnavailableError
 
@@ -40,11 +40,11 @@ class Patience:
     """How long one request is worth repeating. Seconds throughout.
 
     A wait that the other side asks for wins over our own; one longer than ``longest_asked_s`` ends the
-    attempts at once.
+    attempts at once. ``total_s`` does not count such waits.
     """
 
     attempts: int = 6
-    total_s: float = 100.0
+    total_s: float = 60.0
     longest_wait_s: float = 15.0
     longest_asked_s: float = 120.0
 
@@ -57,15 +57,14 @@ def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, whe
     """
     started = clock.monotonic()
     failures: list[TransientError] = []
-    backoff = wait_random_exponential(multiplier=0.5, max=patience.longest_wait_s)
+    backoff = wait_exponential_jitter(multiplier=0.5, max=patience.longest_wait_s, jitter=0.5)
 
     def spent(state: RetryCallState) -> bool:
-        asked = failures[-1].asked_s or 0.0
+        obeyed_s = sum(failure.asked_s or 0.0 for failure in failures[:-1])
         return (
             state.attempt_number >= patience.attempts
-            or asked > patience.longest_asked_s
-            or clock.monotonic() - started + asked > patience.total_s + patience.longest_asked_s
-            or (not asked and clock.monotonic() - started > patience.total_s)
+            or (failures[-1].asked_s or 0.0) > patience.longest_asked_s
+            or clock.monotonic() - started - obeyed_s > patience.total_s
         )
 
     def pause(state: RetryCallState) -> float:

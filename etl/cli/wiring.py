@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 MINUTE_S = 60.0
 HUBSPOT_WINDOW_S = 10.0
-ZENOVAY_PATIENCE = Patience(attempts=5)
-HUBSPOT_PATIENCE = Patience()
+PATIENCE = Patience()
 
 _VERIFIED = "verified_setup"
 _MAPPING = "property_names"
@@ -67,7 +66,7 @@ def needed_properties(settings: SyncSettings) -> tuple[WantedProperty, ...]:
 
 
 def zenovay_client(
-    settings: ZenovaySettings, clock: Clock, pace: Pace, patience: Patience = ZENOVAY_PATIENCE
+    settings: ZenovaySettings, clock: Clock, pace: Pace, patience: Patience = PATIENCE
 ) -> ZenovayClient:
     return ZenovayClient(
         base_url=settings.base_url,
@@ -79,7 +78,7 @@ def zenovay_client(
 
 
 def hubspot_client(
-    settings: HubSpotSettings, clock: Clock, pace: Pace, patience: Patience = HUBSPOT_PATIENCE
+    settings: HubSpotSettings, clock: Clock, pace: Pace, patience: Patience = PATIENCE
 ) -> HubSpotClient:
     return HubSpotClient(
         access_token=settings.access_token.get_secret_value(),

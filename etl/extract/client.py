@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PATIENCE = Patience(attempts=5)
+_PATIENCE = Patience()
 _LONGEST_PAUSE_S = 60.0
 _LARGEST_LIMIT = 100_000
 _MOST_DIGITS = 15

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-_LONGEST_TEXT = 65_536
+_LONGEST_TEXT = 512
+"""Twice what an e-mail address may have, and short enough to be the key of an index in any database."""
+
 _LONGEST_KEY = 200
 _LONGEST_QUOTE = 40
 _MOST_PAGEVIEWS = 2**53

@@ -1,0 +1,127 @@
+"""``demo`` and ``sandbox``: the job without an account."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from etl.sandbox import Sandbox, Visitors
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+VISITORS = 2500
+NEW_VISITORS = 60
+SEED = 7
+ONE_DAY = timedelta(days=1)
+_OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
+
+
+def demonstrate() -> int:
+    """Show the whole job on the sandbox, each command as a user would type it. Returns the exit code."""
+    with TemporaryDirectory(prefix="visitor-sync-demo-") as folder, Sandbox(seed=SEED) as sandbox:
+        return _Demonstration(sandbox, folder).show()
+
+
+class _Demonstration:
+    """The sandbox lives a day in the past until the day is told to pass."""
+
+    def __init__(self, sandbox: Sandbox, folder: str) -> None:
+        self._sandbox = sandbox
+        self._folder = folder
+        self._today = datetime.now(UTC)
+        self._visitors = Visitors(SEED, self._today)
+
+    def show(self) -> int:
+        yesterday = self._today - ONE_DAY
+        self._sandbox.zenovay.skew = -ONE_DAY
+        self._arrive(VISITORS, yesterday - 29 * ONE_DAY, yesterday)
+        _say(f"A Zenovay with {VISITORS} visitors and an empty HubSpot, both at {self._sandbox.url}")
+
+        self._type("setup")
+        self._type("run", "The first run reads the last 30 days and creates the contacts.")
+        self._type("run --now", "The second run finds nothing new, and sends nothing.")
+
+        self._sandbox.zenovay.skew = timedelta(0)
+        self._arrive(NEW_VISITORS, yesterday, self._today)
+        self._type("run --now", f"A day later, {NEW_VISITORS} new visitors: only their contacts are sent.")
+
+        first, last = (self._today - 20 * ONE_DAY).date(), (self._today - 15 * ONE_DAY).date()
+        why = "A backfill reads old days again. HubSpot holds them already: nothing is sent."
+        self._type(f"backfill --from {first} --to {last}", why)
+
+        self._type("rejections list", "What was refused, and why.")
+        _say(f"HubSpot holds {len(self._sandbox.hubspot.contacts)} contacts. That is the whole job.")
+        return 0
+
+    def _arrive(self, count: int, since: datetime, until: datetime) -> None:
+        rows = self._visitors.rows(count, between=(since, until))
+        self._sandbox.zenovay.add_rows(self._sandbox.environment()["ZENOVAY_WEBSITE_ID"], rows)
+
+    def _type(self, command: str, why: str = "") -> None:
+        """Run a command of this program in its own process, and show what it said."""
+        _say(why)
+        click.secho(f"$ visitor-sync {command}", bold=True)
+        counted = command.startswith(("run", "backfill"))
+        done = subprocess.run(  # noqa: S603 -- our own program and our own words
+            [sys.executable, "-m", "etl", *command.split(), *(["--json"] if counted else [])],
+            env=self._environment(),
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            click.echo(_story(orjson.loads(line)) if counted else f"  {line}")
+        if not done.stdout:
+            raise click.ClickException(f"visitor-sync {command} ended with {done.returncode}: {done.stderr}")
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        state = {"SYNC_STATE_URL": f"sqlite:///{self._folder}/state.db"}
+        return inherited | self._sandbox.environment() | state
+
+
+def _say(text: str) -> None:
+    if text:
+        click.echo(f"\n{text}")
+
+
+def _story(summary: dict[str, Any]) -> str:
+    rows, contacts, requests = summary["rows"], summary["contacts"], summary["requests"]
+    return (
+        f"  {summary['status']} in {summary['elapsed_s']:.1f} s (exit {summary['exit_code']}):"
+        f" {rows['read']} rows read, {rows['rejected']} of them refused;"
+        f" contacts: {contacts['created']} created, {contacts['updated']} updated,"
+        f" {contacts['unchanged']} unchanged.\n"
+        f"  It cost {requests['zenovay']} requests to Zenovay and {requests['hubspot']} to HubSpot."
+    )
+
+
+def keep_sandbox(port: int) -> int:
+    """Serve until a signal; print what to export. Returns the exit code."""
+    done = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        done.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    with Sandbox(port=port, seed=SEED) as sandbox:
+        sandbox.populate(VISITORS)
+        for name, value in sandbox.environment().items():
+            click.echo(f"export {name}={value}")
+        click.echo(f"# The contacts that its HubSpot holds: {sandbox.url}/")
+        click.echo("# In another terminal, after these exports: visitor-sync setup && visitor-sync run")
+        sys.stdout.flush()
+        done.wait()
+    return 0
