@@ -153,9 +153,9 @@ def test_trouble_that_passes_costs_another_request_and_no_error(
     ],
 )
 def test_an_answer_that_is_steadily_malformed_breaks_the_contract(body: bytes, saw: str) -> None:
-    error = failure(*[Served(body)] * 5)
+    error = failure(*[Served(body)] * 6)
     assert isinstance(error, ContractBrokenError)
-    assert error.what == f"Zenovay {PATH}: {saw}, 5 times in a row."
+    assert error.what == f"Zenovay {PATH}: {saw}, 6 times in a row."
 
 
 def test_a_body_that_the_reader_refuses_breaks_the_contract() -> None:
@@ -163,13 +163,13 @@ def test_a_body_that_the_reader_refuses_breaks_the_contract() -> None:
         raise UnreadableBodyError("an object with the keys a and no rows")
 
     with Loopback(lambda _: FINE) as server, Caller(server.url) as caller:
-        with pytest.raises(ContractBrokenError, match="keys a and no rows, 5 times"):
+        with pytest.raises(ContractBrokenError, match="keys a and no rows, 6 times"):
             caller.client.get(PATH, {}, readable=refuse)
-        assert caller.client.requests == 5
+        assert caller.client.requests == 6
 
 
 def test_a_malformed_answer_among_outages_is_an_outage() -> None:
-    error = failure(*[Served(b"<html>")] * 4, Served(status=502))
+    error = failure(*[Served(b"<html>")] * 5, Served(status=502))
     assert isinstance(error, UnavailableError)
     assert "status 502" in error.what
 
@@ -179,7 +179,7 @@ def test_a_server_that_is_not_there_is_an_outage() -> None:
         url = server.url
     with Caller(url) as caller, pytest.raises(UnavailableError, match="connection failed") as caught:
         caller.get()
-    assert caller.client.requests == 5
+    assert caller.client.requests == 6
     assert caught.value.exit_code == 4
 
 
