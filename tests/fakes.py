@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 import threading
+import uuid
+from collections import defaultdict
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etl.models import Delivery, Outcome, Page, Verdict, Visitor, Window
+from etl.pipeline import Order, sync
+from etl.state.store import Store, open_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from etl.clock import Clock
+    from etl.errors import SyncError
+    from etl.models import Parcel, Rejection, RunSummary
+    from etl.pipeline.ports import Observer, Source
+    from etl.state.store import Transaction
 
 NOW = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 
@@ -31,3 +48,222 @@ class FakeClock:
         with self._lock:
             self._now += timedelta(seconds=seconds)
             self._monotonic += seconds
+
+
+def row(
+    visitor_id: str,
+    at: datetime = NOW,
+    *,
+    email: str | None = None,
+    country: str | None = None,
+    pageviews: int | None = None,
+    opted_out: bool | None = None,
+) -> Visitor:
+    """A valid row seen at ``at``, stating what is given."""
+    return Visitor(
+        id=visitor_id,
+        last_seen=at,
+        pageviews=pageviews,
+        country=country,
+        country_at=at if country else None,
+        email=email,
+        email_at=at if email else None,
+        opted_out=opted_out,
+        opted_out_at=None if opted_out is None else at,
+    )
+
+
+def page(
+    *rows: Visitor, rejections: Sequence[Rejection] = (), out_of_window: int = 0, clock: datetime = NOW
+) -> Page:
+    return Page(
+        window=Window(clock - timedelta(days=1), clock, "24h"),
+        clock=clock,
+        read=len(rows) + len(rejections) + out_of_window,
+        out_of_window=out_of_window,
+        visitors=rows,
+        rejections=tuple(rejections),
+    )
+
+
+class Asked(NamedTuple):
+    """A window that was asked of the source."""
+
+    website: str
+    since: datetime | None
+    until: datetime | None
+    initial: timedelta
+
+
+class FakeSource:
+    """Follows its script: gives pages, raises errors, does what it is told between two pages."""
+
+    def __init__(self, *script: Page | BaseException | Callable[[], object]) -> None:
+        self.script = script
+        self.requests = 0
+        self.asked: list[Asked] = []
+
+    def pages(
+        self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
+    ) -> Iterator[Page]:
+        self.asked.append(Asked(website, since, until, initial))
+        for step in self.script:
+            if isinstance(step, BaseException):
+                raise step
+            if isinstance(step, Page):
+                self.requests += 1
+                yield step
+            else:
+                step()
+
+
+class FakeCrm:
+    """HubSpot as a dictionary: the properties of each contact, by its id property and value.
+
+    ``outage`` answers nothing, ``verdict`` may decide otherwise about one contact, ``lose_replies`` takes a
+    batch and reports nothing. ``before`` is called first, in the thread of the delivery.
+    """
+
+    def __init__(self) -> None:
+        self.contacts: dict[tuple[str, str], dict[str, str]] = {}
+        self.batches: list[list[Parcel]] = []
+        self.requests = 0
+        self.outage: SyncError | None = None
+        self.lose_replies = False
+        self.verdict: Callable[[Parcel], Verdict | None] = lambda _: None
+        self.before: Callable[[Sequence[Parcel]], object] = lambda _: None
+        self.in_two_requests_at_once: set[str] = set()
+        self._asked: set[str] = set()
+        self._changed = threading.Condition()
+
+    def deliver(self, batch: Sequence[Parcel]) -> Delivery:
+        values = {parcel.id_value for parcel in batch}
+        with self._changed:
+            self.requests += 1
+            self.batches.append(list(batch))
+            self.in_two_requests_at_once |= values & self._asked
+            self._asked |= values
+        try:
+            self.before(batch)
+            with self._changed:
+                return self._answer(batch)
+        finally:
+            with self._changed:
+                self._asked -= values
+                self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Until every request that was sent is answered."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._asked, timeout=10)
+
+    def _answer(self, batch: Sequence[Parcel]) -> Delivery:
+        if self.outage:
+            return Delivery(tuple(_deferred(parcel) for parcel in batch), self.outage)
+        verdicts = tuple(self.verdict(parcel) or self._upsert(parcel) for parcel in batch)
+        return Delivery(tuple(map(_deferred, batch)) if self.lose_replies else verdicts)
+
+    def _upsert(self, parcel: Parcel) -> Verdict:
+        key = parcel.id_property, parcel.id_value
+        outcome = Outcome.UPDATED if key in self.contacts else Outcome.CREATED
+        self.contacts.setdefault(key, {}).update(parcel.properties)
+        return Verdict(parcel.contact_id, outcome, hubspot_id=f"hs-{parcel.contact_id}")
+
+
+def _deferred(parcel: Parcel) -> Verdict:
+    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason="no answer", alone=parcel.alone)
+
+
+ACCOUNTS = {"zenovay": "z", "hubspot": "h"}
+
+
+@contextmanager
+def opened(url: str, clock: Clock, *, anonymous: bool = True) -> Iterator[Store]:
+    """The state, made and upgraded if need be, with the lock held."""
+    with open_state(url) as connection:
+        store = Store(connection, clock=clock, anonymous=anonymous, accounts=ACCOUNTS)
+        with store.locked():
+            yield store
+
+
+class World:
+    """A state database and a CRM on which runs follow one another, each with a store of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.clock = FakeClock()
+        self.crm = FakeCrm()
+        self.interruption: Callable[[], SyncError | None] = lambda: None
+        self.observer: Observer | None = None
+
+    def run(self, *script: Page | BaseException | Callable[[], object], **order: Any) -> RunSummary:
+        """One run over what the source's script gives. Its books balance, whatever happens."""
+        return self.run_from(FakeSource(*script), **order)
+
+    def run_from(self, source: Source, **order: Any) -> RunSummary:
+        settings = {"run": uuid.uuid4().hex, "kind": "incremental", "website": "site", **order}
+        with opened(self.url, self.clock, anonymous=settings.get("anonymous", True)) as store:
+            summary = sync(
+                Order(**settings),
+                source=source,
+                destination=self.crm,
+                store=store,
+                clock=self.clock,
+                interruption=self.interruption,
+                observer=self.observer,
+            )
+        assert_balanced(summary)
+        assert not self.crm.in_two_requests_at_once
+        return summary
+
+    @contextmanager
+    def state(self) -> Iterator[Transaction]:
+        with opened(self.url, self.clock) as store, store.transaction() as state:
+            yield state
+
+
+def assert_balanced(summary: RunSummary) -> None:
+    """The first promise of the program."""
+    rows, contacts = summary.rows, summary.contacts
+    parts = rows.accepted + rows.out_of_window + rows.anonymous + rows.opted_out + rows.rejected
+    verdicts = (
+        contacts.unchanged + contacts.created + contacts.updated + contacts.rejected + contacts.deferred
+    )
+    assert rows.read == parts
+    assert contacts.touched + contacts.carried_over == verdicts
+
+
+COUNTRY_NAMES = {"DE": "Germany", "FR": "France", "KR": "South Korea", "US": "United States"}
+
+
+def modelled(rows: Iterable[Visitor]) -> dict[tuple[str, str], dict[str, str]]:
+    """What a CRM holds once all ``rows`` are delivered, told in the plainest way and without ``etl``."""
+    by_visitor: defaultdict[str, list[Visitor]] = defaultdict(list)
+    for each in rows:
+        by_visitor[each.id].append(each)
+
+    def latest(said: list[tuple[datetime, Any]]) -> Any:
+        newest = max((at for at, _ in said), default=None)
+        return min((value for at, value in said if at == newest), default=None)
+
+    people: defaultdict[tuple[str, str], list[tuple[datetime, str | None, list[int]]]] = defaultdict(list)
+    for visitor_id, theirs in by_visitor.items():
+        if latest([(r.last_seen, not r.opted_out) for r in theirs if r.opted_out is not None]) is False:
+            continue
+        email = latest([(r.last_seen, r.email) for r in theirs if r.email])
+        country = latest([(r.last_seen, r.country) for r in theirs if r.country])
+        views = [r.pageviews for r in theirs if r.pageviews is not None]
+        key = ("email", email) if email else ("zenovay_visitor_id", visitor_id)
+        people[key].append((max(r.last_seen for r in theirs), country, [max(views)] if views else []))
+
+    crm = {}
+    for (id_property, value), visitors in people.items():
+        seen = max(at for at, _, _ in visitors).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        crm[id_property, value] = texts = {"zenovay_last_seen": seen}
+        if country := latest([(at, country) for at, country, _ in visitors if country]):
+            texts["country"] = COUNTRY_NAMES[country]
+        if any(views for _, _, views in visitors):
+            texts["zenovay_pageviews"] = str(sum(sum(views) for _, _, views in visitors))
+        if id_property != "email":
+            texts |= {"zenovay_visitor_id": value, "firstname": "Visitor", "lastname": value[:8]}
+    return crm
