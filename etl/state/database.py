@@ -23,6 +23,7 @@ SCHEMA = "0001"
 """The newest revision in ``migrations/``; a test keeps it so."""
 
 _BUSY_S = 10
+_EXAMPLES = "Write sqlite:////path/state.db, or postgresql+psycopg://user@host/database."
 
 
 def default_url() -> str:
@@ -73,26 +74,22 @@ def translated(url: URL) -> Iterator[None]:
 
 
 def parse_url(url: str) -> URL:
+    """The URL, understood. Raises SettingsError."""
     try:
         parsed = make_url(url)
-        parsed.get_dialect().import_dbapi()
     except (ArgumentError, ValueError):
-        raise SettingsError(
-            "SYNC_STATE_URL is not a database URL.",
-            fix="Write sqlite:////path/state.db, or postgresql+psycopg://user@host/database.",
-        ) from None
+        raise SettingsError("SYNC_STATE_URL is not a database URL.", fix=_EXAMPLES) from None
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise SettingsError("SYNC_STATE_URL names neither SQLite nor PostgreSQL.", fix=_EXAMPLES)
+    try:
+        parsed.get_dialect().import_dbapi()
     except NoSuchModuleError:
-        raise SettingsError(
-            "SYNC_STATE_URL names a kind of database that is not supported.",
-            fix="SQLite (sqlite:////path/state.db) and PostgreSQL (postgresql+psycopg://…) are.",
-        ) from None
+        raise SettingsError("SYNC_STATE_URL names an unknown driver.", fix=_EXAMPLES) from None
     except ImportError:
         raise SettingsError(
-            "SYNC_STATE_URL names PostgreSQL, whose driver is not installed.",
-            fix="Run: pip install 'visitor-sync[postgres]'",
+            f"SYNC_STATE_URL names a driver that is not installed: {parsed.drivername}.",
+            fix="For postgresql+psycopg run: pip install 'visitor-sync[postgres]'",
         ) from None
-    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise SettingsError("SYNC_STATE_URL names neither SQLite nor PostgreSQL.")
     return parsed
 
 

@@ -152,7 +152,7 @@ class Ledger:
     def due_ids(self) -> Iterator[int]:
         """The ids of all due contacts, ascending."""
         query = select(contacts.c.id).where(contacts.c.due, self._deliverable).order_by(contacts.c.id)
-        yield from self._connection.execution_options(yield_per=10_000).scalars(query)
+        yield from self._connection.scalars(query, execution_options={"yield_per": 10_000})
 
     def due_count(self) -> int:
         query = select(func.count()).select_from(contacts).where(contacts.c.due, self._deliverable)

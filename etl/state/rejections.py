@@ -100,7 +100,7 @@ class Rejections:
             rejections.c.correlation_id,
         )
         query = select(*columns).order_by(rejections.c.last.desc(), rejections.c.id.desc())
-        for row in self._connection.execution_options(yield_per=1000).execute(query):
+        for row in self._connection.execute(query, execution_options={"yield_per": 1000}):
             yield RefusedThing(*row)
 
     def retry(self, keys: Collection[str] | None) -> tuple[set[int], int]:

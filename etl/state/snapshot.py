@@ -68,6 +68,6 @@ def _copy_rows(url: str, target: Connection) -> None:
             )
         with target.begin():
             for table in metadata.sorted_tables:
-                rows = source.execution_options(yield_per=5000).execute(select(table)).mappings()
+                rows = source.execute(select(table), execution_options={"yield_per": 5000}).mappings()
                 for chunk in rows.partitions():
                     target.execute(insert(table), [dict(row) for row in chunk])
