@@ -1,0 +1,244 @@
+"""The contact properties of the account: their definitions, and the values that they take."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from etl.sandbox.hubspot_errors import VALIDATION, BadValue, RefusedError
+from etl.sandbox.wire import instant_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LONGEST_TEXT = 65_536
+MOST_UNIQUE = 10
+LONGEST_ADDRESS = 254
+BUILT_IN_AT = datetime(2020, 1, 1, tzinfo=UTC)
+
+PropertyType = Literal["string", "number", "datetime", "date", "bool", "enumeration", "phone_number"]
+
+_TYPES = frozenset({"string", "number", "datetime", "date", "bool", "enumeration", "phone_number"})
+_FIELD_TYPES = {
+    "string": {"text", "textarea", "html", "file", "phonenumber", "calculation_equation"},
+    "number": {"number", "calculation_equation"},
+    "datetime": {"date"},
+    "date": {"date"},
+    "bool": {"booleancheckbox", "calculation_equation"},
+    "enumeration": {"booleancheckbox", "checkbox", "radio", "select", "calculation_equation"},
+    "phone_number": {"phonenumber", "text"},
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_MILLISECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ADDRESS = re.compile(r"[^\s@\"(),:;<>\[\]\\]+@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A property as HubSpot describes it."""
+
+    name: str
+    type: str = "string"
+    field_type: str = "text"
+    group: str = "contactinformation"
+    label: str = ""
+    description: str = ""
+    unique: bool = False
+    read_only: bool = False
+    archived: bool = False
+    built_in: bool = False
+    created: datetime = BUILT_IN_AT
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "label": self.label or self.name,
+            "type": self.type,
+            "fieldType": self.field_type,
+            "description": self.description,
+            "groupName": self.group,
+            "options": [],
+            "displayOrder": -1,
+            "calculated": False,
+            "externalOptions": False,
+            "archived": self.archived,
+            "hasUniqueValue": self.unique,
+            "hidden": False,
+            "hubspotDefined": self.built_in,
+            "formField": not self.read_only,
+            "dataSensitivity": "non_sensitive",
+            "createdAt": instant_text(self.created),
+            "updatedAt": instant_text(self.created),
+            "modificationMetadata": {
+                "archivable": not self.built_in,
+                "readOnlyDefinition": self.built_in,
+                "readOnlyOptions": self.built_in,
+                "readOnlyValue": self.read_only,
+            },
+        }
+
+
+def _built_in(name: str, **more: Any) -> Definition:
+    return Definition(name, built_in=True, **more)
+
+
+_READ_ONLY_TIMES = ("createdate", "lastmodifieddate", "hs_lastmodifieddate", "hs_analytics_last_timestamp")
+_READ_ONLY_TEXTS = ("hs_object_id", "hs_additional_emails", "hs_analytics_source", "ip_country")
+
+
+def standard_properties() -> dict[str, Definition]:
+    """What an account has before anybody adds to it (the part that matters here)."""
+    writable = ("country", "firstname", "lastname", "city", "company", "phone", "hs_country_region_code")
+    definitions = [
+        _built_in("email", unique=True),
+        *(_built_in(name) for name in writable),
+        *(_built_in(name, read_only=True) for name in _READ_ONLY_TEXTS),
+        *(_built_in(name, type="datetime", field_type="date", read_only=True) for name in _READ_ONLY_TIMES),
+        _built_in("hs_analytics_num_page_views", type="number", field_type="number", read_only=True),
+    ]
+    return {definition.name: definition for definition in definitions}
+
+
+@dataclass(slots=True)
+class Schema:
+    """Definitions by name, and the groups they may belong to."""
+
+    definitions: dict[str, Definition] = field(default_factory=standard_properties)
+    groups: dict[str, str] = field(default_factory=lambda: {"contactinformation": "Contact information"})
+
+    def add(self, definition: Definition) -> None:
+        """Take a definition as it is, without asking whether HubSpot would."""
+        self.definitions[definition.name] = definition
+
+    def archive(self, name: str) -> None:
+        self.definitions[name] = replace(self.definitions[name], archived=True)
+
+    def active(self, name: str) -> Definition | None:
+        definition = self.definitions.get(name)
+        return None if definition is None or definition.archived else definition
+
+    def unique_names(self) -> list[str]:
+        return [name for name, definition in self.definitions.items() if definition.unique]
+
+    def create(self, wanted: Mapping[str, Any], *, now: datetime) -> Definition:
+        """The new property. Raises RefusedError."""
+        self._check(wanted)
+        name = wanted["name"]
+        if name in self.definitions:
+            message = f"A property named '{name}' already exists."
+            raise RefusedError(409, "OBJECT_ALREADY_EXISTS", message)
+        definition = Definition(
+            name=name,
+            type=wanted["type"],
+            field_type=wanted["fieldType"],
+            group=wanted["groupName"],
+            label=wanted["label"],
+            description=wanted.get("description", ""),
+            unique=bool(wanted.get("hasUniqueValue", False)),
+            created=now,
+        )
+        if definition.unique and self._custom_unique() >= MOST_UNIQUE:
+            message = f"You have reached the limit of {MOST_UNIQUE} unique properties for CONTACT."
+            raise RefusedError(400, "VALIDATION_ERROR", message)
+        self.add(definition)
+        return definition
+
+    def create_group(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """The new group. Raises RefusedError."""
+        _require(wanted, "name", "label")
+        name = wanted["name"]
+        if name in self.groups:
+            message = f"A property group named '{name}' already exists."
+            raise RefusedError(409, "OBJECT_ALREADY_EXISTS", message)
+        self.groups[name] = wanted["label"]
+        return self.group_json(name)
+
+    def group_json(self, name: str) -> dict[str, Any]:
+        return {"name": name, "label": self.groups[name], "displayOrder": -1, "archived": False}
+
+    def _custom_unique(self) -> int:
+        return sum(each.unique and not each.built_in for each in self.definitions.values())
+
+    def _check(self, wanted: Mapping[str, Any]) -> None:
+        _require(wanted, "name", "label", "type", "fieldType", "groupName")
+        if not _NAME.fullmatch(wanted["name"]):
+            raise RefusedError(400, VALIDATION, f"Property name '{wanted['name']}' is not valid.")
+        if wanted["type"] not in _TYPES:
+            raise RefusedError(400, VALIDATION, f"Invalid property type '{wanted['type']}'.")
+        if wanted["fieldType"] not in _FIELD_TYPES[wanted["type"]]:
+            message = f"Invalid field type '{wanted['fieldType']}' for property type '{wanted['type']}'."
+            raise RefusedError(400, VALIDATION, message)
+        if wanted["groupName"] not in self.groups:
+            message = f"The property group '{wanted['groupName']}' does not exist."
+            raise RefusedError(400, VALIDATION, message)
+        if not isinstance(wanted.get("hasUniqueValue", False), bool):
+            raise RefusedError(400, VALIDATION, "hasUniqueValue must be a boolean.")
+
+
+def _require(wanted: Mapping[str, Any], *names: str) -> None:
+    missing = [name for name in names if not isinstance(wanted.get(name), str) or not wanted[name]]
+    if missing:
+        raise RefusedError(400, VALIDATION, f"Some required fields were not set: [{', '.join(missing)}]")
+
+
+def normal_address(text: str) -> str:
+    """How HubSpot compares and keeps an e-mail address."""
+    return text.strip().lower()
+
+
+def stored_value(definition: Definition, value: str) -> str | BadValue:
+    """The value as HubSpot keeps it, or what is wrong with it. The empty text clears, whatever the type."""
+    if definition.read_only:
+        message = f'"{definition.name}" is a read only property; its value cannot be set.'
+        return BadValue(definition.name, "READ_ONLY_VALUE", message)
+    if len(value) > LONGEST_TEXT:
+        message = f"The value is too long: {len(value)} characters, at most {LONGEST_TEXT} are allowed."
+        return BadValue(definition.name, "PROPERTY_VALUE_TOO_LONG", message)
+    if not value:
+        return value
+    if definition.name == "email":
+        return _address(definition, value)
+    return _BY_TYPE.get(definition.type, _as_it_is)(definition, value)
+
+
+def _as_it_is(_definition: Definition, value: str) -> str:
+    return value
+
+
+def _address(definition: Definition, value: str) -> str | BadValue:
+    address = normal_address(value)
+    if len(address) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(address) and ".." not in address:
+        return address
+    return BadValue(definition.name, "INVALID_EMAIL", f"Email address {value} is invalid")
+
+
+def _number(definition: Definition, value: str) -> str | BadValue:
+    if _DECIMAL.fullmatch(value):
+        return value
+    return BadValue(definition.name, "INVALID_DOUBLE", f"{value} was not a valid number.")
+
+
+def _datetime(definition: Definition, value: str) -> str | BadValue:
+    try:
+        return instant_text(_instant(value))
+    except (ValueError, OverflowError):
+        return BadValue(definition.name, "INVALID_LONG", f"{value} was not a valid long.")
+
+
+def _instant(value: str) -> datetime:
+    if _MILLISECONDS.fullmatch(value):
+        return _EPOCH + timedelta(milliseconds=int(value))
+    instant = datetime.fromisoformat(value)
+    if "T" not in value or instant.tzinfo is None:
+        raise ValueError(value)
+    return instant.astimezone(UTC)
+
+
+_BY_TYPE: dict[str, Callable[[Definition, str], str | BadValue]] = {
+    "number": _number,
+    "datetime": _datetime,
+}

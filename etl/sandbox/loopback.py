@@ -1,0 +1,189 @@
+"""The web server of the sandbox: uvicorn in a thread, stopped without waiting for anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute, Mount, Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from etl.errors import SettingsError
+from etl.sandbox.gate import TRANSPORT, Gate
+from etl.sandbox.hubspot_app import HubSpotEndpoints
+from etl.sandbox.page import contacts_page
+from etl.sandbox.zenovay_app import ZenovayEndpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from etl.sandbox.hubspot import HubSpotWorld
+    from etl.sandbox.wire import Call, Exchange, Reply
+    from etl.sandbox.zenovay import ZenovayWorld
+
+HOST = "127.0.0.1"
+ZENOVAY_PATH = "/api/external/v1"
+TOKEN_PATH = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105  a path
+_START_S = 10.0
+
+
+def application(
+    zenovay: ZenovayWorld, hubspot: HubSpotWorld, observers: Sequence[Callable[[Exchange], None]]
+) -> Starlette:
+    """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``."""
+
+    async def page(_request: Request) -> HTMLResponse:
+        return HTMLResponse(contacts_page(hubspot.contacts))
+
+    routes: list[BaseRoute] = [Route("/", page)]
+    routes += _zenovay_routes(zenovay)
+    routes += _hubspot_routes(hubspot, observers)
+    return Starlette(routes=routes)
+
+
+def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
+    ends = ZenovayEndpoints(world)
+    live = Gate(world, ends.live, guarded=False)
+    keyed: list[BaseRoute] = [
+        Route("/websites", Gate(world, ends.websites), methods=["GET"]),
+        Route("/usage", Gate(world, ends.usage), methods=["GET"]),
+        Route("/analytics/{website}", Gate(world, ends.analytics), methods=["GET"]),
+        Route("/analytics/{website}/visitors", Gate(world, ends.visitors), methods=["GET"]),
+        Route("/{rest:path}", Gate(world, ends.unknown)),
+    ]
+    public = [Route(f"{prefix}/live/{{tracking_code}}", live, methods=["GET"]) for prefix in ("", "/e")]
+    return [*public, Mount(ZENOVAY_PATH, routes=keyed)]
+
+
+def _hubspot_routes(world: HubSpotWorld, observers: Sequence[Callable[[Exchange], None]]) -> list[BaseRoute]:
+    ends = HubSpotEndpoints(world)
+
+    def gate(operation: Callable[[Call], Reply]) -> Gate:
+        return Gate(world, operation, observers)
+
+    token = Gate(world, ends.token_description, observers, guarded=False)
+    routes: list[BaseRoute] = [Route(TOKEN_PATH, token, methods=["POST"])]
+    for objects in ("/crm/objects/{version}/contacts", "/crm/{version}/objects/contacts"):
+        routes.append(Route(f"{objects}/batch/upsert", gate(ends.upsert), methods=["POST"]))
+        routes.append(Route(f"{objects}/batch/read", gate(ends.read), methods=["POST"]))
+    for properties in ("/crm/properties/{version}/contacts", "/crm/{version}/properties/contacts"):
+        routes.append(Route(properties, gate(ends.properties), methods=["GET", "POST"]))
+        routes.append(Route(f"{properties}/groups", gate(ends.groups), methods=["GET", "POST"]))
+        routes.append(Route(f"{properties}/{{name}}", gate(ends.property), methods=["GET"]))
+    return [*routes, Route("/{rest:path}", gate(ends.unknown))]
+
+
+class _Protocol(H11Protocol):
+    """Hands the connection to the application, which may have to mistreat it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        answer: ASGIApp = self.app
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["extensions"] = {TRANSPORT: transport}
+            try:
+                await answer(scope, receive, send)
+            except asyncio.CancelledError:
+                transport.abort()
+                self.cycle.disconnected = True
+
+        self.app = app
+
+
+class _Server(uvicorn.Server):
+    """Stops at once: connections are cut, requests in progress are abandoned."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        self._loop = asyncio.get_running_loop()
+        self.ready.set()
+        await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        for each in sockets or ():
+            each.close()
+
+
+class Loopback:
+    """The application on a port of its own, from ``start`` to ``stop``."""
+
+    def __init__(self, app: ASGIApp, *, port: int) -> None:
+        self._socket = _listening(port)
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._server.ready.wait(_START_S):
+            raise RuntimeError("The sandbox did not start.")
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._thread.join()
+
+    def close(self) -> None:
+        """Give the port back without having started."""
+        self._socket.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._socket]))
+
+
+def _listening(port: int) -> socket.socket:
+    """A listening socket: who connects before the server runs waits instead of being refused.
+
+    asyncio switches Nagle's algorithm off, which costs 40 ms an answer, only where the protocol is named.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as exc:
+        listening.close()
+        fix = "Choose another one with --port."
+        raise SettingsError(f"Port {port} of {HOST} cannot be used: {exc.strerror}.", fix=fix) from exc
+    listening.listen(128)
+    listening.setblocking(False)  # noqa: FBT003  the name of the method says it
+    return listening

@@ -1,0 +1,79 @@
+"""The sandbox as one thing: a Zenovay and a HubSpot on one port of loopback."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from etl.clock import SystemClock
+from etl.errors import SettingsError
+from etl.sandbox.generator import Visitors
+from etl.sandbox.hubspot import HubSpotWorld
+from etl.sandbox.zenovay import DEFAULT_WEBSITE, ZenovayWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from etl.clock import Clock
+    from etl.sandbox.wire import Exchange
+
+_POPULATED = timedelta(days=30)
+
+
+class Sandbox:
+    """Serves from ``__enter__`` to ``__exit__``, which does not wait for requests in progress.
+
+    The port is taken when the object is made; 0 takes a free one. ``observers`` are called after each
+    exchange with HubSpot, in the thread of the server. Raises SettingsError where the web server is not
+    installed or the port cannot be used.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        seed: int = 7,
+        clock: Clock | None = None,
+        observers: Sequence[Callable[[Exchange], None]] = (),
+    ) -> None:
+        try:
+            from etl.sandbox.loopback import ZENOVAY_PATH, Loopback, application  # noqa: PLC0415  an extra
+        except ImportError as exc:
+            fix = "pip install 'visitor-sync[sandbox]'"
+            raise SettingsError(f"The sandbox needs {exc.name}, which is not installed.", fix=fix) from exc
+        self._seed = seed
+        clock = clock or SystemClock()
+        self.zenovay = ZenovayWorld(clock=clock, seed=seed)
+        self.hubspot = HubSpotWorld(clock=clock, seed_value=seed)
+        self._loopback = Loopback(application(self.zenovay, self.hubspot, observers), port=port)
+        self.url = f"http://127.0.0.1:{self._loopback.port}"
+        self.zenovay_url = self.url + ZENOVAY_PATH
+        self.hubspot_url = self.url
+        self.website = DEFAULT_WEBSITE
+
+    def __enter__(self) -> Self:
+        self._loopback.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loopback.stop()
+
+    def close(self) -> None:
+        """Give the port back where the sandbox was never entered."""
+        self._loopback.close()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point the program at this sandbox."""
+        return {
+            "ZENOVAY_API_KEY": self.zenovay.api_key,
+            "ZENOVAY_WEBSITE_ID": self.website,
+            "ZENOVAY_BASE_URL": self.zenovay_url,
+            "HUBSPOT_ACCESS_TOKEN": self.hubspot.access_token,
+            "HUBSPOT_BASE_URL": self.hubspot_url,
+        }
+
+    def populate(self, count: int) -> None:
+        """Add ``count`` generated rows of the last 30 days to the default website."""
+        now = self.zenovay.now()
+        rows = Visitors(self._seed, now).rows(count, between=(now - _POPULATED, now))
+        self.zenovay.add_rows(self.website, rows)
