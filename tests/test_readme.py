@@ -1,0 +1,273 @@
+"""The README, .env.example and .ci/run say what the code says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from etl import errors
+from etl.cli.commands import program
+from etl.errors import SettingsError, SyncError
+from etl.settings import HubSpotSettings, SyncSettings, ZenovaySettings, known_variables, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+ENV_EXAMPLE = (ROOT / ".env.example").read_text()
+SECTIONS = {section.__name__: section for section in (ZenovaySettings, HubSpotSettings, SyncSettings)}
+SIGNALS = {130, 143}
+DONE = 0
+
+
+def chapter(title: str) -> str:
+    """The text under a heading, up to the next one of its kind."""
+    _, marks, rest = re.split(rf"^(##+) {re.escape(title)}$", README, maxsplit=1, flags=re.MULTILINE)
+    return re.split(rf"^{marks} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def table(title: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its head."""
+    rows = [line.strip("|").split("|") for line in chapter(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in cells] for cells in rows[2:]]
+
+
+def blocks(language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [text for spoken, text in fenced if spoken == language]
+
+
+def code(cell: str) -> str:
+    """The first piece of code in a cell, "" if it has none."""
+    found = re.match(r"`([^`]+)`", cell)
+    return found[1] if found else ""
+
+
+def commands(
+    group: click.Group = program, names: tuple[str, ...] = ()
+) -> Iterator[tuple[str, click.Command]]:
+    """Every command by its full name."""
+    for name, command in group.commands.items():
+        yield " ".join((*names, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*names, name))
+
+
+def invocations() -> Iterator[list[str]]:
+    """The arguments of every ``visitor-sync …`` in the README, in its blocks and in its sentences."""
+    lines = [
+        line
+        for language in ("sh", "", "ini")
+        for block in blocks(language)
+        for line in block.splitlines()
+        if not line.startswith("Usage:")
+    ]
+    for piece in [*lines, *re.findall(r"`([^`\n]+)`", README)]:
+        for found in re.finditer(r"(?:^|[\s/=])visitor-sync(?: +([^#|&>]*?))? *(?:2>>|[#|&]|$)", piece):
+            if found[1]:
+                yield shlex.split(found[1])
+
+
+def understood(command: click.Command, arguments: list[str], parent: click.Context | None = None) -> None:
+    """Parse without running; a bare name is understood. Raises UsageError for what does not exist."""
+    if not arguments:
+        return
+    with command.make_context(command.name, list(arguments), parent=parent) as context:
+        if isinstance(command, click.Group):
+            rest = [*context._protected_args, *context.args]
+            if rest:
+                _, inner, remaining = command.resolve_command(context, rest)
+                assert inner is not None
+                understood(inner, remaining, context)
+
+
+def field_of(variable: str) -> tuple[Any, Any]:
+    """The section class and the field behind a variable."""
+    for section in SECTIONS.values():
+        prefix = section.model_config.get("env_prefix") or ""
+        if variable.startswith(prefix):
+            return section, section.model_fields[variable.removeprefix(prefix).lower()]
+    raise AssertionError(variable)
+
+
+def value_of(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the program takes ``text`` for."""
+    section, _ = field_of(variable)
+    for name in known_variables():
+        monkeypatch.delenv(name, raising=False)
+    for name, needed in (
+        ("ZENOVAY_API_KEY", "zv_x"),
+        ("ZENOVAY_WEBSITE_ID", "w"),
+        ("HUBSPOT_ACCESS_TOKEN", "t"),
+    ):
+        monkeypatch.setenv(name, needed)
+    monkeypatch.setenv(variable, text)
+    prefix = section.model_config.get("env_prefix") or ""
+    return getattr(section(), variable.removeprefix(prefix).lower())
+
+
+def test_the_help_is_the_program_s_own() -> None:
+    shown = CliRunner().invoke(program, ["--help"], prog_name="visitor-sync").output
+
+    assert shown.strip() in [block.strip() for block in blocks("")]
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    written = {code(name): set(re.findall(r"--[a-z-]+", options)) for name, options in table("Operating it")}
+
+    real = {
+        f"visitor-sync {name}": {
+            option
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for option in parameter.opts
+        }
+        for name, command in commands()
+    }
+    assert written == real
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    found = list(invocations())
+
+    assert len(found) > 15
+    for arguments in found:
+        understood(program, arguments)
+
+
+def test_a_command_that_does_not_exist_would_be_found() -> None:
+    for arguments in (
+        ["runn"],
+        ["run", "--fast"],
+        ["backfill", "--to", "2026-01-31"],
+        ["rejections", "drop"],
+    ):
+        with pytest.raises(click.UsageError):
+            understood(program, arguments)
+
+
+def test_the_table_of_settings_names_every_variable_once_in_the_program_s_order() -> None:
+    assert [code(variable) for variable, *_ in table("Settings")] == known_variables()
+
+
+@pytest.mark.parametrize(
+    ("variable", "default"), [(code(variable), default) for variable, default, _ in table("Settings")]
+)
+def test_the_table_of_settings_gives_the_real_default(
+    variable: str, default: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, field = field_of(variable)
+
+    if code(default):
+        assert value_of(variable, code(default), monkeypatch) == field.default
+    elif default == "required":
+        assert field.is_required()
+    else:
+        assert field.default is None
+
+
+def test_the_env_example_names_every_variable_with_its_real_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = re.findall(r"^(# )?([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, flags=re.MULTILINE)
+
+    assert [variable for _, variable, _ in lines] == known_variables()
+    for commented, variable, default in lines:
+        _, field = field_of(variable)
+        assert bool(commented) is not field.is_required()
+        if default:
+            assert value_of(variable, default, monkeypatch) == field.default
+        else:
+            assert field.is_required() or field.default is None
+
+
+def test_every_variable_of_the_env_example_is_explained() -> None:
+    lines = ENV_EXAMPLE.splitlines()
+    before = [
+        lines[number - 1] for number, line in enumerate(lines) if re.match(r"(# )?[A-Z][A-Z0-9_]+=", line)
+    ]
+
+    assert [line for line in before if not re.match(r"# [A-Z].+\.$", line)] == []
+
+
+def test_the_env_example_as_it_is_lacks_only_what_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in known_variables():
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / ".env").write_text(ENV_EXAMPLE)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SettingsError) as caught:
+        load()
+
+    assert str(caught.value).startswith("3 settings are wrong:")
+    assert str(caught.value).count(" is missing") == 3
+
+
+def test_the_table_of_exit_codes_is_complete() -> None:
+    classes = [
+        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, SyncError)
+    ]
+
+    written = [int(number) for number, *_ in table("Exit codes")]
+
+    assert written == sorted({each.exit_code for each in classes} | {DONE} | SIGNALS)
+
+
+def test_ci_runs_the_tests_as_the_readme_says() -> None:
+    (command,) = {
+        line.partition("uv run")[2]
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if " pytest " in line
+    }
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+
+    assert f"uv run{command}" in script
+
+
+def test_ci_runs_every_check_that_the_readme_names() -> None:
+    checks = [
+        line.rpartition("--locked ")[2]
+        for line in chapter("Developing").splitlines()
+        if " run --locked " in line
+    ]
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert len(checks) == 5
+    assert [check for check in checks if check not in script] == []
+
+
+def test_the_layout_names_what_is_there() -> None:
+    (layout,) = (block for block in blocks("") if "etl/models.py" in block)
+
+    written = re.findall(r"\b((?:etl|migrations|tests)/[a-z_]*(?:\.py|/)?)", layout)
+
+    assert [path for path in written if not (ROOT / path).exists()] == []
+    modules = {
+        f"etl/{path.name}{'/' if path.is_dir() else ''}"
+        for path in (ROOT / "etl").iterdir()
+        if not path.name.startswith(("_", "py.typed"))
+    }
+    assert modules - set(written) == set()
+
+
+def test_the_files_that_a_new_field_touches_are_there() -> None:
+    paths = re.findall(r"`((?:etl|tests)/[a-z_/]+\.py)`", chapter("Developing"))
+
+    assert len(paths) > 8
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+
+
+def test_links_lead_to_a_chapter() -> None:
+    headings = {
+        title.lower().replace(" ", "-") for title in re.findall(r"^##+ (.+)$", README, flags=re.MULTILINE)
+    }
+
+    assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
