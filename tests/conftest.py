@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from program import Program
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from etl.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,3 +54,22 @@ def postgres_url() -> Iterator[str]:
 def state_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty state database, once of each kind."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """The command, against a sandbox whose HubSpot is set up."""
+    yield from _program(tmp_path / "program")
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[Program]:
+    """A second installation, with a sandbox of its own."""
+    yield from _program(tmp_path / "another")
+
+
+def _program(folder: Path) -> Iterator[Program]:
+    folder.mkdir()
+    with Sandbox() as sandbox:
+        sandbox.hubspot.install_properties()
+        yield Program(sandbox, folder)

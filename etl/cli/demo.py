@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VISITORS = 2500
 NEW_VISITORS = 60
 SEED = 7
+SHOWN_LINES = 5
 ONE_DAY = timedelta(days=1)
 _OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
@@ -48,7 +49,8 @@ class _Demonstration:
         _say(f"A Zenovay with {VISITORS} visitors and an empty HubSpot, both at {self._sandbox.url}")
 
         self._type("setup")
-        self._type("run", "The first run reads the last 30 days and creates the contacts.")
+        why = "The first run reads the last 30 days and creates the contacts. Bad rows are listed: exit 3."
+        self._type("run", why)
         self._type("run --now", "The second run finds nothing new, and sends nothing.")
 
         self._sandbox.zenovay.skew = timedelta(0)
@@ -80,8 +82,11 @@ class _Demonstration:
             text=True,
             check=False,
         )
-        for line in done.stdout.splitlines():
+        lines = done.stdout.splitlines()
+        for line in lines[:SHOWN_LINES]:
             click.echo(_story(orjson.loads(line)) if counted else f"  {line}")
+        if len(lines) > SHOWN_LINES:
+            click.echo(f"  … and {len(lines) - SHOWN_LINES} more")
         if not done.stdout:
             raise click.ClickException(f"visitor-sync {command} ended with {done.returncode}: {done.stderr}")
 
@@ -100,8 +105,9 @@ def _story(summary: dict[str, Any]) -> str:
     rows, contacts, requests = summary["rows"], summary["contacts"], summary["requests"]
     return (
         f"  {summary['status']} in {summary['elapsed_s']:.1f} s (exit {summary['exit_code']}):"
-        f" {rows['read']} rows read, {rows['rejected']} of them refused;"
-        f" contacts: {contacts['created']} created, {contacts['updated']} updated,"
+        f" {rows['read']} rows read, {rows['out_of_window']} of them outside the window,"
+        f" {rows['opted_out']} opted out, {rows['rejected']} refused.\n"
+        f"  Contacts: {contacts['created']} created, {contacts['updated']} updated,"
         f" {contacts['unchanged']} unchanged.\n"
         f"  It cost {requests['zenovay']} requests to Zenovay and {requests['hubspot']} to HubSpot."
     )

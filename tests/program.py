@@ -1,0 +1,115 @@
+"""The installed command as a user has it: a subprocess, an environment, a state file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.sandbox import Sandbox
+
+COMMAND = Path(sys.executable).with_name("visitor-sync")
+_OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def summaries(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        (only,) = self.summaries
+        balance(only)
+        return only
+
+
+def balance(summary: dict[str, Any]) -> None:
+    """The first promise."""
+    rows, contacts = summary["rows"], summary["contacts"]
+    assert rows["read"] == sum(
+        rows[name] for name in ("accepted", "out_of_window", "anonymous", "opted_out", "rejected")
+    )
+    assert contacts["touched"] + contacts["carried_over"] == sum(
+        contacts[name] for name in ("unchanged", "created", "updated", "rejected", "deferred")
+    )
+
+
+@dataclass
+class Program:
+    """``visitor-sync`` against a sandbox, with a state of its own."""
+
+    sandbox: Sandbox
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.db"
+
+    @property
+    def website(self) -> str:
+        return self.sandbox.environment()["ZENOVAY_WEBSITE_ID"]
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        own = {
+            "SYNC_STATE_URL": f"sqlite:///{self.state_file}",
+            "ZENOVAY_REQUESTS_PER_MINUTE": "1000",
+            "HUBSPOT_REQUESTS_PER_10_SECONDS": "1000",
+        }
+        return inherited | self.sandbox.environment() | own | self.settings | dict(extra or {})
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            env=self.environment(settings),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, **settings: str) -> Ended:
+        with self.start(*arguments, **settings) as process:
+            stdout, stderr = process.communicate(timeout=100)
+        return Ended(process.returncode, stdout, stderr)
+
+    def run(self, *arguments: str, **settings: str) -> Ended:
+        """``run --now --json``."""
+        return self("run", "--now", "--json", *arguments, **settings)
+
+    def visitors(self, *rows: dict[str, Any]) -> None:
+        """Add rows to the website."""
+        self.sandbox.zenovay.add_rows(self.website, list(rows))
+
+    def replace_visitors(self, *rows: dict[str, Any]) -> None:
+        self.sandbox.zenovay.websites[self.website] = list(rows)
+
+
+def row(number: int, *, minutes_ago: float | None = None, **facts: Any) -> dict[str, Any]:
+    """A valid row; the larger the number, the longer ago."""
+    seen = datetime.now(UTC) - timedelta(minutes=number + 1 if minutes_ago is None else minutes_ago)
+    return {
+        "id": f"v{number:06d}",
+        "country_code": "CH",
+        "last_seen": seen.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "pageviews": 3,
+        **facts,
+    }
