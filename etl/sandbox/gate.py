@@ -66,9 +66,9 @@ class Gate:
         with self.world.working_on(call) as clash:
             await asyncio.sleep(self.world.latency_s + (fault.delay_s if fault else 0.0))
             reply = self._reply(call, refused or clash, fault)
-            self.world.log.add(call, None if fault and fault.silent else reply, at=arrived)
-            self._tell(call, reply)
-            await _deliver(reply, fault, scope, receive, send)
+        self.world.log.add(call, None if fault and fault.silent else reply, at=arrived)
+        self._tell(call, reply)
+        await _deliver(reply, fault, scope, receive, send)
 
     async def _arrived(self, scope: Scope, receive: Receive) -> Call:
         body = bytearray()

@@ -276,9 +276,8 @@ class Upsert:
         return {**answer, "numErrors": len(errors), "errors": errors} if errors else answer
 
     def _result(self, outcome: _Written) -> dict[str, Any]:
-        stored = self._world.store.by_id[outcome.contact_id]
-        names = {*outcome.input.properties, EMAIL, outcome.input.id_property or EMAIL}
-        result = self._world.object_json(outcome.contact_id, [name for name in names if name in stored])
+        names = dict.fromkeys((*outcome.input.properties, EMAIL, outcome.input.id_property or EMAIL))
+        result = self._world.object_json(outcome.contact_id, list(names))
         result["new"] = outcome.new
         if self._world.echo_trace_ids and outcome.input.trace_id:
             result["objectWriteTraceId"] = outcome.input.trace_id
