@@ -29,6 +29,12 @@ class Ended:
     stderr: str
 
     @property
+    def value(self) -> Any:
+        """The one JSON value on stdout."""
+        (line,) = self.stdout.splitlines()
+        return json.loads(line)
+
+    @property
     def summaries(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.stdout.splitlines()]
 

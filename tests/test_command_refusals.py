@@ -89,7 +89,7 @@ def test_each_refusal_says_what_to_do_and_loses_nothing(
     no_secret_in(program, ended)
     assert program.sandbox.hubspot.contacts == {}
     no_secret_in(program, program("rejections", "list", "--json"))
-    assert program("rejections", "list", "--json").summaries == [[]]
+    assert program("rejections", "list", "--json").value == []
 
     world, crm = program.sandbox.zenovay, program.sandbox.hubspot
     world.api_key, world.paid_plan, crm.access_token = KEY, True, TOKEN
@@ -119,7 +119,7 @@ def test_check_names_a_fix_for_each_failure(program: Program) -> None:
     wrong_website(program)
     ended = program("check", "--json")
 
-    findings = ended.summaries[0]
+    findings = ended.value
     assert ended.exit_code == 2
     assert all(set(each) == {"check", "ok", "saw", "fix"} for each in findings)
     failed = {each["check"]: each["fix"] for each in findings if not each["ok"]}
@@ -133,7 +133,7 @@ def test_check_without_settings_says_so(program: Program) -> None:
     ended = program("check", "--json", HUBSPOT_ACCESS_TOKEN="")
 
     assert ended.exit_code == 2
-    (finding,) = ended.summaries[0]
+    (finding,) = ended.value
     assert finding["ok"] is False
     assert "HUBSPOT_ACCESS_TOKEN" in finding["saw"]
 

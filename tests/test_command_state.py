@@ -18,9 +18,11 @@ def test_status_of_a_fresh_machine_is_empty_and_makes_no_file(program: Program) 
     ended = program("status", "--json")
 
     assert ended.exit_code == 0
-    assert ended.summaries == [
-        {"websites": [], "contacts": {"confirmed": 0, "due": 0, "rejected": 0}, "lock": None}
-    ]
+    assert ended.value == {
+        "websites": [],
+        "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
+        "lock": None,
+    }
     assert list(program.folder.iterdir()) == []
 
 
@@ -29,7 +31,7 @@ def test_status_tells_watermark_runs_and_contacts(program: Program) -> None:
     program.sandbox.hubspot.refused_addresses["b@example.test"] = "no"
     ran = program.run().summary
 
-    (status,) = program("status", "--json").summaries
+    status = program("status", "--json").value
 
     assert status["contacts"] == {"confirmed": 1, "due": 0, "rejected": 1}
     (website,) = status["websites"]
@@ -73,7 +75,7 @@ def test_the_lock_of_a_killed_run_is_taken_over(program: Program) -> None:
 def wait_for_lock(program: Program) -> dict[str, object]:
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
-        lock = program("status", "--json").summaries[0]["lock"]
+        lock = program("status", "--json").value["lock"]
         if lock:
             return dict(lock)
     raise AssertionError("no run took the lock")
