@@ -279,17 +279,13 @@ def test_a_long_wait_ends_the_run_for_every_thread(answer: Answer, until: Any) -
     assert clock.waits == []
 
 
-def test_a_rate_limit_holds_back_the_other_threads_too() -> None:
+def test_a_rate_limit_holds_back_the_next_request_once() -> None:
     clock = FakeClock()
     limited = says({"policyName": "TEN_SECONDLY_ROLLING"}, status=429)
-    with (
-        HubSpotDouble(scripted(limited, OK)) as double,
-        client_of(double.url, clock=clock, patience=ONE_TRY) as client,
-    ):
-        with pytest.raises(UnavailableError):
-            upsert(client)
+    with HubSpotDouble(scripted(limited, OK)) as double, client_of(double.url, clock=clock) as client:
         upsert(client)
-    assert [round(waited, 3) for waited, _ in clock.waits] == [10.0]
+        upsert(client)
+    assert sum(waited for waited, _ in clock.waits) == pytest.approx(10.0)
 
 
 def test_a_stricter_limit_in_the_headers_is_kept() -> None:
@@ -323,7 +319,7 @@ def test_rubbish_in_the_headers_is_ignored(limit: str) -> None:
     assert clock.waits == []
 
 
-def test_eight_failures_in_a_row_end_it_for_all_threads() -> None:
+def test_one_request_given_up_ends_it_for_all_threads() -> None:
     with HubSpotDouble(scripted(Answer(status=500))) as double, client_of(double.url) as client:
         together = threading.Barrier(4)
 
@@ -336,15 +332,14 @@ def test_eight_failures_in_a_row_end_it_for_all_threads() -> None:
         with ThreadPoolExecutor(4) as pool:
             errors = list(pool.map(attempt, range(4)))
         assert {type(error) for error in errors} == {UnavailableError}
-        assert 8 <= client.requests <= 11
+        assert 6 <= client.requests <= 24
         before = client.requests
-        attempt_again = pytest.raises(UnavailableError, match="8 attempts in a row")
-        with attempt_again:
+        with pytest.raises(UnavailableError, match="after 6 attempts"):
             upsert(client)
         assert client.requests == before
 
 
-def test_a_success_starts_the_count_anew() -> None:
+def test_outages_that_pass_are_waited_out_each_time() -> None:
     answers = [*[Answer(status=500)] * 5, OK] * 4
     with HubSpotDouble(scripted(*answers)) as double, client_of(double.url) as client:
         for _ in range(4):
@@ -352,17 +347,12 @@ def test_a_success_starts_the_count_anew() -> None:
         assert client.requests == 24
 
 
-def test_eight_unreadable_answers_in_a_row_break_the_contract() -> None:
-    with (
-        HubSpotDouble(scripted(Answer(status=204))) as double,
-        client_of(double.url, patience=ONE_TRY) as client,
-    ):
-        for _ in range(8):
-            with pytest.raises(ContractBrokenError):
+def test_answers_that_stay_unreadable_break_the_contract_once() -> None:
+    with HubSpotDouble(scripted(Answer(status=204))) as double, client_of(double.url) as client:
+        for _ in range(2):
+            with pytest.raises(ContractBrokenError, match="6 times in a row"):
                 upsert(client)
-        with pytest.raises(ContractBrokenError, match="8 times in a row"):
-            upsert(client)
-        assert client.requests == 8
+        assert client.requests == 6
 
 
 def test_a_signal_ends_the_waiting() -> None:

@@ -23,7 +23,7 @@ from urllib3.exceptions import (
 )
 
 from etl import jsontext, redact
-from etl.errors import SettingsError
+from etl.errors import ContractBrokenError, SettingsError, UnavailableError
 from etl.load.circuit import Circuit
 from etl.load.replies import (
     WRITE_SCOPE,
@@ -120,13 +120,18 @@ class HubSpotClient:
 
         def attempt() -> T:
             self._circuit.raise_if_open()
-            with self._pace.slot(), self._circuit.judging(where):
+            with self._pace.slot():
+                self._circuit.raise_if_open()  # it may have opened while this thread waited for its turn
                 reply = self._exchange(method, path, payload)
                 if not reply.ok and reply.status not in expects:
                     raise self._refusal(reply, where=where, scope=scope)
                 return read(reply)
 
-        return persevere(attempt, patience=self._patience, clock=self._clock, where=where)
+        try:
+            return persevere(attempt, patience=self._patience, clock=self._clock, where=where)
+        except (UnavailableError, ContractBrokenError) as error:
+            self._circuit.open(error)
+            raise
 
     def without_secrets(self, text: str) -> str:
         """``text`` without the access token, should HubSpot echo it."""
@@ -145,8 +150,6 @@ class HubSpotClient:
             error = self._impatient(error)
         if isinstance(error, BusyError) and reply.status == _TOO_MANY:
             self._pace.pause(error.wait_s)
-        if isinstance(error, QuotaSpentError):
-            self._circuit.open(error)
         return error
 
     def _impatient(self, error: BusyError) -> BusyError | QuotaSpentError:
