@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,11 @@ from openapi_core.exceptions import OpenAPIError
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from etl.sandbox import Exchange
 
+VARIABLE = "HUBSPOT_OPENAPI_DIR"
 HOST = "https://api.hubapi.com"
 DOCUMENTS = {
     "/crm/objects/2026-03/": "hubspot-contacts-2026-03.json",
@@ -83,9 +87,21 @@ class OpenApiObserver:
         assert not self.problems, "\n".join(self.problems)
 
 
+@contextmanager
+def observed() -> Iterator[list[OpenApiObserver]]:
+    """What to give a Sandbox as ``observers``: one where the documents are there, else none.
+
+    Fails at its end if an exchange was not as documented.
+    """
+    observers = [OpenApiObserver()] if os.environ.get(VARIABLE) else []
+    yield observers
+    for observer in observers:
+        assert not observer.problems, "\n".join(observer.problems)
+
+
 def documents() -> Path:
     """The folder that HUBSPOT_OPENAPI_DIR names; skips the test without it."""
-    folder = os.environ.get("HUBSPOT_OPENAPI_DIR")
+    folder = os.environ.get(VARIABLE)
     if not folder:
         pytest.skip(
             "HUBSPOT_OPENAPI_DIR is not set: HubSpot's OpenAPI documents are not part of this repository"

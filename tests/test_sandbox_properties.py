@@ -1,0 +1,211 @@
+"""The sandbox's properties, batch/read and token description against HubSpot's contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from openapi import OpenApiObserver, observed
+
+from etl.sandbox import Exchange, Fault, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READ = "/crm/objects/2026-03/contacts/batch/read"
+ANN = "ann@example.test"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with observed() as observers, Sandbox(observers=observers) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
+    with httpx.Client(base_url=sandbox.hubspot_url, headers=headers) as client:
+        yield client
+
+
+@pytest.fixture(params=["/crm/properties/2026-03/contacts", "/crm/v3/properties/contacts"])
+def base(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def wanted(name: str = "zenovay_visitor_id", **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": "Zenovay visitor id",
+        "type": "string",
+        "fieldType": "text",
+        "groupName": "contactinformation",
+        **changes,
+    }
+
+
+def read(client: httpx.Client, *ids: str, by: str | None = "email", properties: tuple[str, ...] = ()) -> Any:
+    body = {
+        "inputs": [{"id": each} for each in ids],
+        "properties": list(properties),
+        "propertiesWithHistory": [],
+    }
+    return client.post(READ, json={**body, "idProperty": by} if by else body)
+
+
+def test_a_property_is_made_once(client: httpx.Client, base: str) -> None:
+    assert client.get(f"{base}/zenovay_visitor_id").status_code == 404
+    made = client.post(base, json=wanted(hasUniqueValue=True))
+    assert (made.status_code, made.json()["hasUniqueValue"]) == (201, True)
+    assert client.get(f"{base}/zenovay_visitor_id").json() == made.json()
+    again = client.post(base, json=wanted())
+    assert (again.status_code, again.json()["category"]) == (409, "OBJECT_ALREADY_EXISTS")
+    listed = [each["name"] for each in client.get(base).json()["results"]]
+    assert {"email", "country", "zenovay_visitor_id"} <= set(listed)
+
+
+def test_a_group_is_made_once_and_must_exist(client: httpx.Client, base: str) -> None:
+    assert client.post(base, json=wanted(groupName="zenovay")).status_code == 400
+    group = {"name": "zenovay", "label": "Zenovay"}
+    assert client.post(f"{base}/groups", json=group).status_code == 201
+    assert client.post(f"{base}/groups", json=group).json()["category"] == "OBJECT_ALREADY_EXISTS"
+    assert "zenovay" in {each["name"] for each in client.get(f"{base}/groups").json()["results"]}
+    assert client.post(base, json=wanted(groupName="zenovay")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "Upper"},
+        {"name": ""},
+        {"type": "text"},
+        {"fieldType": "number"},
+        {"label": None},
+        {"hasUniqueValue": "yes"},
+    ],
+)
+def test_a_bad_definition_is_refused(client: httpx.Client, base: str, changes: dict[str, Any]) -> None:
+    assert client.post(base, json={**wanted(), **changes}).status_code == 400
+
+
+def test_at_most_ten_unique_properties(client: httpx.Client, base: str) -> None:
+    codes = [client.post(base, json=wanted(f"key_{n}", hasUniqueValue=True)).status_code for n in range(11)]
+    assert codes == [201] * 10 + [400]
+
+
+def test_standard_properties_say_what_they_are(client: httpx.Client, base: str) -> None:
+    email, created = (client.get(f"{base}/{name}").json() for name in ("email", "createdate"))
+    assert (email["hasUniqueValue"], email["hubspotDefined"]) == (True, True)
+    assert email["modificationMetadata"]["readOnlyValue"] is False
+    assert created["modificationMetadata"]["readOnlyValue"] is True
+
+
+def test_an_archived_property_is_shown_on_demand_only(
+    sandbox: Sandbox, client: httpx.Client, base: str
+) -> None:
+    sandbox.hubspot.install_properties()
+    sandbox.hubspot.schema.archive("zenovay_pageviews")
+    assert client.get(f"{base}/zenovay_pageviews").status_code == 404
+    assert client.get(f"{base}/zenovay_pageviews", params={"archived": "true"}).json()["archived"] is True
+    assert client.post(base, json=wanted("zenovay_pageviews")).status_code == 409
+
+
+def test_installed_properties_are_those_the_program_needs(
+    sandbox: Sandbox, client: httpx.Client, base: str
+) -> None:
+    sandbox.hubspot.install_properties()
+    names = ("country", "zenovay_last_seen", "zenovay_pageviews", "zenovay_visitor_id")
+    seen = [client.get(f"{base}/{name}").json() for name in names]
+    assert [(each["type"], each["fieldType"], each["hasUniqueValue"]) for each in seen] == [
+        ("string", "text", False),
+        ("datetime", "date", False),
+        ("number", "number", False),
+        ("string", "text", True),
+    ]
+
+
+def test_making_properties_needs_its_own_scope(sandbox: Sandbox, client: httpx.Client, base: str) -> None:
+    sandbox.hubspot.scopes = {"crm.objects.contacts.read"}
+    assert client.get(f"{base}/email").status_code == 200
+    for reply in (client.post(base, json=wanted()), client.post(f"{base}/groups", json={})):
+        assert (reply.status_code, reply.json()["category"]) == (403, "MISSING_SCOPES")
+    sandbox.hubspot.scopes = set()
+    assert client.get(f"{base}/email").status_code == 403
+
+
+def test_contacts_are_read_by_any_unique_value(sandbox: Sandbox, client: httpx.Client) -> None:
+    sandbox.hubspot.install_properties()
+    known = sandbox.hubspot.seed({"email": ANN, "country": "Peru", "zenovay_visitor_id": "v1"})
+    for value, by in ((" ANN@example.test", "email"), ("v1", "zenovay_visitor_id"), (known, None)):
+        reply = read(client, value, by=by, properties=("country", "lastname"))
+        assert reply.status_code == 200
+        found = reply.json()["results"][0]
+        assert (found["id"], found["properties"]["country"]) == (known, "Peru")
+        assert "lastname" not in found["properties"]
+    sandbox.hubspot.null_values = True
+    assert read(client, ANN, properties=("city",)).json()["results"][0]["properties"]["city"] is None
+
+
+def test_unknown_contacts_are_one_error_of_a_207(sandbox: Sandbox, client: httpx.Client) -> None:
+    sandbox.hubspot.seed({"email": ANN})
+    reply = read(client, "x@example.test", ANN, "y@example.test")
+    body = reply.json()
+    assert (reply.status_code, len(body["results"]), body["numErrors"]) == (207, 1, 1)
+    assert body["errors"][0]["category"] == "OBJECT_NOT_FOUND"
+    assert body["errors"][0]["context"] == {"ids": ["x@example.test", "y@example.test"]}
+
+
+def test_reads_have_their_limits(sandbox: Sandbox, client: httpx.Client) -> None:
+    assert read(client, *(str(number) for number in range(101))).status_code == 400
+    assert read(client, ANN, by="country").status_code == 400
+    assert client.post(READ, json={"inputs": [{"id": 5}]}).status_code == 400
+    assert client.post(READ, content=b"nonsense").status_code == 400
+    sandbox.hubspot.scopes = {"crm.objects.contacts.write"}
+    assert read(client, ANN).status_code == 403
+
+
+def test_the_token_describes_itself_if_offered(sandbox: Sandbox) -> None:
+    address = f"{sandbox.url}/oauth/v2/private-apps/get/access-token-info"
+    asked = {"tokenKey": sandbox.hubspot.access_token}
+    assert httpx.post(address, json=asked).json()["scopes"] == sorted(sandbox.hubspot.scopes)
+    assert httpx.post(address, json={"tokenKey": "other"}).status_code == 404
+    assert httpx.post(address, content=b"nonsense").status_code == 400
+    sandbox.hubspot.token_description_offered = False
+    assert httpx.post(address, json=asked).status_code == 404
+
+
+def test_observers_see_each_exchange_and_what_was_deliberate() -> None:
+    seen: list[Exchange] = []
+    with Sandbox(observers=[seen.append]) as sandbox:
+        headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
+        with httpx.Client(base_url=sandbox.url, headers=headers) as client:
+            client.get("/crm/v3/properties/contacts/email", params={"archived": "false"})
+            sandbox.hubspot.faults.add(Fault.html())
+            client.get("/crm/v3/properties/contacts/email")
+            sandbox.hubspot.faults.add(Fault.slow(0.01))
+            client.get("/crm/v3/properties/contacts/email")
+            sandbox.hubspot.null_values = True
+            read(client, ANN)
+    assert [exchange.deliberate for exchange in seen] == [False, True, False, True]
+    assert (seen[0].method, seen[0].query, seen[0].status) == ("GET", "archived=false", 200)
+    assert seen[3].request_body.startswith(b"{")
+    assert seen[0].response_body.startswith(b"{")
+
+
+def test_the_documents_find_what_is_not_as_published() -> None:
+    observer = OpenApiObserver()
+    with Sandbox(observers=[observer]) as sandbox:
+        headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
+        with httpx.Client(base_url=sandbox.url, headers=headers) as client:
+            read(client, ANN)
+            assert (observer.checked, observer.problems) == (1, [])
+            client.post(READ, json={"inputs": [{"id": ANN}], "idProperty": "email"})
+            client.post(READ, json={"inputs": [], "properties": [], "propertiesWithHistory": [], "x": 1})
+    assert len(observer.problems) == 2
+    exchange = Exchange(
+        "GET", "/crm/v3/properties/contacts/x", "", {}, b"", 404, {}, b"not JSON", deliberate=False
+    )
+    observer(exchange)
+    assert len(observer.problems) == 3
