@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.errors import SyncError
     from etl.models import Parcel, Rejection, RunSummary
     from etl.pipeline.ports import Observer, Source
+    from etl.pipeline.ports import Store as StorePort
     from etl.state.store import Transaction
 
 NOW = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
@@ -157,6 +158,10 @@ class FakeCrm:
         with self._changed:
             assert self._changed.wait_for(lambda: not self._asked, timeout=10)
 
+    def upsert(self, batch: Sequence[Parcel]) -> list[Verdict]:
+        """Take a batch, as it is."""
+        return [self._upsert(parcel) for parcel in batch]
+
     def _answer(self, batch: Sequence[Parcel]) -> Delivery:
         if self.outage:
             return Delivery(tuple(_deferred(parcel) for parcel in batch), self.outage)
@@ -195,6 +200,7 @@ class World:
         self.crm = FakeCrm()
         self.interruption: Callable[[], SyncError | None] = lambda: None
         self.observer: Observer | None = None
+        self.store_as: Callable[[Store], StorePort] = lambda store: store
 
     def run(self, *script: Page | BaseException | Callable[[], object], **order: Any) -> RunSummary:
         """One run over what the source's script gives. Its books balance, whatever happens."""
@@ -207,7 +213,7 @@ class World:
                 Order(**settings),
                 source=source,
                 destination=self.crm,
-                store=store,
+                store=self.store_as(store),
                 clock=self.clock,
                 interruption=self.interruption,
                 observer=self.observer,
