@@ -1,0 +1,510 @@
+"""What the state remembers, the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes import NOW, FakeClock, opened, page, row
+
+from etl.errors import LockedError, StateError
+from etl.models import Contact, ContactKey, ContactKind, LedgerEntry, Outcome, Parcel, Rejection, Verdict
+from etl.pipeline.absorb import absorb
+from etl.pipeline.books import Books
+from etl.pipeline.ports import Stop
+from etl.state.runs import KEPT_RUNS
+from etl.state.store import read_state
+from etl.transform import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etl.models import Visitor
+    from etl.state.store import Store, Transaction
+
+EARLIER = NOW - timedelta(hours=1)
+LATER = NOW + timedelta(hours=1)
+ANN = "ann@example.com"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(state_url: str, clock: FakeClock) -> Iterator[Store]:
+    with opened(state_url, clock) as store:
+        yield store
+
+
+def absorbed(store: Store, *rows: Visitor) -> None:
+    with store.transaction() as state:
+        website_id, _ = state.runs.website("site")
+        absorb(page(*rows), website_id=website_id, anonymous=True, state=state, books=Books())
+
+
+def due(store: Store) -> list[str]:
+    with store.reading() as state:
+        assert state.ledger.due_count() == len(list(state.ledger.due_ids()))
+        return [each.contact.key.value for each in state.ledger.due(after=0, most=1000)]
+
+
+def answer(store: Store, outcome: Outcome, *, final: bool = False, alone: bool = False) -> dict[int, bool]:
+    """HubSpot says the same of everything that is due. Returns what is due again."""
+    with store.transaction() as state:
+        return settle(state, outcome, final=final, alone=alone)
+
+
+def settle(
+    state: Transaction, outcome: Outcome, *, final: bool = False, alone: bool = False
+) -> dict[int, bool]:
+    found = state.ledger.due(after=0, most=1000)
+    parcels = {
+        each.contact_id: Parcel(each.contact_id, "id", each.contact.key.value, {}, each.fingerprint)
+        for each in found
+    }
+    verdicts = [
+        Verdict(each, outcome, f"hs-{each}", "no good", "INVALID", "trace", final, alone) for each in parcels
+    ]
+    state.rejections.settle(verdicts, {number: parcel.id_value for number, parcel in parcels.items()})
+    return state.ledger.settle(verdicts, parcels)
+
+
+def entry(store: Store, value: str) -> LedgerEntry:
+    keys = {ContactKey(kind, value) for kind in ContactKind}
+    with store.reading() as state:
+        (found,) = state.ledger.by_key(keys).values()
+        assert state.ledger.by_id([found.contact_id]) == {found.contact_id: found}
+        return found
+
+
+def test_a_visitor_comes_back_exactly_as_it_was_absorbed(store: Store) -> None:
+    exact = row("a", NOW + timedelta(microseconds=1), email=ANN, country="KR", pageviews=2**40)
+    silent = row("b", opted_out=True)
+    absorbed(store, exact, silent)
+
+    with store.reading() as state:
+        known = state.visitors.known(state.runs.website("site")[0], ["a", "b", "c"])
+    assert {key: found.visitor for key, found in known.items()} == {"a": exact, "b": silent}
+    assert (known["a"].key, known["a"].due) == (ContactKey(ContactKind.EMAIL, ANN), True)
+    assert (known["b"].key, known["b"].contact_id, known["b"].due) == (None, None, False)
+
+
+def test_contacts_are_due_in_the_order_in_which_they_were_first_seen(store: Store) -> None:
+    absorbed(store, row("z"), row("m"))
+    absorbed(store, row("a"), row("z", LATER))
+
+    assert due(store) == ["z", "m", "a"]
+    with store.reading() as state:
+        assert [each.contact_id for each in state.ledger.due(after=0, most=2)] == [1, 2]
+        assert [each.contact.key.value for each in state.ledger.due(after=2, most=2)] == ["a"]
+
+
+def test_a_due_contact_carries_what_is_to_be_sent(store: Store) -> None:
+    absorbed(store, row("a", email=ANN, country="KR", pageviews=2), row("b", EARLIER, email=ANN, pageviews=3))
+
+    with store.reading() as state:
+        (found,) = state.ledger.due(after=0, most=10)
+    wanted = Contact(ContactKey(ContactKind.EMAIL, ANN), NOW, "KR", 5)
+    assert (found.contact, found.fingerprint) == (wanted, fingerprint(wanted))
+    assert (found.known, found.alone) == (False, False)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CREATED, Outcome.UPDATED])
+def test_a_confirmed_contact_is_due_again_only_with_new_facts(store: Store, outcome: Outcome) -> None:
+    absorbed(store, row("a", EARLIER))
+    assert answer(store, outcome) == {1: False}
+    absorbed(store, row("a", EARLIER))
+    assert due(store) == []
+
+    absorbed(store, row("a", LATER))
+    assert due(store) == ["a"]
+    with store.reading() as state:
+        assert state.ledger.due(after=0, most=1)[0].known
+
+
+def test_a_contact_that_changed_while_it_was_sent_is_due_again(store: Store) -> None:
+    absorbed(store, row("a", EARLIER))
+    with store.reading() as state:
+        (sent,) = state.ledger.due(after=0, most=1)
+    absorbed(store, row("a", LATER))
+    with store.transaction() as state:
+        parcel = Parcel(1, "id", "a", {}, sent.fingerprint)
+        again = state.ledger.settle([Verdict(1, Outcome.CREATED)], {1: parcel})
+
+    assert again == {1: True}
+    assert due(store) == ["a"]
+
+
+def test_a_rejected_contact_waits_for_new_facts(store: Store) -> None:
+    absorbed(store, row("a", EARLIER))
+    assert answer(store, Outcome.REJECTED) == {1: False}
+    absorbed(store, row("a", EARLIER))
+    assert due(store) == []
+
+    absorbed(store, row("a", LATER))
+    assert due(store) == ["a"]
+
+
+def test_a_rejected_contact_is_due_once_somebody_retries_it(store: Store) -> None:
+    absorbed(store, row("a"), row("b"))
+    answer(store, Outcome.REJECTED)
+    with store.transaction() as state:
+        assert state.rejections.unknown({"a", "nobody"}) == {"nobody"}
+        contact_ids, count = state.rejections.retry({"a"})
+        state.ledger.retry(contact_ids)
+
+    assert count == 1
+    assert due(store) == ["a"]
+
+
+def test_a_blocked_contact_waits_for_somebody_whatever_its_facts(store: Store) -> None:
+    absorbed(store, row("a", EARLIER))
+    answer(store, Outcome.REJECTED, final=True)
+    absorbed(store, row("a", LATER))
+    assert due(store) == []
+
+    with store.transaction() as state:
+        contact_ids, _ = state.rejections.retry(None)
+        state.ledger.retry(contact_ids)
+    assert due(store) == ["a"]
+
+
+def test_a_deferred_contact_stays_due_and_alone_if_it_has_to_be(store: Store) -> None:
+    absorbed(store, row("a"))
+    assert answer(store, Outcome.DEFERRED, alone=True) == {1: True}
+    with store.reading() as state:
+        assert state.ledger.due(after=0, most=1)[0].alone
+
+    answer(store, Outcome.DEFERRED)
+    with store.reading() as state:
+        assert not state.ledger.due(after=0, most=1)[0].alone
+
+
+def test_a_verdict_without_hubspots_id_does_not_forget_it(store: Store) -> None:
+    absorbed(store, row("a", EARLIER))
+    answer(store, Outcome.CREATED)
+    absorbed(store, row("a", LATER))
+    with store.transaction() as state:
+        parcel = Parcel(1, "id", "a", {}, b"fingerprint")
+        state.ledger.settle([Verdict(1, Outcome.UPDATED)], {1: parcel})
+
+    with store.reading() as state:
+        from etl.state.tables import contacts  # noqa: PLC0415
+
+        assert state._connection.execute(contacts.select()).one().hubspot_id == "hs-1"
+
+
+def test_forgetting_the_confirmations_makes_due_what_hubspot_holds_and_nothing_else(store: Store) -> None:
+    absorbed(store, row("blocked"))
+    answer(store, Outcome.REJECTED, final=True)
+    absorbed(store, row("refused"))
+    answer(store, Outcome.REJECTED)
+    absorbed(store, row("confirmed"), row("changed", EARLIER), row("left", EARLIER))
+    answer(store, Outcome.CREATED)
+    absorbed(store, row("changed", LATER), row("left", LATER, opted_out=True))
+    answer(store, Outcome.REJECTED)
+    absorbed(store, row("new"))
+    with store.transaction() as state:
+        state.ledger.forget_confirmations()
+
+    assert due(store) == ["confirmed", "new"]
+    with store.reading() as state:
+        known = {each.contact.key.value: each.known for each in state.ledger.due(after=0, most=10)}
+    assert known == {"confirmed": True, "new": False}
+
+
+def test_a_contact_whose_visitor_opts_out_is_no_longer_due_and_its_rejection_is_forgotten(
+    store: Store,
+) -> None:
+    absorbed(store, row("a", EARLIER), row("b", EARLIER))
+    answer(store, Outcome.REJECTED)
+    absorbed(store, row("a", NOW))
+    absorbed(store, row("a", LATER, opted_out=True))
+
+    assert due(store) == []
+    assert entry(store, "a").wanted is None
+    with store.reading() as state:
+        assert [each.key for each in state.rejections.listed()] == ["b"]
+        assert state.ledger.counts() == (0, 0, 1)
+
+
+def test_a_visitor_who_becomes_known_leaves_the_anonymous_contact(store: Store) -> None:
+    absorbed(store, row("a", EARLIER, pageviews=2))
+    answer(store, Outcome.CREATED)
+    absorbed(store, row("a", LATER, email=ANN))
+
+    assert due(store) == [ANN]
+    assert entry(store, "a").wanted is None
+    assert entry(store, "a").confirmed is not None
+
+
+def test_a_contact_that_changes_back_to_what_was_confirmed_is_sent_again(store: Store) -> None:
+    """What was due in between may have reached HubSpot without a verdict reaching us."""
+    absorbed(store, row("a", email=ANN, pageviews=2))
+    answer(store, Outcome.CREATED)
+    absorbed(store, row("b", email=ANN, pageviews=40))
+    answer(store, Outcome.DEFERRED)
+    absorbed(store, row("b", LATER, email="bob@example.com"))
+
+    assert due(store) == [ANN, "bob@example.com"]
+
+
+def test_an_address_that_looks_like_a_visitor_id_is_another_contact(store: Store) -> None:
+    absorbed(store, row(ANN), row("b", email=ANN))
+
+    assert due(store) == [ANN, ANN]
+    answer(store, Outcome.CREATED)
+    absorbed(store, row(ANN, LATER))
+    assert due(store) == [ANN]
+
+
+def test_contacts_without_an_address_are_not_due_where_they_are_not_wanted(
+    store: Store, state_url: str, clock: FakeClock
+) -> None:
+    absorbed(store, row("a"), row("b", email=ANN))
+    connection = store._connection
+    skipping = type(store)(connection, clock=clock, anonymous=False)
+
+    assert due(skipping) == [ANN]
+
+
+def test_a_refused_row_is_listed_once_however_often_it_is_read(store: Store, clock: FakeClock) -> None:
+    first = Rejection("a", "no date", "NO_DATE", b"one")
+    other = Rejection("a", "bad date", "BAD_DATE", b"two")
+    with store.transaction() as state:
+        website_id, _ = state.runs.website("site")
+        other_id, _ = state.runs.website("other")
+        assert state.rejections.refuse_rows(website_id, [first, first]) == 1
+    clock.advance(60)
+    with store.transaction() as state:
+        assert state.rejections.refuse_rows(website_id, [first, other]) == 1
+        assert state.rejections.refuse_rows(other_id, [first]) == 1
+        assert state.rejections.refuse_rows(website_id, []) == 0
+
+    with store.reading() as state:
+        listed = {(each.code, each.attempts, each.first, each.last) for each in state.rejections.listed()}
+    minute_later = NOW + timedelta(minutes=1)
+    assert listed == {
+        ("NO_DATE", 2, NOW, minute_later),
+        ("NO_DATE", 1, minute_later, minute_later),
+        ("BAD_DATE", 1, minute_later, minute_later),
+    }
+
+
+def test_a_refused_row_that_is_retried_counts_as_new_again(store: Store) -> None:
+    refused = Rejection("a", "no date", "NO_DATE", b"one")
+    with store.transaction() as state:
+        website_id, _ = state.runs.website("site")
+        state.rejections.refuse_rows(website_id, [refused])
+        assert state.rejections.retry({"a"}) == (set(), 1)
+        assert state.rejections.refuse_rows(website_id, [refused]) == 1
+
+
+def test_a_contact_rejected_again_is_one_entry_with_its_latest_reason(store: Store, clock: FakeClock) -> None:
+    absorbed(store, row("a", EARLIER))
+    answer(store, Outcome.REJECTED)
+    clock.advance(60)
+    absorbed(store, row("a", LATER))
+    answer(store, Outcome.REJECTED)
+
+    with store.reading() as state:
+        (listed,) = state.rejections.listed()
+    assert (listed.key, listed.kind, listed.reason, listed.code) == ("a", "contact", "no good", "INVALID")
+    assert (listed.attempts, listed.first, listed.last) == (2, NOW, NOW + timedelta(minutes=1))
+    assert listed.correlation_id == "trace"
+
+
+def test_a_contact_that_is_taken_is_struck_off_and_a_deferred_one_is_not(store: Store) -> None:
+    absorbed(store, row("a", EARLIER))
+    answer(store, Outcome.REJECTED)
+    absorbed(store, row("a", NOW))
+    answer(store, Outcome.DEFERRED)
+    with store.reading() as state:
+        assert [each.key for each in state.rejections.listed()] == ["a"]
+
+    answer(store, Outcome.CREATED)
+    with store.reading() as state:
+        assert list(state.rejections.listed()) == []
+        assert state.ledger.counts() == (1, 0, 0)
+
+
+def test_the_watermark_never_moves_back(store: Store) -> None:
+    with store.transaction() as state:
+        website_id, watermark = state.runs.website("site")
+        assert watermark is None
+        assert state.runs.close_window(website_id, NOW) == NOW
+        assert state.runs.close_window(website_id, EARLIER) == NOW
+        assert state.runs.close_window(website_id, LATER) == LATER
+
+    with store.reading() as state:
+        assert state.runs.website("site") == (website_id, LATER)
+        assert state.runs.watermark("site") == LATER
+        assert state.runs.watermark("another") is None
+
+
+def test_the_history_keeps_the_latest_runs_of_each_website(store: Store) -> None:
+    with store.transaction() as state:
+        website_id, _ = state.runs.website("site")
+        other_id, _ = state.runs.website("other")
+        state.runs.begin("other", other_id, "backfill", EARLIER)
+        for number in range(KEPT_RUNS + 3):
+            state.runs.begin(f"r{number}", website_id, "incremental", NOW + timedelta(seconds=number))
+        state.runs.end("r5", LATER, {"run": "r5", "status": "done"})
+
+    with store.reading() as state:
+        kept = [each["run"] for each in state.runs.last("site", 2 * KEPT_RUNS)]
+        assert kept == [f"r{number}" for number in reversed(range(3, KEPT_RUNS + 3))]
+        assert [each["run"] for each in state.runs.last("other", 1)] == ["other"]
+
+
+def test_the_last_success_is_the_start_of_an_incremental_run_that_ended_well(store: Store) -> None:
+    with store.transaction() as state:
+        website_id, _ = state.runs.website("site")
+        for name, kind, status in (
+            ("r1", "incremental", "done"),
+            ("r2", "incremental", "partial"),
+            ("r3", "incremental", "incomplete"),
+            ("r4", "backfill", "done"),
+            ("r5", "incremental", None),
+        ):
+            started = NOW + timedelta(minutes=int(name[1:]))
+            state.runs.begin(name, website_id, kind, started)
+            if status:
+                state.runs.end(name, LATER, {"run": name, "status": status})
+
+    with store.reading() as state:
+        assert state.runs.last_success("site") == NOW + timedelta(minutes=2)
+        assert state.runs.last_success("other") is None
+        killed = state.runs.last("site", 1)[0]
+        assert (killed["run"], killed["status"], killed["ended"]) == ("r5", None, None)
+
+
+def test_a_stop_is_in_force_until_its_time_and_for_its_account_alone(
+    store: Store, state_url: str, clock: FakeClock
+) -> None:
+    with store.transaction() as state:
+        assert state.limits.stop("hubspot", NOW) is None
+        state.limits.remember_stop("hubspot", Stop(LATER, "quota spent"))
+
+    with store.reading() as state:
+        assert state.limits.stop("hubspot", NOW) == Stop(LATER, "quota spent")
+        assert state.limits.stop("hubspot", LATER) is None
+        assert state.limits.stop("zenovay", NOW) is None
+    with read_state(state_url, clock, {"hubspot": "another account"}) as other:
+        assert other
+        assert other.limits.stop("hubspot", NOW) is None
+
+    with store.transaction() as state:
+        state.limits.remember_stop("hubspot", None)
+    with store.reading() as state:
+        assert state.limits.stop("hubspot", NOW) is None
+
+
+class Sent:
+    """A pace that knows when requests were sent."""
+
+    def history(self) -> list:  # type: ignore[type-arg]
+        return [EARLIER, NOW + timedelta(microseconds=1)]
+
+
+def test_every_commit_writes_down_when_requests_were_sent(store: Store) -> None:
+    store.keep({"hubspot": Sent()})
+    with store.transaction():
+        pass
+
+    with store.reading() as state:
+        assert state.limits.sent("hubspot") == [EARLIER, NOW + timedelta(microseconds=1)]
+        assert state.limits.sent("zenovay") == []
+
+
+def test_facts_are_put_replaced_and_dropped(store: Store) -> None:
+    with store.transaction() as state:
+        assert state.facts.get("name") is None
+        state.facts.put("name", "one")
+        state.facts.put("name", "two")
+        state.facts.put("other", "three")
+        state.facts.drop("other")
+        state.facts.drop("nothing")
+
+    with store.reading() as state:
+        assert (state.facts.get("name"), state.facts.get("other")) == ("two", None)
+
+
+def write_everywhere_and_fail(state: Transaction) -> None:
+    website_id, _ = state.runs.website("site")
+    bad = Rejection("a", "no date", "NO_DATE", b"one")
+    rows = page(row("a", LATER, email=ANN), row("b"), rejections=[bad])
+    absorb(rows, website_id=website_id, anonymous=True, state=state, books=Books())
+    settle(state, Outcome.CREATED)
+    state.runs.close_window(website_id, LATER)
+    state.facts.put("name", "value")
+    raise ZeroDivisionError
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    absorbed(store, row("a", EARLIER, email=ANN))
+    with pytest.raises(ZeroDivisionError), store.transaction() as state:
+        write_everywhere_and_fail(state)
+
+    assert due(store) == [ANN]
+    assert entry(store, ANN).confirmed is None
+    with store.reading() as state:
+        website_id, watermark = state.runs.website("site")
+        assert watermark is None
+        assert list(state.visitors.known(website_id, ["a", "b"])) == ["a"]
+        assert list(state.rejections.listed()) == []
+        assert state.facts.get("name") is None
+
+
+def test_what_is_written_while_only_reading_is_not_kept(store: Store) -> None:
+    with store.reading() as state:
+        state.facts.put("name", "value")
+
+    with store.reading() as state:
+        assert state.facts.get("name") is None
+
+
+def test_nothing_is_written_without_the_lock(state_url: str, clock: FakeClock, store: Store) -> None:
+    unlocked = type(store)(store._connection, clock=clock)
+
+    with pytest.raises(LockedError), unlocked.transaction() as state:
+        state.facts.put("name", "value")
+    with store.reading() as state:
+        assert state.facts.get("name") is None
+
+
+def test_a_failure_of_the_database_shows_no_value(store: Store) -> None:
+    absorbed(store, row("a", email=ANN))
+    contact = Contact(ContactKey(ContactKind.EMAIL, ANN), NOW, "TOOLONG" * 10**3, 2**70)
+
+    with pytest.raises((StateError, OverflowError)) as failure, store.transaction() as state:
+        state.ledger.add([(contact, b"fingerprint")])
+    assert ANN not in str(failure.value)
+
+
+def test_silence_is_counted_from_the_last_commit(store: Store, clock: FakeClock) -> None:
+    with store.transaction():
+        pass
+    clock.advance(7)
+
+    assert store.silent_s() == 7
+
+
+def test_nothing_is_sent_while_the_claim_to_the_lock_may_be_over(store: Store, clock: FakeClock) -> None:
+    with store.transaction():
+        pass
+    clock.advance(59)
+    store.stand_guard()
+    clock.advance(2)
+    with pytest.raises(LockedError, match="could not be renewed"):
+        store.stand_guard()
+
+
+def test_looking_at_a_state_that_is_not_there_makes_none(sqlite_url: str, clock: FakeClock) -> None:
+    with read_state(sqlite_url, clock) as state:
+        assert state is None
+    with read_state(sqlite_url, clock) as state:
+        assert state is None
