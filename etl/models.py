@@ -88,6 +88,7 @@ class LedgerEntry:
     confirmed: bytes | None
     refused: bytes | None
     blocked: bool
+    due: bool
 
 
 @dataclass(frozen=True, slots=True)

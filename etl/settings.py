@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from etl.errors import SettingsError
@@ -52,6 +53,8 @@ def _url(value: str) -> str:
 
 def _secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
+    if not text:
+        raise PydanticCustomError("missing", "is blank")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must be one word of printable ASCII characters")
     return SecretStr(text)

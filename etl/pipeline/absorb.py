@@ -118,6 +118,8 @@ def _renew_contacts(
     for contact_id, contact in renewed.items():
         if contact and (contact_id in gained or due[contact_id]):
             books.touch(contact_id, due=due[contact_id])
+        elif contact:
+            books.relieve(contact_id)
 
 
 def _count_rows(

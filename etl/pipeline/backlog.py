@@ -8,7 +8,7 @@ from etl import transform
 from etl.models import ContactKind, Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from etl.models import DueContact
     from etl.pipeline.ports import Ledger
@@ -19,7 +19,7 @@ BATCH = 100
 
 
 class Backlog:
-    """Due contacts in the order of their ids, each handed out once before any comes a second time.
+    """Due contacts in the order of their ids, and round again.
 
     A contact in flight is never handed out, so that it is never in two requests at once; one that was held
     back is not handed out again in this run.
@@ -28,26 +28,37 @@ class Backlog:
     def __init__(self, names: PropertyNames) -> None:
         self._names = names
         self._after = 0
-        self._lone: list[DueContact] = []
         self._in_flight: set[int] = set()
         self._held_back: set[int] = set()
 
     def next_batch(self, ledger: Ledger, *, flush: bool) -> list[Parcel]:
         """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send."""
-        while not self._lone:
-            found = ledger.due(after=self._after, most=BATCH)
-            if len(found) < BATCH and not flush:
-                return []
-            if not found and not self._after:
-                return []
-            self._after = found[-1].contact_id if len(found) == BATCH else 0
-            free = [due for due in found if due.contact_id not in self._in_flight | self._held_back]
-            self._lone = [due for due in free if due.alone]
-            if together := [due for due in free if not due.alone]:
-                return self._hand_out(together)
-            if len(found) < BATCH:
+        together: list[DueContact] = []
+        lone: DueContact | None = None
+        for due in self._free(ledger):
+            if due.alone:
+                lone = lone or due
+            else:
+                together.append(due)
+            if len(together) == BATCH:
                 break
-        return self._hand_out([self._lone.pop()]) if self._lone else []
+        if len(together) == BATCH or (flush and together):
+            self._after = together[-1].contact_id
+            return self._hand_out(together)
+        return self._hand_out([lone]) if lone else []
+
+    def _free(self, ledger: Ledger) -> Iterator[DueContact]:
+        """Due contacts that may be handed out: those after the last batch, then those before."""
+        taken = self._in_flight | self._held_back
+        for after, until in ((self._after, None), (0, self._after)):
+            found = ledger.due(after=after, most=BATCH)
+            while found:
+                for due in found:
+                    if until is not None and due.contact_id > until:
+                        return
+                    if due.contact_id not in taken:
+                        yield due
+                found = ledger.due(after=found[-1].contact_id, most=BATCH) if len(found) == BATCH else []
 
     def returned(self, contact_ids: Iterable[int], *, held_back: Iterable[int]) -> None:
         """These are no longer in flight; ``held_back`` are not to be sent again in this run."""

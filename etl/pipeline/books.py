@@ -61,6 +61,12 @@ class Books:
             standing = _Standing.UNCHANGED
         self._mark(contact_id, _Membership.TOUCHED, standing)
 
+    def relieve(self, contact_id: int) -> None:
+        """The contact is no longer due, though no row of this run belongs to it: a visitor left it."""
+        membership, standing = self._read(contact_id)
+        if standing is _Standing.DEFERRED:
+            self._mark(contact_id, membership, _Standing.UNCHANGED)
+
     def forget(self, contact_id: int) -> None:
         """The contact is no longer wanted."""
         self._mark(contact_id, _Membership.NONE, _Standing.UNCHANGED)

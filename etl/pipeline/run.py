@@ -17,7 +17,7 @@ from etl.errors import (
     TooManyRejectedError,
     UnavailableError,
 )
-from etl.models import Delivery, Outcome, Page, Parcel, RunKind, RunSummary, Status
+from etl.models import Delivery, Outcome, Page, Parcel, RunKind, RunSummary, Status, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
@@ -133,6 +133,7 @@ class _Run:
         except Exception as exc:  # noqa: BLE001 -- a bug ends in the summary too, and in exit 1
             self._close_books(as_bug(exc), started, audit=False)
         finally:
+            wait(self.in_flight, timeout=0 if self.interruption() else GRACE_S)
             threads.shutdown(wait=False, cancel_futures=True)
         log.info("run finished", extra=self._facts("run_finished") | self.summary.as_dict())
         return self.summary
@@ -190,7 +191,8 @@ class _Run:
 
     def _collect(self, threads: ThreadPoolExecutor, pages: Iterator[Page]) -> None:
         for future in [future for future in self.in_flight if future.done()]:
-            self._settle(self.in_flight.pop(future), future.result())
+            batch = self.in_flight.pop(future)
+            self._settle(batch, _delivery(future, batch))
             self.may_send = True
         if self.reading is not None and self.reading.done():
             self.reading = self._read(self.reading, threads, pages)
@@ -204,6 +206,9 @@ class _Run:
             page = reading.result()
         except SyncError as failure:
             self.source_failure = failure
+            return None
+        except Exception as exc:  # noqa: BLE001 -- what is in flight is still worth waiting for
+            self.source_failure = as_bug(exc)
             return None
         if page is None:
             self._close_window()
@@ -309,6 +314,14 @@ def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected:
     elif newly_rejected:
         summary.status, summary.exit_code = Status.PARTIAL, TooManyRejectedError.exit_code
         summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
+
+
+def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
+    try:
+        return future.result()
+    except Exception as exc:  # noqa: BLE001 -- the other batches in flight are still worth waiting for
+        verdicts = (Verdict(each.contact_id, Outcome.DEFERRED, alone=each.alone) for each in batch)
+        return Delivery(tuple(verdicts), as_bug(exc))
 
 
 def as_bug(exc: Exception) -> SyncError:

@@ -50,7 +50,7 @@ def connect(url: str, *, create: bool = False, writing: bool = True) -> Iterator
     path = sqlite_path(parsed)
     if create and path:
         _create_file(path)
-    engine = _engine(parsed, begin="BEGIN IMMEDIATE" if writing else "BEGIN")
+    engine = _engine(parsed, writing=writing)
     try:
         with translated(parsed), engine.connect() as connection:
             if path:
@@ -141,9 +141,11 @@ def upgrade(connection: Connection) -> None:
             migrate.upgrade(connection, current)
 
 
-def _engine(url: URL, *, begin: str) -> Engine:
+def _engine(url: URL, *, writing: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, poolclass=NullPool)
+        level = "READ COMMITTED" if writing else "REPEATABLE READ"
+        return create_engine(url, poolclass=NullPool, isolation_level=level)
+    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))

@@ -25,6 +25,7 @@ _ENTRY = (
     contacts.c.confirmed,
     contacts.c.refused,
     contacts.c.blocked,
+    contacts.c.due,
 )
 _BY_KEY = select(*_ENTRY).where(contacts.c.key.in_(bindparam("keys", expanding=True)))
 _BY_ID = select(*_ENTRY).where(contacts.c.id.in_(bindparam("ids", expanding=True)))
@@ -48,7 +49,10 @@ _WANT = (
     update(contacts)
     .where(contacts.c.id == bindparam("of"))
     .values(
-        {name: bindparam(f"new_{name}") for name in ("last_seen", "country", "pageviews", "wanted", "due")}
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("last_seen", "country", "pageviews", "wanted", "confirmed", "due")
+        }
     )
 )
 _SETTLE = (
@@ -77,6 +81,7 @@ class Ledger:
 
     def __init__(self, connection: Connection, *, anonymous: bool) -> None:
         self._connection = connection
+        self._anonymous = anonymous
         self._deliverable: ColumnElement[bool] = true() if anonymous else contacts.c.kind == ContactKind.EMAIL
 
     def by_key(self, keys: Collection[ContactKey]) -> dict[ContactKey, LedgerEntry]:
@@ -112,13 +117,19 @@ class Ledger:
         return {contact.key: number for number, (contact, _) in enumerate(wanted, first)}
 
     def want(self, changes: Iterable[tuple[LedgerEntry, Contact | None, bytes | None]]) -> dict[int, bool]:
-        """Write what is wanted now, None for nothing. Returns whether each contact is due."""
+        """Write what is wanted now, None for nothing. Returns whether each contact is to be delivered.
+
+        A contact that was due may have been sent without a verdict: what HubSpot confirmed before is then
+        no longer what it surely holds.
+        """
         due = {}
         rows = []
         for entry, contact, fingerprint in changes:
-            due[entry.contact_id] = is_due(
-                wanted=fingerprint, confirmed=entry.confirmed, refused=entry.refused, blocked=entry.blocked
+            confirmed = b"" if entry.due and entry.confirmed is not None else entry.confirmed
+            now_due = is_due(
+                wanted=fingerprint, confirmed=confirmed, refused=entry.refused, blocked=entry.blocked
             )
+            due[entry.contact_id] = now_due and (self._anonymous or entry.key.kind is ContactKind.EMAIL)
             rows.append(
                 {
                     "of": entry.contact_id,
@@ -126,7 +137,8 @@ class Ledger:
                     "new_country": contact and contact.country,
                     "new_pageviews": contact and contact.pageviews,
                     "new_wanted": fingerprint,
-                    "new_due": due[entry.contact_id],
+                    "new_confirmed": confirmed,
+                    "new_due": now_due,
                 }
             )
         if rows:
@@ -207,6 +219,7 @@ def _entry(row: Any) -> LedgerEntry:
         confirmed=row.confirmed,
         refused=row.refused,
         blocked=row.blocked,
+        due=row.due,
     )
 
 
