@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ADDRESS = re.compile(r"[^\s\"'<>,;:()\[\]{}=]+@[^\s\"'<>,;:()\[\]{}=]+")
+_ADDRESS = re.compile(r"[^\s\"'<>,;:()\[\]{}=]*@[^\s\"'<>,;:()\[\]{}=]*")
 _LONGEST = 300
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.extract.account import Usage, Website, read_usage, read_websites
@@ -100,6 +100,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@example({"@": None})
 def test_any_json_is_a_payload_or_unreadable(body: Any) -> None:
     try:
         told = str(read_payload(body).has_more)
@@ -109,6 +110,7 @@ def test_any_json_is_a_payload_or_unreadable(body: Any) -> None:
 
 
 @given(JSON)
+@example({"@": None})
 def test_any_json_is_an_account_or_unreadable(body: Any) -> None:
     for read in (read_websites, read_usage):
         with suppress(UnreadableBodyError):

@@ -51,7 +51,7 @@ class ZenovayClient:
         pace: Pace,
         patience: Patience = _PATIENCE,
         read_timeout_s: float = 30.0,
-        deadline_s: float = 60.0,
+        deadline_s: float = 25.0,
     ) -> None:
         """``read_timeout_s`` bounds the silence of the server, ``deadline_s`` a whole answer."""
         self.requests = 0

@@ -70,7 +70,7 @@ class HubSpotClient:
         pace: Pace,
         patience: Patience = _PATIENCE,
         timeout_s: tuple[float, float] = (5.0, 30.0),
-        body_deadline_s: float = 60.0,
+        body_deadline_s: float = 25.0,
     ) -> None:
         if not access_token.isascii() or not access_token.isprintable():
             raise SettingsError(
