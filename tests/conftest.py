@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from openapi import observed
 from program import Program
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -70,6 +71,6 @@ def another(tmp_path: Path) -> Iterator[Program]:
 
 def _program(folder: Path) -> Iterator[Program]:
     folder.mkdir()
-    with Sandbox() as sandbox:
+    with observed() as observers, Sandbox(observers=observers) as sandbox:
         sandbox.hubspot.install_properties()
         yield Program(sandbox, folder)
