@@ -51,6 +51,12 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _state_url(value: str) -> str:
+    if not re.fullmatch(r"(sqlite|postgresql)(\+\w+)?://.*", value):
+        raise ValueError("must be sqlite:////path/state.db or postgresql+psycopg://user@host/database")
+    return value
+
+
 def _secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
     if not text:
@@ -102,6 +108,7 @@ def _share(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Share = Annotated[float, BeforeValidator(_share)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
+StateUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_state_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_property)]
 
@@ -137,7 +144,7 @@ class HubSpotSettings(_Section):
 class SyncSettings(_Section):
     model_config = SettingsConfigDict(env_prefix="SYNC_")
 
-    state_url: str | None = None
+    state_url: StateUrl | None = None
     min_interval: Duration = timedelta(minutes=4, seconds=50)
     lookback: Duration = timedelta(hours=1)
     initial_range: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)

@@ -428,3 +428,12 @@ def test_a_command_asks_only_for_the_sections_that_it_uses(monkeypatch: pytest.M
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-secret")
 
     assert load_hubspot()[0].access_token.get_secret_value() == "pat-secret"
+
+
+def test_a_malformed_state_url_is_listed_with_the_other_wrong_settings() -> None:
+    ended = command("run", SYNC_STATE_URL="my-state.db", HUBSPOT_CONCURRENCY="many")
+
+    assert ended.returncode == 2
+    assert "SYNC_STATE_URL must be" in ended.stderr
+    assert "HUBSPOT_CONCURRENCY must be" in ended.stderr
+    assert "my-state" not in ended.stderr
