@@ -45,6 +45,11 @@ class Pace:
         self._in_flight = 0
         self._paused_until = float("-inf")
 
+    @property
+    def limit(self) -> int:
+        """Requests in a window."""
+        return self._limit
+
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Wait for a free slot, then hold it around one request."""

@@ -119,14 +119,18 @@ class _Section(BaseSettings):
     )
 
 
-class ZenovaySettings(_Section):
+class PlanSettings(_Section):
     model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
 
+    requests_per_month: Annotated[int, Field(ge=1)] = 10_000
+    reserve: Share = 0.05
+
+
+class ZenovaySettings(PlanSettings):
     api_key: Annotated[Secret, AfterValidator(_api_key)]
     website_id: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Field(min_length=1)]
     base_url: Url = "https://api.zenovay.com/api/external/v1"
     requests_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 30
-    requests_per_month: Annotated[int, Field(ge=1)] = 10_000
     page_size: Annotated[int, Field(ge=1, le=1000)] = 1000
     paging: Literal["offset", "page"] = "offset"
 
@@ -147,6 +151,7 @@ class SyncSettings(_Section):
     state_url: StateUrl | None = None
     min_interval: Duration = timedelta(minutes=4, seconds=50)
     lookback: Duration = timedelta(hours=1)
+    sweep_interval: Duration = timedelta(hours=24)
     initial_range: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)
     anonymous: Literal["upsert", "skip"] = "upsert"
     max_rejected: Share = 0.2
@@ -203,8 +208,14 @@ def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
     return hubspot, sync  # type: ignore[return-value]
 
 
+def load_status() -> tuple[PlanSettings, SyncSettings]:
+    """What ``status`` needs. Raises SettingsError."""
+    plan, sync = _load(PlanSettings, SyncSettings)
+    return plan, sync  # type: ignore[return-value]
+
+
 def load_sync() -> SyncSettings:
-    """What ``status`` and ``rejections`` need. Raises SettingsError."""
+    """What ``rejections`` needs. Raises SettingsError."""
     return _load(SyncSettings)[0]  # type: ignore[return-value]
 
 

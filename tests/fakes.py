@@ -7,9 +7,9 @@ import uuid
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from etl.models import Delivery, Outcome, Page, Verdict, Visitor, Window
+from etl.models import Delivery, Ending, Listing, Outcome, Page, Verdict, Visitor, Window
 from etl.pipeline import Order, sync
 from etl.state.store import Store, open_state
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.errors import SyncError
-    from etl.models import Parcel, Rejection, RunSummary
+    from etl.models import Parcel, Reading, Rejection, RunSummary
     from etl.pipeline.ports import Observer, Source
     from etl.pipeline.ports import Store as StorePort
     from etl.state.store import Transaction
@@ -87,13 +87,23 @@ def page(
     )
 
 
-class Asked(NamedTuple):
-    """A window that was asked of the source."""
+class FakePages:
+    """The pages of a script; at its end every row of the window was there to be read."""
 
-    website: str
-    since: datetime | None
-    until: datetime | None
-    initial: timedelta
+    def __init__(self, pages: Iterator[Page]) -> None:
+        self._pages = pages
+        self._last: Page | None = None
+
+    def __next__(self) -> Page:
+        self._last = next(self._pages)
+        return self._last
+
+    @property
+    def ending(self) -> Ending | None:
+        if self._last is None:
+            return None
+        window = self._last.window
+        return Ending(window, self._last.clock, horizon=window.since, listing=Listing())
 
 
 class FakeSource:
@@ -102,12 +112,13 @@ class FakeSource:
     def __init__(self, *script: Page | BaseException | Callable[[], object]) -> None:
         self.script = script
         self.requests = 0
-        self.asked: list[Asked] = []
+        self.asked: list[Reading] = []
 
-    def pages(
-        self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
-    ) -> Iterator[Page]:
-        self.asked.append(Asked(website, since, until, initial))
+    def read(self, reading: Reading) -> FakePages:
+        self.asked.append(reading)
+        return FakePages(self._play())
+
+    def _play(self) -> Iterator[Page]:
         for step in self.script:
             if isinstance(step, BaseException):
                 raise step

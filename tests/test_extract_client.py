@@ -22,6 +22,7 @@ from etl.errors import (
     UnavailableError,
 )
 from etl.extract.account import usage, websites
+from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.payload import UnreadableBodyError
 from etl.extract.refusals import refusal
@@ -45,7 +46,10 @@ class Caller:
     def __init__(self, url: str, *, key: str = KEY, **limits: Any) -> None:
         self.clock = FakeClock()
         self.pace = Pace(limit=30, window_s=60, clock=self.clock, name="Zenovay")
-        self.client = ZenovayClient(base_url=url, api_key=key, clock=self.clock, pace=self.pace, **limits)
+        self.budget = Budget(clock=self.clock, limit=10_000)
+        self.client = ZenovayClient(
+            base_url=url, api_key=key, clock=self.clock, pace=self.pace, budget=self.budget, **limits
+        )
 
     def get(self, **params: str) -> Answer[Any]:
         return self.client.get(PATH, params, readable=lambda body: body)

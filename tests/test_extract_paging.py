@@ -1,4 +1,4 @@
-"""Paging and windows: where the next page is, when the last was read, and which range covers an instant."""
+"""Walking through pages that move while they are read, and which range covers an instant."""
 
 from __future__ import annotations
 
@@ -6,99 +6,190 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from etl.errors import ContractBrokenError
-from etl.extract.paging import Paging, Turn
+from etl.extract.paging import Walk, place
 from etl.extract.payload import Payload
 from etl.extract.rows import digest
 from etl.extract.windows import narrowest
 
 if TYPE_CHECKING:
-    from etl.extract.paging import Dialect
+    from collections.abc import Sequence
 
-GO_ON, STOP, DROP = Turn.USE_AND_GO_ON, Turn.USE_AND_STOP, Turn.DROP_AND_STOP
-
-
-def page(*rows: str, more: bool | None) -> Payload:
-    return Payload(rows=list(rows), has_more=more, clock=None, digest=digest(list(rows)))
+    from etl.extract.paging import Dialect, Step
 
 
-def paging(dialect: Dialect = "offset", *, size: int = 1000) -> Paging:
-    return Paging(dialect, size=size, where="Zenovay /there")
+def walk_of(
+    dialect: Dialect = "offset", *, size: int = 1000, start: int = 0, tail: Sequence[str] = ()
+) -> Walk:
+    return Walk(dialect, size=size, where="Zenovay /there", start=start, tail=tail)
 
 
-def test_the_offset_moves_by_what_came_because_the_server_may_cap_the_limit() -> None:
-    walk = paging(size=5000)
-    assert walk.params() == {"limit": "1000", "offset": "0"}
-    assert walk.take(page("a", "b", more=True)) is GO_ON
-    assert walk.params() == {"limit": "1000", "offset": "2"}
-    assert walk.take(page("c", more=True)) is GO_ON
-    assert walk.params() == {"limit": "1000", "offset": "3"}
+def take(walk: Walk, *rows: str, more: bool | None, sinks: bool = True) -> Step:
+    payload = Payload(rows=list(rows), has_more=more, clock=None, digest=digest(list(rows)))
+    return walk.take(payload, rows, sinks=sinks)
 
 
-def test_pages_are_counted_from_one_and_are_of_100_at_most() -> None:
-    walk = paging("page", size=1000)
-    assert walk.params() == {"page": "1", "per_page": "100"}
-    assert walk.take(page("a", "b", more=True)) is GO_ON
-    assert walk.params() == {"page": "2", "per_page": "100"}
+def test_a_page_begins_with_the_last_row_of_the_page_before() -> None:
+    walk = walk_of(size=5000)
+    assert walk.params == {"limit": "1000", "offset": "0"}
+    assert take(walk, "a", "b", "c", more=True).fresh == [0, 1, 2]
+    assert walk.params == {"limit": "1000", "offset": "2"}
+    step = take(walk, "c", "d", more=False)
+    assert (step.fresh, step.behind, step.done) == ([1], 1, True)
 
 
-def test_a_small_page_size_is_kept() -> None:
-    assert paging(size=7).params()["limit"] == "7"
-    assert paging("page", size=7).params()["per_page"] == "7"
+def test_whole_pages_overlap_too() -> None:
+    walk = walk_of("page")
+    assert walk.params == {"page": "1", "per_page": "100"}
+    take(walk, *map(str, range(100)), more=True)
+    assert walk.params == {"page": "2", "per_page": "99"}
 
 
-def test_has_more_false_ends_the_window() -> None:
-    walk = paging()
-    assert walk.take(page("a", more=True)) is GO_ON
-    assert walk.take(page("b", more=False)) is STOP
+@given(offset=st.integers(0, 5000), size=st.integers(2, 100))
+def test_a_whole_page_begins_where_asked_or_a_little_before_and_gets_on(offset: int, size: int) -> None:
+    start, _, params = place("page", offset, size, beyond=offset + 1)
+    page, per_page = int(params["page"]), int(params["per_page"])
+    assert (page - 1) * per_page == start
+    assert per_page <= size
+    assert start + per_page > offset + 1
+    assert start <= offset or size < 10
 
 
-@pytest.mark.parametrize("more", [False, None])
-def test_an_empty_page_ends_the_window(*, more: bool | None) -> None:
-    assert paging().take(page(more=more)) is STOP
+def test_a_server_that_caps_whole_pages_is_asked_for_what_it_gives() -> None:
+    walk = walk_of("page")
+    take(walk, "a", "b", "c", more=True)
+    assert walk.params == {"page": "2", "per_page": "2"}
+
+
+def test_pages_of_one_row_cannot_overlap() -> None:
+    walk = walk_of()
+    assert take(walk, "a", more=True).fresh == [0]
+    assert walk.params["offset"] == "1"
+    assert take(walk, "b", more=True).fresh == [0]
+    assert walk.params["offset"] == "2"
+
+
+def test_rows_that_slipped_past_are_fetched_by_stepping_back() -> None:
+    walk = walk_of(size=4)
+    take(walk, "a", "b", "c", "d", more=True)
+    assert not take(walk, "f", "g", "h", "i", more=True, sinks=False).linked  # "a" and "b" have expired
+    assert walk.params["offset"] == "0"
+    assert take(walk, "c", "d", "e", "f", more=True).fresh == [2, 3]
+
+
+def test_an_empty_page_is_the_end_only_of_a_list_that_shrinks_at_its_end() -> None:
+    for sinks, ended in ((True, True), (False, False)):
+        walk = walk_of(size=3)
+        take(walk, "a", "b", "c", more=True)
+        assert take(walk, more=False, sinks=sinks).done is ended
+
+
+def test_a_walk_goes_on_in_another_process() -> None:
+    walk = walk_of(size=2, start=2, tail=("a", "b", "c"))
+    assert walk.params == {"limit": "2", "offset": "2"}
+    assert take(walk, "c", "d", more=False).fresh == [1]
+
+
+def test_an_empty_list_is_at_its_end() -> None:
+    for more in (False, None):
+        assert take(walk_of(), more=more).done
 
 
 def test_an_empty_page_that_says_more_follow_breaks_the_contract() -> None:
-    walk = paging()
-    walk.take(page("a", more=True))
+    walk = walk_of()
+    take(walk, "a", "b", more=True)
     with pytest.raises(ContractBrokenError, match="Zenovay /there: page 2 is empty"):
-        walk.take(page(more=True))
+        take(walk, more=True)
 
 
 @pytest.mark.parametrize(("dialect", "other"), [("offset", "page"), ("page", "offset")])
-@pytest.mark.parametrize("last", [True, False])
-def test_with_a_block_a_repeating_page_breaks_the_contract(
-    dialect: Dialect, other: str, *, last: bool
-) -> None:
-    walk = paging(dialect)
-    walk.take(page("a", more=True))
-    walk.take(page("b", more=True))
+def test_with_a_block_a_repeating_page_breaks_the_contract(dialect: Dialect, other: str) -> None:
+    rows = [str(number) for number in range(10)]
+    walk = walk_of(dialect)
+    take(walk, *rows, more=True)
     with pytest.raises(ContractBrokenError, match="a repeating page") as caught:
-        walk.take(page("a", more=last))
+        take(walk, *rows, more=True)
     assert f"ignores the parameter {dialect}." in caught.value.what
     assert caught.value.fix == f"Set ZENOVAY_PAGING={other}."
 
 
-def test_without_a_block_an_empty_page_is_the_end() -> None:
-    walk = paging()
-    assert walk.take(page("a", more=None)) is GO_ON
-    assert walk.take(page("b", more=None)) is GO_ON
-    assert walk.take(page(more=None)) is STOP
+def test_a_short_page_may_repeat_once_by_chance_and_not_twice() -> None:
+    walk = walk_of(size=3)
+    take(walk, "a", "b", "c", more=True)
+    assert take(walk, "a", "b", "c", more=True).fresh == []
+    with pytest.raises(ContractBrokenError, match="a repeating page"):
+        take(walk, "a", "b", "c", more=True)
+
+
+def test_without_a_block_the_end_is_an_empty_page_or_one_that_brings_nothing_new() -> None:
+    walk = walk_of()
+    assert not take(walk, "a", "b", more=None).done
+    assert not take(walk, "b", "c", more=None).done
+    assert take(walk, "c", more=None).done
+
+    walk = walk_of()
+    assert not take(walk, "a", "b", more=None).done
+    assert take(walk, more=None).done
 
 
 def test_without_a_block_the_same_page_twice_is_a_server_that_does_not_page() -> None:
-    walk = paging()
-    assert walk.take(page("a", more=None)) is GO_ON
-    assert walk.take(page("a", more=None)) is DROP
+    rows = [str(number) for number in range(12)]
+    walk = walk_of()
+    assert not take(walk, *rows, more=None).done
+    step = take(walk, *rows, more=None)
+    assert (step.fresh, step.done) == ([], True)
 
 
-def test_without_a_block_a_page_of_long_before_breaks_the_contract() -> None:
-    walk = paging()
-    walk.take(page("a", more=None))
-    walk.take(page("b", more=None))
-    with pytest.raises(ContractBrokenError, match="a repeating page"):
-        walk.take(page("a", more=None))
+STEADY = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=60)
+BURSTS = st.lists(st.tuples(st.sampled_from([0, 1, 20, 30]), st.sampled_from([0, 1, 20, 30])), max_size=8)
+
+
+@settings(max_examples=4000)
+@given(
+    count=st.integers(0, 60),
+    size=st.integers(9, 16),
+    moves=STEADY | BURSTS,
+    newest_first=st.booleans(),
+    dialect=st.sampled_from(["offset", "page"]),
+    block=st.booleans(),
+)
+def test_no_row_that_is_there_from_start_to_end_is_missed(
+    count: int, size: int, moves: list[tuple[int, int]], dialect: Dialect, *, newest_first: bool, block: bool
+) -> None:
+    """Before each request some rows arrive and some expire, in a list of either order.
+
+    Without a block a full page that brings nothing new is the end, so it has to hold more than can arrive.
+    """
+    size = size if block else size + 30
+    rows = [f"r{number:04d}" for number in range(count)]  # oldest first
+    there, arrived, seen = set(rows), count, set()
+    walk = walk_of(dialect, size=size)
+    schedule = iter(moves)
+    for _ in range(1000):
+        arriving, expiring = next(schedule, (0, 0))
+        rows += [f"r{number:04d}" for number in range(arrived, arrived + arriving)]
+        arrived += arriving
+        there -= set(rows[:expiring])
+        del rows[:expiring]
+        step, page = ask(walk, rows[::-1] if newest_first else rows, sinks=newest_first, block=block)
+        seen |= {page[at] for at in step.fresh}
+        if step.done:
+            break
+    else:
+        pytest.fail("the walk does not end")
+    assert there <= seen
+
+
+def ask(walk: Walk, listed: list[str], *, sinks: bool, block: bool) -> tuple[Step, list[str]]:
+    params = {name: int(value) for name, value in walk.params.items()}
+    count = params.get("limit") or params["per_page"]
+    offset = params["offset"] if "offset" in params else (params["page"] - 1) * count
+    page = listed[offset : offset + count]
+    more = offset + count < len(listed) if block else None
+    return take(walk, *page, more=more, sinks=sinks), page
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,10 +12,11 @@ from fakes import NOW, FakeClock
 from loopback import Asked, Loopback, Served, served
 
 from etl.errors import ContractBrokenError, UnavailableError
+from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
 from etl.extract.windows import SPANS
-from etl.models import Window
+from etl.models import Reading, Window
 from etl.pace import Pace
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class Zenovay:
         return {"limit": size, "offset": start, "has_more": start + size < len(rows)}
 
 
+def budget(clock: FakeClock) -> Budget:
+    return Budget(clock=clock, limit=10_000)
+
+
 @dataclass(slots=True)
 class Reader:
     source: ZenovayVisitors
@@ -82,7 +86,7 @@ class Reader:
     def pages(
         self, *, since: datetime | None = None, until: datetime | None = None, initial: timedelta = 30 * DAY
     ) -> list[Page]:
-        return list(self.source.pages("w1", since=since, until=until, initial=initial))
+        return list(self.source.read(Reading("w1", since=since, until=until, initial=initial)))
 
 
 @contextmanager
@@ -92,8 +96,10 @@ def reading(
     clock = FakeClock(ours)
     pace = Pace(limit=30, window_s=60, clock=clock, name="Zenovay")
     with Loopback(zenovay.answer) as server:
-        client = ZenovayClient(base_url=server.url, api_key="zv_1", clock=clock, pace=pace)
-        source = ZenovayVisitors(client, clock=clock, paging=paging, page_size=page_size)
+        client = ZenovayClient(
+            base_url=server.url, api_key="zv_1", clock=clock, pace=pace, budget=budget(clock)
+        )
+        source = ZenovayVisitors(client, paging=paging, page_size=page_size)
         yield Reader(source, client)
         client.close()
 
@@ -117,7 +123,7 @@ def test_every_row_is_read_once_whatever_the_dialect(paging: Dialect, *, block: 
     with reading(zenovay, paging=paging, page_size=100) as reader:
         pages = reader.pages()
     assert ids(pages) == [f"v{number}" for number in range(250)]
-    assert [page.read for page in pages if page.read] == [100, 100, 50]
+    assert sum(page.read for page in pages) == 250
     assert reader.source.requests == len(zenovay.asked) == (3 if block else 4)
 
 
@@ -256,20 +262,15 @@ def test_a_range_that_is_long_enough_by_the_source_s_clock_is_asked_once() -> No
     assert ranges(zenovay) == ["24h"]
 
 
-def test_what_the_longest_range_does_not_reach_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_ending_says_how_far_back_the_rows_go() -> None:
     zenovay = Zenovay([row("v1", NOW - 364 * DAY)])
-    with reading(zenovay) as reader, caplog.at_level(logging.WARNING):
-        pages = reader.pages(since=NOW - 400 * DAY)
-    assert ids(pages) == ["v1"]
+    with reading(zenovay) as reader:
+        walk = reader.source.read(Reading("w1", since=NOW - 400 * DAY))
+        assert ids(list(walk)) == ["v1"]
     assert ranges(zenovay) == ["1y"]
-    assert [getattr(record, "action", None) for record in caplog.records] == ["gap"]
-
-
-def test_no_warning_where_the_window_is_covered(caplog: pytest.LogCaptureFixture) -> None:
-    with reading(Zenovay([])) as reader, caplog.at_level(logging.WARNING):
-        reader.pages(since=NOW - 365 * DAY)
-        reader.pages(initial=365 * DAY)
-    assert caplog.records == []
+    assert walk.ending
+    assert walk.ending.horizon == NOW - 365 * DAY
+    assert walk.ending.window.since == NOW - 400 * DAY
 
 
 def test_a_watermark_ahead_of_the_source_s_clock_leaves_the_window_empty() -> None:
@@ -289,9 +290,11 @@ def test_without_a_timestamp_the_clock_is_the_http_date_and_else_ours() -> None:
     pace = Pace(limit=30, window_s=60, clock=clock, name="Zenovay")
     for answer, expected in ((dated, 10), (zenovay.answer, 3)):
         with Loopback(answer) as server:
-            client = ZenovayClient(base_url=server.url, api_key="zv_1", clock=clock, pace=pace)
-            source = ZenovayVisitors(client, clock=clock, paging="offset", page_size=10)
-            (page,) = source.pages("w1", since=NOW - HOUR, until=None, initial=DAY)
+            client = ZenovayClient(
+                base_url=server.url, api_key="zv_1", clock=clock, pace=pace, budget=budget(clock)
+            )
+            source = ZenovayVisitors(client, paging="offset", page_size=10)
+            (page,) = source.read(Reading("w1", since=NOW - HOUR, initial=DAY))
             client.close()
         assert page.clock == page.window.until == NOW + timedelta(seconds=expected)
 
@@ -299,7 +302,7 @@ def test_without_a_timestamp_the_clock_is_the_http_date_and_else_ours() -> None:
 def test_the_clock_is_that_of_the_first_page() -> None:
     zenovay = Zenovay(many(3), cap=1)
     with reading(zenovay) as reader:
-        walk = reader.source.pages("w1", since=NOW - HOUR, until=None, initial=DAY)
+        walk = reader.source.read(Reading("w1", since=NOW - HOUR, initial=DAY))
         first = next(walk)
         zenovay.clock += HOUR
         zenovay.rows.append(row("v3", NOW + timedelta(seconds=1)))
@@ -318,9 +321,11 @@ def test_a_website_id_is_quoted_in_the_path() -> None:
     clock = FakeClock()
     pace = Pace(limit=30, window_s=60, clock=clock, name="Zenovay")
     with Loopback(answer) as server:
-        client = ZenovayClient(base_url=server.url, api_key="zv_1", clock=clock, pace=pace)
-        source = ZenovayVisitors(client, clock=clock, paging="offset", page_size=10)
-        list(source.pages("a/b?c#d", since=None, until=None, initial=DAY))
+        client = ZenovayClient(
+            base_url=server.url, api_key="zv_1", clock=clock, pace=pace, budget=budget(clock)
+        )
+        source = ZenovayVisitors(client, paging="offset", page_size=10)
+        list(source.read(Reading("a/b?c#d", initial=DAY)))
         client.close()
     assert paths == ["/api/external/v1/analytics/a%2Fb%3Fc%23d/visitors"]
 
@@ -339,7 +344,7 @@ def test_a_window_that_cannot_be_read_ends_with_the_place_and_what_was_seen(
 ) -> None:
     zenovay = Zenovay(many(2), cap=1)
     with reading(zenovay) as reader:
-        walk = reader.source.pages("w1", since=NOW - HOUR, until=None, initial=DAY)
+        walk = reader.source.read(Reading("w1", since=NOW - HOUR, initial=DAY))
         assert ids([next(walk)]) == ["v0"]
         zenovay.trouble = reply
         with pytest.raises(kind) as caught:

@@ -61,7 +61,7 @@ def absorbed(store: Store, pages: list[Page], *, website: str = "site", anonymou
     """Absorb pages, each in a transaction of its own; the books agree with the ledger after each."""
     books = Books()
     with store.transaction() as state:
-        website_id, _ = state.runs.website(website)
+        website_id = state.runs.website(website).id
         for contact_id in state.ledger.due_ids():
             books.carry_over(contact_id)
     for each in pages:

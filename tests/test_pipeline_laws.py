@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from fakes import NOW, FakeClock, World, modelled, opened, page, row
+from fakes import NOW, FakeClock, FakePages, World, modelled, opened, page, row
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from etl.models import Page, Parcel, RunSummary, Visitor
+    from etl.models import Page, Parcel, Reading, RunSummary, Visitor
     from etl.pipeline.ports import Transaction
     from etl.state.store import Store
 
@@ -67,18 +67,19 @@ class Website:
     def now(self) -> datetime:
         return self._clock.now() + self.skew
 
-    def pages(
-        self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
-    ) -> Iterator[Page]:
+    def read(self, reading: Reading) -> FakePages:
+        return FakePages(self._pages(reading))
+
+    def _pages(self, reading: Reading) -> Iterator[Page]:
         now = self.now()
-        begin, end = since or now - initial, min(until or now, now)
+        begin, end = reading.since or now - reading.initial, min(reading.until or now, now)
         seen = [each for each in self.arrived if begin <= each.last_seen]
         self.given = [each for each in seen if each.last_seen < end]
         late = len(seen) - len(self.given)
         pages = [self.given[at : at + ROWS_OF_A_PAGE] for at in range(0, len(self.given), ROWS_OF_A_PAGE)]
         for number, rows in enumerate([[], *pages]):
             if number == self.fails_after:
-                raise UnavailableError(f"{website} does not answer.")
+                raise UnavailableError(f"{reading.website} does not answer.")
             self.requests += 1
             yield page(*rows, out_of_window=0 if number else late, clock=now)
 
@@ -228,7 +229,7 @@ class Promises(RuleBasedStateMachine):
             assert not backfill
             assert self.watermark == started
             assert before is None or before < started
-            website_id, _ = state.runs.website("site")
+            website_id = state.runs.website("site").id
             known = state.visitors.known(website_id, {each.id for each in self.website.given})
         for each in self.website.given:
             assert known[each.id].visitor.last_seen >= each.last_seen

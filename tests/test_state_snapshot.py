@@ -38,7 +38,7 @@ with opened(sys.argv[1], FakeClock()) as store:
 
 def absorbed(store: Store, *names: str) -> None:
     with store.transaction() as state:
-        website_id, _ = state.runs.website("site")
+        website_id = state.runs.website("site").id
         rows = page(*map(row, names))
         absorb(rows, website_id=website_id, anonymous=True, state=state, books=Books())
 

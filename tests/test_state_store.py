@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,18 @@ import pytest
 from fakes import NOW, FakeClock, opened, page, row
 
 from etl.errors import LockedError, StateError
-from etl.models import Contact, ContactKey, ContactKind, LedgerEntry, Outcome, Parcel, Rejection, Verdict
+from etl.models import (
+    Contact,
+    ContactKey,
+    ContactKind,
+    LedgerEntry,
+    Outcome,
+    Parcel,
+    Quota,
+    Rejection,
+    Verdict,
+    Website,
+)
 from etl.pipeline.absorb import absorb
 from etl.pipeline.books import Books
 from etl.pipeline.ports import Stop
@@ -41,7 +53,7 @@ def store(state_url: str, clock: FakeClock) -> Iterator[Store]:
 
 def absorbed(store: Store, *rows: Visitor) -> None:
     with store.transaction() as state:
-        website_id, _ = state.runs.website("site")
+        website_id = state.runs.website("site").id
         absorb(page(*rows), website_id=website_id, anonymous=True, state=state, books=Books())
 
 
@@ -86,7 +98,7 @@ def test_a_visitor_comes_back_exactly_as_it_was_absorbed(store: Store) -> None:
     absorbed(store, exact, silent)
 
     with store.reading() as state:
-        known = state.visitors.known(state.runs.website("site")[0], ["a", "b", "c"])
+        known = state.visitors.known(state.runs.website("site").id, ["a", "b", "c"])
     assert {key: found.visitor for key, found in known.items()} == {"a": exact, "b": silent}
     assert (known["a"].key, known["a"].due) == (ContactKey(ContactKind.EMAIL, ANN), True)
     assert (known["b"].key, known["b"].contact_id, known["b"].due) == (None, None, False)
@@ -275,8 +287,8 @@ def test_a_refused_row_is_listed_once_however_often_it_is_read(store: Store, clo
     first = Rejection("a", "no date", "NO_DATE", b"one")
     other = Rejection("a", "bad date", "BAD_DATE", b"two")
     with store.transaction() as state:
-        website_id, _ = state.runs.website("site")
-        other_id, _ = state.runs.website("other")
+        website_id = state.runs.website("site").id
+        other_id = state.runs.website("other").id
         assert state.rejections.refuse_rows(website_id, [first, first]) == 1
     clock.advance(60)
     with store.transaction() as state:
@@ -297,7 +309,7 @@ def test_a_refused_row_is_listed_once_however_often_it_is_read(store: Store, clo
 def test_a_refused_row_that_is_retried_counts_as_new_again(store: Store) -> None:
     refused = Rejection("a", "no date", "NO_DATE", b"one")
     with store.transaction() as state:
-        website_id, _ = state.runs.website("site")
+        website_id = state.runs.website("site").id
         state.rejections.refuse_rows(website_id, [refused])
         assert state.rejections.retry({"a"}) == (set(), 1)
         assert state.rejections.refuse_rows(website_id, [refused]) == 1
@@ -333,22 +345,22 @@ def test_a_contact_that_is_taken_is_struck_off_and_a_deferred_one_is_not(store: 
 
 def test_the_watermark_never_moves_back(store: Store) -> None:
     with store.transaction() as state:
-        website_id, watermark = state.runs.website("site")
-        assert watermark is None
-        assert state.runs.close_window(website_id, NOW) == NOW
-        assert state.runs.close_window(website_id, EARLIER) == NOW
-        assert state.runs.close_window(website_id, LATER) == LATER
+        website = state.runs.website("site")
+        assert website.watermark is None
+        assert state.runs.close_window(replace(website, watermark=NOW)).watermark == NOW
+        assert state.runs.close_window(replace(website, watermark=EARLIER)).watermark == NOW
+        assert state.runs.close_window(replace(website, watermark=LATER)).watermark == LATER
 
     with store.reading() as state:
-        assert state.runs.website("site") == (website_id, LATER)
+        assert state.runs.website("site") == replace(website, watermark=LATER)
         assert state.runs.watermark("site") == LATER
         assert state.runs.watermark("another") is None
 
 
 def test_the_history_keeps_the_latest_runs_of_each_website(store: Store) -> None:
     with store.transaction() as state:
-        website_id, _ = state.runs.website("site")
-        other_id, _ = state.runs.website("other")
+        website_id = state.runs.website("site").id
+        other_id = state.runs.website("other").id
         state.runs.begin("other", other_id, "backfill", EARLIER)
         for number in range(KEPT_RUNS + 3):
             state.runs.begin(f"r{number}", website_id, "incremental", NOW + timedelta(seconds=number))
@@ -362,7 +374,7 @@ def test_the_history_keeps_the_latest_runs_of_each_website(store: Store) -> None
 
 def test_the_last_success_is_the_start_of_an_incremental_run_that_ended_well(store: Store) -> None:
     with store.transaction() as state:
-        website_id, _ = state.runs.website("site")
+        website_id = state.runs.website("site").id
         for name, kind, status in (
             ("r1", "incremental", "done"),
             ("r2", "incremental", "partial"),
@@ -410,12 +422,23 @@ class Sent:
         return [EARLIER, NOW + timedelta(microseconds=1)]
 
 
-def test_every_commit_writes_down_when_requests_were_sent(store: Store) -> None:
-    store.keep({"hubspot": Sent()})
+QUOTA = Quota(used=17, limit=10_000, resets_at=LATER, ahead=timedelta(seconds=-3))
+
+
+class Counted:
+    """A budget that knows how many requests of the month are used."""
+
+    quota = QUOTA
+
+
+def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: Store) -> None:
+    store.keep({"hubspot": Sent()}, {"zenovay": Counted()})
     with store.transaction():
         pass
 
     with store.reading() as state:
+        assert state.limits.quota("zenovay") == state.limits.latest_quota("zenovay") == QUOTA
+        assert state.limits.quota("hubspot") is None
         assert state.limits.sent("hubspot") == [EARLIER, NOW + timedelta(microseconds=1)]
         assert state.limits.sent("zenovay") == []
 
@@ -434,12 +457,12 @@ def test_facts_are_put_replaced_and_dropped(store: Store) -> None:
 
 
 def write_everywhere_and_fail(state: Transaction) -> None:
-    website_id, _ = state.runs.website("site")
+    website_id = state.runs.website("site").id
     bad = Rejection("a", "no date", "NO_DATE", b"one")
     rows = page(row("a", LATER, email=ANN), row("b"), rejections=[bad])
     absorb(rows, website_id=website_id, anonymous=True, state=state, books=Books())
     settle(state, Outcome.CREATED)
-    state.runs.close_window(website_id, LATER)
+    state.runs.close_window(Website(website_id, watermark=LATER))
     state.facts.put("name", "value")
     raise ZeroDivisionError
 
@@ -452,9 +475,9 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     assert due(store) == [ANN]
     assert entry(store, ANN).confirmed is None
     with store.reading() as state:
-        website_id, watermark = state.runs.website("site")
-        assert watermark is None
-        assert list(state.visitors.known(website_id, ["a", "b"])) == ["a"]
+        website = state.runs.website("site")
+        assert website.watermark is None
+        assert list(state.visitors.known(website.id, ["a", "b"])) == ["a"]
         assert list(state.rejections.listed()) == []
         assert state.facts.get("name") is None
 

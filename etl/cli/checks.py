@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from etl.cli import logs, wiring
+from etl.cli import budgeting, logs, wiring
+from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import SettingsError, StateError, SyncError
 from etl.extract import account
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.properties import Properties, raise_for
+from etl.models import Reading
 from etl.retry import Patience
 from etl.settings import load
 from etl.state.database import exists, parse_url, place, sqlite_path
 from etl.state.lock import read as read_lock
 from etl.state.snapshot import snapshot
+from etl.state.store import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,14 +69,18 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
     with ExitStack() as stack:
         stack.enter_context(wiring.stoppable(clock))
         zenovay = wiring.zenovay_client(
-            settings.zenovay, clock, wiring.zenovay_pace(settings.zenovay, clock), BRIEF
+            settings.zenovay,
+            clock,
+            wiring.zenovay_pace(settings.zenovay, clock),
+            wiring.zenovay_budget(settings.zenovay, clock, Thrift()),
+            BRIEF,
         )
         stack.callback(zenovay.close)
         hubspot = wiring.hubspot_client(
             settings.hubspot, clock, wiring.hubspot_pace(settings.hubspot, clock), BRIEF
         )
         stack.callback(hubspot.close)
-        visitors = ZenovayVisitors(zenovay, clock=clock, paging=settings.zenovay.paging, page_size=SAMPLE)
+        visitors = ZenovayVisitors(zenovay, paging=settings.zenovay.paging, page_size=SAMPLE)
         properties = Properties(hubspot, wiring.needed_properties(settings.sync))
         checks: list[tuple[str, Callable[[], str]]] = [
             ("state", lambda: _state(settings)),
@@ -83,6 +90,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
                 for website in settings.zenovay.website_id
             ),
             ("zenovay limits", lambda: _usage(zenovay, settings)),
+            ("schedule", lambda: _schedule(settings, clock)),
             ("hubspot read scope", lambda: _proved(lambda: prove_read_access(hubspot))),
             ("hubspot write scope", lambda: _proved(lambda: prove_write_access(hubspot))),
             ("hubspot properties", lambda: _properties(properties)),
@@ -147,7 +155,7 @@ def _websites(client: ZenovayClient, settings: Settings) -> str:
 
 
 def _rows(visitors: ZenovayVisitors, website: str) -> str:
-    page = next(visitors.pages(website, since=None, until=None, initial=ONE_DAY))
+    page = next(visitors.read(Reading(website, initial=ONE_DAY)))
     reasons = Counter(rejection.code for rejection in page.rejections)
     known = sum(1 for visitor in page.visitors if visitor.email)
     counted = sum(1 for visitor in page.visitors if visitor.pageviews is not None)
@@ -165,6 +173,19 @@ def _usage(client: ZenovayClient, settings: Settings) -> str:
     minute = usage.per_minute or settings.zenovay.requests_per_minute
     resets = f", reset at {usage.resets_at:%Y-%m-%dT%H:%M:%SZ}" if usage.resets_at else ""
     return f"{used} of {month} requests used this month{resets}; {minute} a minute"
+
+
+def _schedule(settings: Settings, clock: SystemClock) -> str:
+    """What the runs so far cost in a month. Raises SettingsError where that is more than the plan has."""
+    with read_state(wiring.state_url(settings.sync), clock, wiring.accounts(settings)) as state:
+        if state is None:
+            return budgeting.sentence(None, None)
+        plan = settings.zenovay
+        advice = budgeting.observed(state, plan.website_id, plan, clock.now())
+        says = budgeting.sentence(advice, state.limits.quota("zenovay"))
+    if advice and not advice.fits:
+        raise SettingsError(says, fix="Run less often, read fewer websites, or take a larger Zenovay plan.")
+    return says
 
 
 def _proved(proof: Callable[[], None]) -> str:

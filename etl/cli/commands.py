@@ -28,13 +28,16 @@ def run(*, now: bool, dry_run: bool, as_json: bool) -> int:
 @program.command()
 @click.option("--from", "since", required=True, metavar="D", help="First day (UTC), or an ISO 8601 instant.")
 @click.option("--to", "until", metavar="D", help="Last day, included, or an instant, excluded.")
+@click.option(
+    "--max-requests", metavar="N", type=click.IntRange(1), help="Ask Zenovay so often at most; go on later."
+)
 @DRY_RUN_OPTION
 @JSON_OPTION
-def backfill(*, since: str, until: str | None, dry_run: bool, as_json: bool) -> int:
+def backfill(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
     """Sync a past range of dates. Does not move the watermark."""
     from etl.cli.syncing import past  # noqa: PLC0415
 
-    return past(since=since, until=until, dry_run=dry_run, as_json=as_json)
+    return past(since=since, until=until, max_requests=max_requests, dry_run=dry_run, as_json=as_json)
 
 
 @program.command()

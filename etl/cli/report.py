@@ -60,7 +60,7 @@ class Report:
             run_table(self._summaries)
             return
         for summary in self._summaries:
-            if self._always or summary.status not in _QUIET:
+            if self._always or summary.is_news or summary.status not in _QUIET:
                 click.echo(sentence(summary))
 
 

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import logs
+from etl.cli import budgeting, logs
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.models import utc_text
-from etl.settings import load_sync
+from etl.settings import load_status, load_sync
 from etl.state.database import default_url
 from etl.state.store import Store, open_state, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-    from etl.models import RefusedThing
+    from etl.models import Backfill, RefusedThing, Website
+    from etl.settings import PlanSettings, SyncSettings
     from etl.state.lock import Holder
     from etl.state.store import Transaction
 
@@ -30,8 +32,10 @@ _RUN_COLUMNS = ("started", "kind", "status", "rows", "created", "updated", "reje
 
 def show_status(*, as_json: bool) -> int:
     """Print what the state holds. Returns the exit code."""
-    with read_state(_state_url(), SystemClock()) as state:
-        found = _status(state) if state else _EMPTY
+    plan, sync = load_status()
+    clock = SystemClock()
+    with read_state(_state_url(sync), clock) as state:
+        found = _status(state, plan, clock.now()) if state else _EMPTY
     if as_json:
         click.echo(orjson.dumps(found))
     else:
@@ -46,14 +50,40 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def _status(state: Transaction) -> dict[str, Any]:
+def _status(state: Transaction, plan: PlanSettings, now: datetime) -> dict[str, Any]:
+    websites = state.runs.websites()
+    advice = budgeting.observed(state, websites, plan, now)
+    quota = state.limits.latest_quota("zenovay")
     return {
-        "websites": [
-            {"website": name, "watermark": utc_text(watermark), "runs": state.runs.last(name, SHOWN_RUNS)}
-            for name, watermark in state.runs.websites().items()
-        ],
+        "websites": [_website(state, name, website) for name, website in websites.items()],
         "contacts": state.ledger.counts()._asdict(),
         "lock": _holder(state.holder()),
+        "month": budgeting.quota_as_object(quota),
+        "schedule": budgeting.as_object(advice, quota),
+    }
+
+
+def _website(state: Transaction, name: str, website: Website) -> dict[str, Any]:
+    degraded = {"since": utc_text(website.degraded_since), "why": website.degraded_why}
+    return {
+        "website": name,
+        "watermark": utc_text(website.watermark),
+        "swept": utc_text(website.swept),
+        "degraded": degraded if website.degraded_since else None,
+        "backfills": [_unfinished(backfill) for backfill in state.backfills.unfinished(name)],
+        "runs": state.runs.last(name, SHOWN_RUNS),
+    }
+
+
+def _unfinished(backfill: Backfill) -> dict[str, Any]:
+    mark = backfill.mark
+    return {
+        "since": utc_text(backfill.since),
+        "until": utc_text(backfill.until),
+        "started": utc_text(backfill.started),
+        "reached": utc_text(mark.reached) if mark else None,
+        "rows": mark.offset if mark else 0,
+        "requests": backfill.requests,
     }
 
 
@@ -76,10 +106,30 @@ def _print_status(found: dict[str, Any]) -> None:
     click.echo(f"lock: {holder}")
     if not found["websites"]:
         click.echo("no website was ever synced")
+        return
+    click.echo(f"requests to Zenovay: {_month(found['month'])}")
+    click.echo(f"schedule: {found['schedule']['says']}")
     for website in found["websites"]:
         watermark = website["watermark"] or "never"
         click.echo(f"website {website['website']}: read completely up to {watermark}")
+        if degraded := website["degraded"]:
+            click.echo(f"  degraded since {degraded['since']}: {degraded['why']}")
+        for backfill in website["backfills"]:
+            click.echo("  " + _UNFINISHED.format(**backfill))
         _print_rows("last runs", _RUN_COLUMNS, (_run_cells(run) for run in website["runs"]))
+
+
+_UNFINISHED = (
+    "unfinished backfill of {since} to {until}: {requests} requests so far, reached {reached};"
+    " the same backfill command goes on from there"
+)
+
+
+def _month(month: dict[str, Any] | None) -> str:
+    if month is None:
+        return "none counted yet"
+    of = f" of {month['limit']}" if month["limit"] else ""
+    return f"{month['used']}{of} used, until {month['resets_at']}"
 
 
 def _run_cells(run: dict[str, Any]) -> Sequence[object]:
@@ -91,7 +141,7 @@ def _run_cells(run: dict[str, Any]) -> Sequence[object]:
 
 def list_rejections(*, as_json: bool) -> int:
     """Print every rejection, the latest first. Returns the exit code."""
-    with read_state(_state_url(), SystemClock()) as state:
+    with read_state(_state_url(load_sync()), SystemClock()) as state:
         listed = list(state.rejections.listed()) if state else []
     if as_json:
         click.echo(orjson.dumps([_rejection(thing) for thing in listed]))
@@ -112,7 +162,7 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
 
     Raises SettingsError where a key is not listed, and LockedError while a run goes on.
     """
-    with open_state(_state_url()) as connection:
+    with open_state(_state_url(load_sync())) as connection:
         store = Store(connection, clock=SystemClock())
         with store.locked(), store.transaction() as state:
             unknown = state.rejections.unknown(keys)
@@ -130,8 +180,7 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
     return 0
 
 
-def _state_url() -> str:
-    settings = load_sync()
+def _state_url(settings: SyncSettings) -> str:
     logs.configure(settings.log_format, [])
     return settings.state_url or default_url()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli import logs
 from etl.cli.report import Report
+from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.models import RunSummary, Status
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from etl.cli.wiring import Session
     from etl.settings import Settings
     from etl.state.store import Transaction
+
+log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
 
@@ -32,21 +36,25 @@ def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
         kind="incremental",
         website="",
         lookback=sync_settings.lookback,
+        sweep_interval=sync_settings.sweep_interval,
         initial=sync_settings.initial_range,
         dry_run=dry_run,
     )
     rest = timedelta(0) if now or dry_run else sync_settings.min_interval
     report = Report(as_json=as_json, always=dry_run)
-    return _sync_all(settings, clock, order, report, schedule=_Schedule(rest=rest, obey_stops=not now))
+    schedule = _Schedule(rest=rest, obey_stops=not now)
+    return _sync_all(
+        settings, clock, order, report, schedule=schedule, thrift=Thrift(keeps_reserve=not now, tries=now)
+    )
 
 
-def past(*, since: str, until: str | None, dry_run: bool, as_json: bool) -> int:
-    """Sync a past range of every website. Returns the exit code."""
+def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
+    """Sync a past range of every website, with so many requests to Zenovay. Returns the exit code."""
     settings, clock = _start()
     begin, end = parse_range(since, until, now=clock.now())
     order = Order(run="", kind="backfill", website="", since=begin, until=end, dry_run=dry_run)
     report = Report(as_json=as_json, always=True)
-    return _sync_all(settings, clock, order, report, schedule=_Schedule())
+    return _sync_all(settings, clock, order, report, schedule=_Schedule(), thrift=Thrift(most=max_requests))
 
 
 def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
@@ -121,7 +129,13 @@ class _Schedule:
 
 
 def _sync_all(
-    settings: Settings, clock: SystemClock, order: Order, report: Report, *, schedule: _Schedule
+    settings: Settings,
+    clock: SystemClock,
+    order: Order,
+    report: Report,
+    *,
+    schedule: _Schedule,
+    thrift: Thrift,
 ) -> int:
     from etl.cli.wiring import property_names, session, stoppable  # noqa: PLC0415
 
@@ -141,7 +155,7 @@ def _sync_all(
         for summary in idle:
             report.add(summary)
         return report.close()
-    with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run) as opened:
+    with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, thrift=thrift) as opened:
         for mine in orders:
             with opened.store.reading() as state:
                 rests = schedule.idle(mine, state, clock.now())
@@ -178,4 +192,22 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report)
         )
     if summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
         opened.remember_setup()
+        if order.kind == "incremental" and not order.dry_run:
+            _look_ahead(summary, opened, clock)
     return summary
+
+
+def _look_ahead(summary: RunSummary, opened: Session, clock: SystemClock) -> None:
+    """Say once a day if the month will not last, or what else is not as it should be."""
+    with opened.store.transaction() as state:
+        told = f"told_{summary.website}"[:64]
+        last = state.facts.get(told)
+        if last is not None and clock.now() - datetime.fromisoformat(last) < ONE_DAY:
+            return
+        if warning := opened.month_warning(state, clock):
+            summary.warnings.append(warning)
+            summary.reason = summary.reason or warning
+            log.warning("the month will not last", extra={"action": "month_warning", "why": warning})
+        if summary.warnings:
+            summary.is_news = True
+            state.facts.put(told, clock.now().isoformat())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from etl.cli.budgeting import cost, observed
+from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.client import HubSpotClient
@@ -25,11 +27,13 @@ from etl.transform import PropertyNames
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from etl.cli.thrift import Thrift
     from etl.clock import Clock, SystemClock
 
     Guard = Callable[[], None]
 
     from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
+    from etl.state.store import Transaction
 
 MINUTE_S = 60.0
 HUBSPOT_WINDOW_S = 10.0
@@ -66,14 +70,25 @@ def needed_properties(settings: SyncSettings) -> tuple[WantedProperty, ...]:
 
 
 def zenovay_client(
-    settings: ZenovaySettings, clock: Clock, pace: Pace, patience: Patience = PATIENCE
+    settings: ZenovaySettings, clock: Clock, pace: Pace, budget: Budget, patience: Patience = PATIENCE
 ) -> ZenovayClient:
     return ZenovayClient(
         base_url=settings.base_url,
         api_key=settings.api_key.get_secret_value(),
         clock=clock,
         pace=pace,
+        budget=budget,
         patience=patience,
+    )
+
+
+def zenovay_budget(settings: ZenovaySettings, clock: Clock, thrift: Thrift) -> Budget:
+    return Budget(
+        clock=clock,
+        limit=settings.requests_per_month,
+        reserve=settings.reserve if thrift.keeps_reserve else 0.0,
+        most=thrift.most,
+        tries=1 if thrift.tries else 0,
     )
 
 
@@ -130,7 +145,16 @@ class Session:
     store: Store
     source: ZenovayVisitors
     destination: HubSpotContacts | Preview
+    budget: Budget
+    plan: ZenovaySettings
     setup_digest: str
+
+    def month_warning(self, state: Transaction, clock: Clock) -> str | None:
+        """What to say if the requests of the month will be spent before it ends; None if they last."""
+        advice = observed(state, self.plan.website_id, self.plan, clock.now())
+        if advice is None or advice.lasts(self.budget.quota, self.budget.now()):
+            return None
+        return cost(advice, self.budget.quota)
 
     def remember_setup(self) -> None:
         """Write down whether HubSpot's properties are known to be right, so that later runs need not ask."""
@@ -142,7 +166,7 @@ class Session:
 
 
 @contextmanager
-def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterator[Session]:
+def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Thrift) -> Iterator[Session]:
     """Open the state and both clients, and hold the lock; a dry run works on a copy, and only looks.
 
     Raises LockedError, StateError.
@@ -160,11 +184,11 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterato
             "zenovay": zenovay_pace(settings.zenovay, clock, store.stand_guard),
             "hubspot": hubspot_pace(settings.hubspot, clock, store.stand_guard),
         }
-        store.keep(paces)
+        budget = zenovay_budget(settings.zenovay, clock, thrift)
+        store.keep(paces, {"zenovay": budget})
         taken_over = stack.enter_context(store.locked())
-        digest = _setup_digest(settings)
-        verified = _prepare(store, settings, paces, digest, unlogged=taken_over)
-        zenovay = zenovay_client(settings.zenovay, clock, paces["zenovay"])
+        verified = _prepare(store, settings, paces, budget, unlogged=taken_over)
+        zenovay = zenovay_client(settings.zenovay, clock, paces["zenovay"], budget)
         stack.callback(zenovay.close)
         hubspot = hubspot_client(settings.hubspot, clock, paces["hubspot"])
         stack.callback(hubspot.close)
@@ -172,17 +196,19 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterato
         yield Session(
             store=store,
             source=ZenovayVisitors(
-                zenovay, clock=clock, paging=settings.zenovay.paging, page_size=settings.zenovay.page_size
+                zenovay, paging=settings.zenovay.paging, page_size=settings.zenovay.page_size
             ),
             destination=Preview(hubspot, properties=wanted, verified=verified)
             if dry_run
             else HubSpotContacts(hubspot, properties=wanted, clock=clock, verified=verified),
-            setup_digest=digest,
+            budget=budget,
+            plan=settings.zenovay,
+            setup_digest=_setup_digest(settings),
         )
 
 
 def _prepare(
-    store: Store, settings: Settings, paces: dict[str, Pace], digest: str, *, unlogged: bool
+    store: Store, settings: Settings, paces: dict[str, Pace], budget: Budget, *, unlogged: bool
 ) -> bool:
     """Take up what earlier runs left. Returns whether HubSpot's properties are known to be right.
 
@@ -194,10 +220,11 @@ def _prepare(
         for api, pace in paces.items():
             sent = state.limits.sent(api)
             pace.restore(sent + sent[-1:] * unknown.get(api, 0))
+        budget.restore(state.limits.quota("zenovay"), unlogged=unknown.get("zenovay", 0))
         if state.facts.get(_MAPPING) not in (None, mapping):
             state.ledger.forget_confirmations()
         state.facts.put(_MAPPING, mapping)
-        return state.facts.get(_VERIFIED) == digest
+        return state.facts.get(_VERIFIED) == _setup_digest(settings)
 
 
 def _setup_digest(settings: Settings) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
+    from etl.extract.budget import Budget
     from etl.extract.wire import Reply
     from etl.pace import Pace
 
@@ -27,7 +28,6 @@ T = TypeVar("T")
 _PATIENCE = Patience()
 _LONGEST_PAUSE_S = 60.0
 _LARGEST_LIMIT = 100_000
-_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,17 @@ class ZenovayClient:
         api_key: str,
         clock: Clock,
         pace: Pace,
+        budget: Budget,
         patience: Patience = _PATIENCE,
         read_timeout_s: float = 30.0,
         deadline_s: float = 25.0,
     ) -> None:
         """``read_timeout_s`` bounds the silence of the server, ``deadline_s`` a whole answer."""
         self.requests = 0
+        self.pace = pace
+        self.budget = budget
         self._api_key = _checked(api_key)
         self._clock = clock
-        self._pace = pace
         self._patience = patience
         self._wire = Wire(
             base_url=base_url,
@@ -89,7 +91,8 @@ class ZenovayClient:
         self._wire.close()
 
     def _attempt(self, path: str, params: Mapping[str, str], readable: Callable[[Any], T]) -> Answer[T]:
-        with self._pace.slot():
+        self.budget.spend()
+        with self.pace.slot():
             self.requests += 1
             asked_at = self._clock.now()
             reply = self._wire.get(path, params)
@@ -105,18 +108,19 @@ class ZenovayClient:
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS and isinstance(failure, TransientError):
             asked_s = failure.asked_s or 0.0
             if 0 < asked_s <= self._patience.longest_asked_s:
-                self._pace.pause(asked_s)
+                self.pace.pause(asked_s)
 
     def _keep_limits(self, reply: Reply) -> None:
-        """Obey the limit in the headers, if they state one; older pages know a reset in unix seconds."""
-        limit = _number(reply.headers.get("X-RateLimit-Limit"))
+        """Obey the limits in the headers, if they state any; older pages know a reset in unix seconds."""
+        self.budget.heed(reply)
+        limit = reply.number("X-RateLimit-Limit")
         if limit and limit <= _LARGEST_LIMIT:
-            self._pace.set_limit(limit)
-        reset = _number(reply.headers.get("X-RateLimit-Reset"))
-        if _number(reply.headers.get("X-RateLimit-Remaining")) == 0 and reset:
+            self.pace.set_limit(limit)
+        reset = reply.number("X-RateLimit-Reset")
+        if reply.number("X-RateLimit-Remaining") == 0 and reset:
             ahead_s = reset - (reply.date or self._clock.now()).timestamp()
             if 0 < ahead_s <= _LONGEST_PAUSE_S:
-                self._pace.pause(ahead_s)
+                self.pace.pause(ahead_s)
 
 
 def _read(reply: Reply, readable: Callable[[Any], T]) -> T:
@@ -137,8 +141,3 @@ def _checked(api_key: str) -> str:
             fix="Copy the secret key again; it starts with zv_.",
         )
     return api_key
-
-
-def _number(header: str | None) -> int | None:
-    text = (header or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError, SyncError, UnavailableError
+from etl.extract.budget import month_after
 from etl.extract.instants import http_date, instant
 from etl.jsontext import parse
 from etl.redact import vendor_text
@@ -115,9 +116,7 @@ def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
     """Nothing works before ``X-Usage-Reset``; without it a month is taken for a calendar month in UTC."""
     until = instant(reply.headers.get("X-Usage-Reset", ""))
     if until is None or not now < until < now + _LONGEST_QUOTA:
-        until = (now.replace(day=1) + timedelta(days=32)).replace(
-            day=1, hour=0, minute=0, second=0, microsecond=0
-        )
+        until = month_after(now)
     return UnavailableError(
         f"Zenovay's requests of this month are spent until {until:%Y-%m-%dT%H:%M:%SZ}.",
         fix="Nothing is lost; run less often, or on a larger Zenovay plan.",

@@ -51,6 +51,14 @@ def read_row(row: Any, *, since: datetime, ceiling: datetime) -> Visitor | Rejec
         return Rejection(key=key[:_LONGEST_KEY], reason=refused.reason, code=refused.code, digest=row_digest)
 
 
+def seen_at(row: Any) -> datetime | None:
+    """When ``row`` says that the visitor was last seen; None where that cannot be read."""
+    try:
+        return _last_seen(row) if isinstance(row, dict) else None
+    except _RefusedError:
+        return None
+
+
 def digest(value: Any) -> bytes:
     """16 bytes that are equal for equal JSON values, whatever the order of their keys.
 
@@ -61,6 +69,15 @@ def digest(value: Any) -> bytes:
     except RecursionError:
         text = canonical(_surface(value, depth=_SURFACE))
     return blake2b(text, digest_size=16).digest()
+
+
+def name(row: Any) -> str:
+    """What tells a row from the others of its list, in this process and in the next."""
+    if isinstance(row, dict):
+        visitor, seen = row.get("id") or row.get("visitor_id"), row.get("last_seen") or row.get("visited_at")
+        if isinstance(visitor, str) and isinstance(seen, str):
+            return f"{visitor} {seen}"
+    return digest(row).hex()
 
 
 def _surface(value: Any, *, depth: int) -> Any:

@@ -1,51 +1,30 @@
-"""The visitors of a website in a window, page by page."""
+"""The visitors of a website: where its list is, and how it is asked for."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from etl.extract.paging import Paging, Turn
+from etl.extract.extraction import Extraction
+from etl.extract.paging import Walk, place
 from etl.extract.payload import read_payload
-from etl.extract.rows import read_row
-from etl.extract.windows import LONGEST, narrowest
-from etl.models import Page, Visitor, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from etl.clock import Clock
     from etl.extract.client import Answer, ZenovayClient
     from etl.extract.paging import Dialect
     from etl.extract.payload import Payload
     from etl.extract.windows import Span
-    from etl.models import Rejection
-
-log = logging.getLogger(__name__)
-
-_SLACK = timedelta(seconds=60)
-"""What our clock may be off, and what the relative window may move on while it is being read."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Extraction:
-    """What stays the same over all pages. Rows of ``[window.since, ceiling)`` are in the window."""
-
-    window: Window
-    clock: datetime
-    ceiling: datetime
+    from etl.models import Reading
 
 
 class ZenovayVisitors:
     """The source of visitors. ``page_size`` is lowered to the largest that the API allows."""
 
-    def __init__(self, client: ZenovayClient, *, clock: Clock, paging: Dialect, page_size: int) -> None:
+    def __init__(self, client: ZenovayClient, *, paging: Dialect, page_size: int) -> None:
         self._client = client
-        self._clock = clock
         self._paging = paging
         self._page_size = page_size
 
@@ -54,83 +33,52 @@ class ZenovayVisitors:
         """How many HTTP requests the client has made, retries included."""
         return self._client.requests
 
-    def pages(
-        self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
-    ) -> Iterator[Page]:
-        """Every page of ``[since, until)``; at least one, be it empty.
+    def read(self, reading: Reading) -> Extraction:
+        """Every page of the window that ``reading`` asks for; at least one, be it empty.
 
-        Without ``since`` the window reaches back ``initial``; without ``until`` it ends with the source's
-        clock, inclusive. Rows later than that clock are out of the window: their time will come. Raises the
-        errors of ZenovayClient.get, and ContractBrokenError for pages without end.
+        Each ``next`` blocks for a request or two. Rows later than the source's clock are out of the window:
+        their time will come. Raises the errors of ZenovayClient.get, ContractBrokenError for pages without
+        end, and UnavailableError for rows that move faster than they can be read.
         """
-        path = f"/analytics/{quote(website, safe='')}/visitors"
-        paging = Paging(self._paging, size=self._page_size, where=f"Zenovay {path}")
-        span = narrowest(initial if since is None else self._clock.now() - since + _SLACK)
-        answer = self._ask(path, span, paging)
-        while since is not None and _clock(answer) - since > span.length and span is not LONGEST:
-            span = narrowest(_clock(answer) - since + _SLACK)
-            answer = self._ask(path, span, paging)
-
-        extraction = _extraction(span, _clock(answer), since=since, until=until, initial=initial)
-        if extraction.clock - extraction.window.since > span.length:
-            _warn_of_gap(website, extraction)
-        while (turn := paging.take(answer.value)) is not Turn.DROP_AND_STOP:
-            yield _page(answer.value, extraction)
-            if turn is Turn.USE_AND_STOP:
-                return
-            answer = self._ask(path, span, paging)
-
-    def _ask(self, path: str, span: Span, paging: Paging) -> Answer[Payload]:
-        params = {"range": span.range} | paging.params()
-        if self._paging == "page":
-            params["timeRange"] = span.range
-        return self._client.get(path, params, readable=read_payload)
+        return Extraction(ZenovayList(self._client, reading.website, self._paging, self._page_size), reading)
 
 
-def _clock(answer: Answer[Payload]) -> datetime:
-    """The source's clock; our own, from before the question, where the source states none."""
-    return answer.value.clock or answer.date or answer.asked_at
+class ZenovayList:
+    """One website's rows, in the dialect that its API speaks."""
 
+    def __init__(self, client: ZenovayClient, website: str, dialect: Dialect, size: int) -> None:
+        self.client = client
+        self._dialect: Dialect = dialect
+        self._size = size
+        self._path = f"/analytics/{quote(website, safe='')}/visitors"
 
-def _extraction(
-    span: Span, clock: datetime, *, since: datetime | None, until: datetime | None, initial: timedelta
-) -> _Extraction:
-    start = clock - initial if since is None else since
-    end = clock if until is None else min(until, clock)
-    ceiling = clock + timedelta.resolution  # a row at the clock itself is in, one at ``until`` is not
-    return _Extraction(
-        window=Window(since=start, until=end, range=span.range),
-        clock=clock,
-        ceiling=ceiling if until is None else min(until, ceiling),
-    )
+    def walk(self, *, start: int, tail: Sequence[str]) -> Walk:
+        """A walk that begins at ``start``, behind the rows named in ``tail``."""
+        where = f"Zenovay {self._path}"
+        return Walk(self._dialect, size=self._size, where=where, start=start, tail=tail)
 
+    def page(self, span: Span, walk: Walk) -> Answer[Payload]:
+        """The next page of ``walk``."""
+        return self._ask(span, walk.params)
 
-def _page(payload: Payload, extraction: _Extraction) -> Page:
-    since, ceiling = extraction.window.since, extraction.ceiling
-    visitors: list[Visitor] = []
-    rejections: list[Rejection] = []
-    for row in payload.rows:
-        seen = read_row(row, since=since, ceiling=ceiling)
-        if isinstance(seen, Visitor):
-            visitors.append(seen)
-        elif seen is not None:
-            rejections.append(seen)
-    return Page(
-        window=extraction.window,
-        clock=extraction.clock,
-        read=len(payload.rows),
-        out_of_window=len(payload.rows) - len(visitors) - len(rejections),
-        visitors=tuple(visitors),
-        rejections=tuple(rejections),
-    )
+    def sample(self, span: Span, offset: int, size: int) -> tuple[int, list[Any]]:
+        """A few rows from about ``offset`` on, and where exactly they begin."""
+        asked = place(self._dialect, offset, size, beyond=offset)
+        return asked.offset, self._ask(span, asked.params).value.rows
 
+    def now(self) -> datetime:
+        """The source's clock, as far as it is known before it is asked."""
+        return self.client.budget.now()
 
-def _warn_of_gap(website: str, extraction: _Extraction) -> None:
-    """The longest range does not reach back to the window's start; the days before it cannot be had."""
-    facts = {
-        "action": "gap",
-        "website": website,
-        "since": extraction.window.since.isoformat(),
-        "range": extraction.window.range,
-    }
-    log.warning("the window starts before the longest range", extra=facts)
+    def clock(self, answer: Answer[Payload]) -> datetime:
+        """The source's clock; our own, from before the question, where the source states none."""
+        stated = answer.value.clock or answer.date
+        if stated is not None:
+            self.client.budget.keep_time(stated)
+        return stated or answer.asked_at
+
+    def _ask(self, span: Span, params: dict[str, str]) -> Answer[Payload]:
+        in_range = {"range": span.range, **params}
+        if self._dialect == "page":
+            in_range["timeRange"] = span.range
+        return self.client.get(self._path, in_range, readable=read_payload)

@@ -21,7 +21,7 @@ SPANS = (
     Span("90d", timedelta(days=90)),
     Span("1y", timedelta(days=365)),
 )
-LONGEST = SPANS[-1]
+SHORTEST, LONGEST = SPANS[0], SPANS[-1]
 
 
 def narrowest(age: timedelta) -> Span:

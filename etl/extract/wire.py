@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 5.0
 _LARGEST_BODY = 64 * 2**20
+_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Reply:
     def date(self) -> datetime | None:
         """The other side's clock, in whole seconds, if it states it."""
         return clock(http_date(self.headers.get("Date", "")))
+
+    def number(self, header: str) -> int | None:
+        """The whole number in a header; None where there is none, or one that no limit has."""
+        text = self.headers.get(header, "").strip()
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
     @property
     def kind(self) -> str:

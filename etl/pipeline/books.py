@@ -48,6 +48,10 @@ class Books:
         self.newly_rejected = 0
         self._marks = bytearray()
 
+    def count_rows_anew(self) -> None:
+        """The reading began anew: rows that were counted will be read once more."""
+        self.rows = RowCounts()
+
     def carry_over(self, contact_id: int) -> None:
         """A contact that was due before this run."""
         self._mark(contact_id, _Membership.CARRIED_OVER, _Standing.DEFERRED)

@@ -7,21 +7,37 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from etl.models import (
+        Backfill,
         Contact,
         ContactKey,
         Delivery,
         DueContact,
+        Ending,
         KnownVisitor,
         LedgerEntry,
+        Mark,
         Page,
         Parcel,
+        Reading,
         Rejection,
         Verdict,
         Visitor,
+        Website,
     )
+
+
+class Pages(Protocol):
+    """The pages of one reading, in the order in which they are read."""
+
+    @property
+    def ending(self) -> Ending | None:
+        """What was read, once the last page was given."""
+        ...
+
+    def __next__(self) -> Page: ...
 
 
 class Source(Protocol):
@@ -32,13 +48,10 @@ class Source(Protocol):
         """How many HTTP requests were made, retries included."""
         ...
 
-    def pages(
-        self, website: str, *, since: datetime | None, until: datetime | None, initial: timedelta
-    ) -> Iterator[Page]:
+    def read(self, reading: Reading) -> Pages:
         """The pages of a window, each a blocking read; at least one.
 
-        Without ``since`` the window begins ``initial`` before the source's clock, without ``until`` it ends
-        at that clock. Raises a SyncError where the window cannot be read to its end.
+        Raises a SyncError where the window cannot be read to its end.
         """
         ...
 
@@ -86,10 +99,16 @@ class Rejections(Protocol):
 
 
 class Runs(Protocol):
-    def website(self, name: str) -> tuple[int, datetime | None]: ...
-    def close_window(self, website_id: int, clock: datetime) -> datetime: ...
+    def website(self, name: str) -> Website: ...
+    def close_window(self, website: Website) -> Website: ...
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None: ...
     def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None: ...
+
+
+class Backfills(Protocol):
+    def begin(self, website_id: int, since: datetime, until: datetime | None) -> Backfill: ...
+    def advance(self, number: int, mark: Mark, *, requests: int) -> None: ...
+    def finish(self, number: int) -> None: ...
 
 
 class Stop(NamedTuple):
@@ -114,6 +133,8 @@ class Transaction(Protocol):
     def rejections(self) -> Rejections: ...
     @property
     def runs(self) -> Runs: ...
+    @property
+    def backfills(self) -> Backfills: ...
     @property
     def limits(self) -> Limits: ...
 

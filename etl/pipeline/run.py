@@ -23,14 +23,15 @@ from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
 from etl.pipeline.ports import Stop
 from etl.pipeline.refusals import Refusals
+from etl.pipeline.window import OpenWindow
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from etl.clock import Clock
-    from etl.pipeline.ports import Destination, Observer, Source, Store, Transaction
+    from etl.pipeline.ports import Destination, Observer, Pages, Source, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ FRUITLESS_BATCHES = 3
 class Order:
     """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock.
 
+    ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``.
     ``max_rejected`` is the share of the verdicts above which rejections stop the run.
     """
 
@@ -64,6 +66,7 @@ class Order:
     since: datetime | None = None
     until: datetime | None = None
     lookback: timedelta = timedelta(0)
+    sweep_interval: timedelta = timedelta(hours=24)
     initial: timedelta = timedelta(days=30)
     anonymous: bool = True
     concurrency: int = 4
@@ -105,7 +108,7 @@ class _Run:
     backlog: Backlog = field(init=False)
     requests_before: tuple[int, int] = field(init=False)
     website_id: int = field(init=False, default=0)
-    source_clock: datetime | None = field(init=False, default=None)
+    window: OpenWindow = field(init=False)
     source_failure: SyncError | None = field(init=False, default=None)
     delivery_stop: SyncError | None = field(init=False, default=None)
     fruitless: int = field(init=False, default=0)
@@ -141,22 +144,20 @@ class _Run:
     def _begin(self) -> None:
         order = self.order
         with self.store.transaction() as state:
-            self.website_id, watermark = state.runs.website(order.website)
+            website = state.runs.website(order.website)
+            self.website_id = website.id
+            backfill = None
+            if order.kind == "backfill" and order.since is not None:
+                backfill = state.backfills.begin(website.id, order.since, order.until)
             state.runs.begin(order.run, self.website_id, order.kind, self.clock.now())
             for contact_id in state.ledger.due_ids():
                 self.books.carry_over(contact_id)
-        self.summary.watermark_before = self.summary.watermark_after = watermark
+        self.window = OpenWindow(order, website, backfill)
+        self.summary.watermark_before = self.summary.watermark_after = website.watermark
         log.info("run started", extra=self._facts("run_started"))
 
-    def _pages(self) -> Iterator[Page]:
-        order, watermark = self.order, self.summary.watermark_before
-        since = order.since
-        if order.kind == "incremental" and watermark is not None:
-            since = watermark - order.lookback
-        return self.source.pages(order.website, since=since, until=order.until, initial=order.initial)
-
     def _loop(self, threads: ThreadPoolExecutor) -> None:
-        pages = self._pages()
+        pages = self.source.read(self.window.reading())
         self.reading = threads.submit(next, pages, None)
         give_up_at = float("inf")
         while self.clock.monotonic() < give_up_at:
@@ -189,7 +190,7 @@ class _Run:
                 self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
             self.may_send = bool(batch)
 
-    def _collect(self, threads: ThreadPoolExecutor, pages: Iterator[Page]) -> None:
+    def _collect(self, threads: ThreadPoolExecutor, pages: Pages) -> None:
         for future in [future for future in self.in_flight if future.done()]:
             batch = self.in_flight.pop(future)
             self._settle(batch, _delivery(future, batch))
@@ -199,7 +200,7 @@ class _Run:
             self.may_send = True
 
     def _read(
-        self, reading: Future[Page | None], threads: ThreadPoolExecutor, pages: Iterator[Page]
+        self, reading: Future[Page | None], threads: ThreadPoolExecutor, pages: Pages
     ) -> Future[Page | None] | None:
         """Absorb the page that was read, and begin to read the next one, if there is to be one."""
         try:
@@ -211,7 +212,7 @@ class _Run:
             self.source_failure = as_bug(exc)
             return None
         if page is None:
-            self._close_window()
+            self._close_window(pages)
             return None
         fatal = self.delivery_stop and not isinstance(self.delivery_stop, UnavailableError)
         following = None if fatal else threads.submit(next, pages, None)
@@ -220,6 +221,8 @@ class _Run:
 
     def _absorb(self, page: Page) -> None:
         self.summary.window = page.window
+        if page.restarted:
+            self.books.count_rows_anew()
         with self.store.transaction() as state:
             absorb(
                 page,
@@ -228,18 +231,22 @@ class _Run:
                 state=state,
                 books=self.books,
             )
-        self.source_clock = page.clock
+            self.window.absorbed(page, state, requests=self.source.requests - self.requests_before[0])
         if self.observer:
             self.observer.rows_read(page.read)
 
-    def _close_window(self) -> None:
+    def _close_window(self, pages: Pages) -> None:
         """The window is in the state to its end: only now may the watermark move."""
-        if self.order.kind == "backfill" or self.source_clock is None:
+        if pages.ending is None:
             return
+        self.summary.window = pages.ending.window
         with self.store.transaction() as state:
-            watermark = state.runs.close_window(self.website_id, self.source_clock)
+            website = self.window.close(pages.ending, state)
         if not self.order.dry_run:
-            self.summary.watermark_after = watermark
+            self.summary.watermark_after = website.watermark
+        self.summary.warnings += self.window.warnings
+        for warning in self.window.warnings:
+            log.warning("the window needs a look", extra=self._facts("window_warning") | {"why": warning})
 
     def _settle(self, batch: list[Parcel], delivery: Delivery) -> None:
         parcels = {parcel.contact_id: parcel for parcel in batch}
@@ -314,6 +321,8 @@ def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected:
     elif newly_rejected:
         summary.status, summary.exit_code = Status.PARTIAL, TooManyRejectedError.exit_code
         summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
+    elif summary.warnings:
+        summary.reason = " ".join(summary.warnings)
 
 
 def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import delete, insert, select, update
 
+from etl.models import Quota
 from etl.pipeline.ports import Stop
 from etl.state.tables import facts, instant, limits, microseconds
 
@@ -38,6 +40,21 @@ class Limits:
     def remember_sent(self, api: str, instants: Sequence[datetime]) -> None:
         self._put(api, sent=orjson.dumps([microseconds(sent) for sent in instants]).decode())
 
+    def quota(self, api: str) -> Quota | None:
+        """The requests of the month, as far as they are known."""
+        row = self._row(api)
+        return _quota(row) if row and row.used is not None else None
+
+    def latest_quota(self, api: str) -> Quota | None:
+        """The requests of the month of the account that was asked last, whichever it is."""
+        query = select(limits).where(limits.c.api == api, limits.c.used.is_not(None))
+        row = self._connection.execute(query.order_by(limits.c.resets_at.desc()).limit(1)).one_or_none()
+        return _quota(row) if row else None
+
+    def remember_quota(self, api: str, quota: Quota) -> None:
+        ahead = quota.ahead // timedelta(microseconds=1)
+        self._put(api, used=quota.used, month_limit=quota.limit, resets_at=quota.resets_at, ahead=ahead)
+
     def stop(self, api: str, now: datetime) -> Stop | None:
         """The stop that is in force, if any."""
         row = self._row(api)
@@ -56,6 +73,10 @@ class Limits:
     def _put(self, api: str, **values: object) -> None:
         keys = {"api": api, "account": self._accounts[api]}
         _put(self._connection, limits, keys, values)
+
+
+def _quota(row: Any) -> Quota:
+    return Quota(row.used, row.month_limit, row.resets_at, timedelta(microseconds=row.ahead))
 
 
 class Facts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import delete, insert, select, update
 
-from etl.models import Status
+from etl.models import Listing, Status, Website
 from etl.state.tables import runs, websites
 
 if TYPE_CHECKING:
@@ -25,32 +26,46 @@ class Runs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def website(self, name: str) -> tuple[int, datetime | None]:
-        """The row id of a website, made if need be, and its watermark."""
-        query = select(websites.c.id, websites.c.watermark).where(websites.c.name == name)
-        found = self._connection.execute(query).one_or_none()
+    def website(self, name: str) -> Website:
+        """What is known of a website; its row is made if need be."""
+        found = self.known_website(name)
         if found:
-            return found.id, found.watermark
+            return found
         made = insert(websites).values(name=name).returning(websites.c.id)
-        return self._connection.execute(made).scalar_one(), None
+        return Website(self._connection.execute(made).scalar_one())
+
+    def known_website(self, name: str) -> Website | None:
+        """What is known of a website, if it is known at all."""
+        row = self._connection.execute(select(websites).where(websites.c.name == name)).one_or_none()
+        return _website(row) if row else None
 
     def watermark(self, name: str) -> datetime | None:
         """The watermark of a website, known or not."""
-        query = select(websites.c.watermark).where(websites.c.name == name)
-        return self._connection.execute(query).scalar_one_or_none()
+        known = self.known_website(name)
+        return known.watermark if known else None
 
-    def websites(self) -> dict[str, datetime | None]:
-        """Every website that the state knows, with its watermark, by name."""
-        query = select(websites.c.name, websites.c.watermark).order_by(websites.c.name)
-        return {name: watermark for name, watermark in self._connection.execute(query)}  # noqa: C416
+    def websites(self) -> dict[str, Website]:
+        """Every website that the state knows, by name."""
+        rows = self._connection.execute(select(websites).order_by(websites.c.name))
+        return {row.name: _website(row) for row in rows}
 
-    def close_window(self, website_id: int, clock: datetime) -> datetime:
-        """Move the watermark to ``clock``, the source's own; never back. Returns where it is now."""
-        mine = websites.c.id == website_id
+    def close_window(self, website: Website) -> Website:
+        """Write down what a reading has found out, and return it; the watermark never moves back."""
+        mine = websites.c.id == website.id
         before = self._connection.execute(select(websites.c.watermark).where(mine)).scalar_one()
-        after = clock if before is None else max(before, clock)
-        self._connection.execute(update(websites).where(mine).values(watermark=after))
-        return after
+        if before is not None and (website.watermark is None or website.watermark < before):
+            website = replace(website, watermark=before)
+        facts = {
+            "watermark": website.watermark,
+            "swept": website.swept,
+            "newest_first": website.listing.newest_first,
+            "strays": orjson.dumps(website.listing.strays).decode(),
+            "traffic": orjson.dumps(list(website.traffic.items())).decode(),
+            "degraded_since": website.degraded_since,
+            "degraded_why": website.degraded_why,
+        }
+        self._connection.execute(update(websites).where(mine).values(facts))
+        return website
 
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
         self._connection.execute(
@@ -107,3 +122,29 @@ class Runs:
             }
             for row in self._connection.execute(query)
         ]
+
+    def requests(self, website: str, *, since: datetime) -> list[tuple[datetime, int]]:
+        """When each incremental run since then was started, and how many requests to the source it cost."""
+        query = (
+            select(runs.c.started, runs.c.summary)
+            .join_from(runs, websites)
+            .where(websites.c.name == website, runs.c.kind == "incremental", runs.c.started >= since)
+            .where(runs.c.summary.is_not(None))
+            .order_by(runs.c.started)
+        )
+        return [
+            (row.started, orjson.loads(row.summary)["requests"]["zenovay"])
+            for row in self._connection.execute(query)
+        ]
+
+
+def _website(row: Any) -> Website:
+    return Website(
+        id=row.id,
+        watermark=row.watermark,
+        swept=row.swept,
+        listing=Listing(row.newest_first, tuple(orjson.loads(row.strays or "[]"))),
+        traffic=dict(orjson.loads(row.traffic or "[]")),
+        degraded_since=row.degraded_since,
+        degraded_why=row.degraded_why,
+    )

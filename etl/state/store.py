@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import LockedError
+from etl.state.backfills import Backfills
 from etl.state.database import SCHEMA, connect, exists, revision, translated, upgrade
 from etl.state.ledger import Ledger
 from etl.state.limits import Facts, Limits
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.clock import Clock
+    from etl.models import Quota
     from etl.state.lock import Holder
 
 
@@ -35,6 +37,13 @@ class History(Protocol):
     def history(self) -> Sequence[datetime]: ...
 
 
+class Counted(Protocol):
+    """Something that counts the requests of a month, such as a budget."""
+
+    @property
+    def quota(self) -> Quota: ...
+
+
 class Transaction:
     """All tables, until the transaction ends."""
 
@@ -46,6 +55,7 @@ class Transaction:
         self.rejections = Rejections(connection, now=now)
         self._connection = connection
         self.runs = Runs(connection)
+        self.backfills = Backfills(connection, now=now)
         self.limits = Limits(connection, accounts)
         self.facts = Facts(connection)
 
@@ -73,12 +83,14 @@ class Store:
         self._anonymous = anonymous
         self._accounts = dict(accounts or {})
         self._histories: dict[str, History] = {}
+        self._budgets: dict[str, Counted] = {}
         self._lock = Lock()
         self._renewed_at = float("-inf")
 
-    def keep(self, histories: Mapping[str, History]) -> None:
+    def keep(self, histories: Mapping[str, History], budgets: Mapping[str, Counted]) -> None:
         """Write these down with every commit, by API, so that limits are kept over restarts."""
         self._histories.update(histories)
+        self._budgets.update(budgets)
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -104,6 +116,8 @@ class Store:
             yield transaction
             for api, history in self._histories.items():
                 transaction.limits.remember_sent(api, history.history())
+            for api, budget in self._budgets.items():
+                transaction.limits.remember_quota(api, budget.quota)
         self._renewed_at = self._clock.monotonic()
 
     @contextmanager

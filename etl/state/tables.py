@@ -71,6 +71,12 @@ websites = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("watermark", Instant),
+    Column("swept", Instant, comment="the source's clock at the last reading of the whole newest range"),
+    Column("newest_first", Boolean, comment="how the rows are listed; null: not seen yet"),
+    Column("strays", Text, comment="JSON: the names of rows known to stand out of that order"),
+    Column("traffic", Text, comment="JSON: rows per ten minutes of the last day, as pairs"),
+    Column("degraded_since", Instant, comment="since when answers fall short; null: they do not"),
+    Column("degraded_why", Text),
 )
 
 contacts = Table(
@@ -143,6 +149,22 @@ runs = Table(
 )
 Index("ix_runs_website_id_started", runs.c.website_id, runs.c.started)
 
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("website_id", Integer, ForeignKey("websites.id"), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("open", Boolean, nullable=False, comment="no end was asked for: until is when it began"),
+    Column("started", Instant, nullable=False),
+    Column("offset", BigInteger, comment="where to go on in the list; null: nothing was read yet"),
+    Column("tail", Text, comment="JSON: the names of the rows before it"),
+    Column("reached", Instant, comment="all later rows of the window are absorbed; null: no order helps"),
+    Column("requests", BigInteger, nullable=False),
+    UniqueConstraint("website_id", "since", "until", "open"),
+)
+
 lock = Table(
     "lock",
     metadata,
@@ -164,6 +186,10 @@ limits = Table(
     Column("stopped_until", Instant),
     Column("stop_reason", Text),
     Column("sent", Text, comment="JSON: when the requests of the last window were sent, microseconds"),
+    Column("used", BigInteger, comment="requests of this month"),
+    Column("month_limit", BigInteger, comment="as the API states it"),
+    Column("resets_at", Instant, comment="when the month ends, by the API's clock"),
+    Column("ahead", BigInteger, comment="of our clock, microseconds"),
 )
 
 facts = Table(

@@ -1,0 +1,135 @@
+"""The requests of a month: how many the plan allows, how many are used, and when the count starts anew."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from etl.errors import UnavailableError
+from etl.extract.instants import instant
+from etl.models import Quota
+
+if TYPE_CHECKING:
+    from etl.clock import Clock
+    from etl.extract.wire import Reply
+
+_LONGEST_MONTH = timedelta(days=62)
+
+
+class BudgetSpentError(UnavailableError):
+    """A request that we do not allow ourselves. The other side was not asked."""
+
+
+class Budget:
+    """Counts every request against the month of the key, before it is sent. For any thread.
+
+    What the API says of its count wins over ours. ``now`` is the API's clock, as far as we know it.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        limit: int,
+        reserve: float = 0.0,
+        most: int | None = None,
+        tries: int = 0,
+    ) -> None:
+        """``limit`` is the plan's as the settings state it, ``reserve`` the share of it to leave untouched.
+
+        ``most`` requests are allowed at all; the first ``tries`` are sent even where the month is spent.
+        """
+        self._clock = clock
+        self._limit = limit
+        self._reserve = reserve
+        self._most = most
+        self._tries = tries
+        self._sent = 0
+        self._lock = threading.Lock()
+        self._quota = Quota(0, None, month_after(clock.now()))
+
+    def restore(self, quota: Quota | None, *, unlogged: int) -> None:
+        """Go on from what an earlier process has counted, and ``unlogged`` requests that it has not."""
+        if quota is not None:
+            self._quota = replace(quota, used=quota.used + unlogged)
+
+    @property
+    def quota(self) -> Quota:
+        """The month as it stands."""
+        with self._lock:
+            self._turn_the_month()
+            return self._quota
+
+    @property
+    def limit(self) -> int:
+        """Requests a month, by the API's own word where it has given it."""
+        return self._quota.limit or self._limit
+
+    def now(self) -> datetime:
+        """The API's clock, by the last answer that stated it."""
+        return self._clock.now() + self._quota.ahead
+
+    def keep_time(self, stated: datetime) -> None:
+        """The API's clock shows ``stated`` now."""
+        with self._lock:
+            self._quota = replace(self._quota, ahead=stated - self._clock.now())
+
+    def spend(self) -> None:
+        """Count one request that is about to be sent. Raises BudgetSpentError where it must not be."""
+        with self._lock:
+            self._turn_the_month()
+            if self._most is not None and self._sent >= self._most:
+                raise BudgetSpentError(
+                    f"The {self._most} requests of --max-requests are spent.",
+                    fix="Nothing is lost; the same command goes on from here.",
+                )
+            if self._quota.used >= self._allowed() and self._sent >= self._tries:
+                raise self._spent()
+            self._sent += 1
+            self._quota = replace(self._quota, used=self._quota.used + 1)
+
+    def heed(self, reply: Reply) -> None:
+        """Believe ``X-Usage-Monthly``, ``X-Usage-Limit`` and ``X-Usage-Reset``, as far as they are there.
+
+        Where they are not, a request counts unless its key was refused (401).
+        """
+        used, limit = reply.number("X-Usage-Monthly"), reply.number("X-Usage-Limit")
+        resets_at = instant(reply.headers.get("X-Usage-Reset", ""))
+        if used is None and reply.status == HTTPStatus.UNAUTHORIZED:
+            used = max(0, self._quota.used - 1)
+        with self._lock:
+            if used is not None:
+                self._quota = replace(self._quota, used=used)
+            if limit:
+                self._quota = replace(self._quota, limit=limit)
+            if resets_at is not None and abs(resets_at - self.now()) < _LONGEST_MONTH:
+                self._quota = replace(self._quota, resets_at=resets_at)
+
+    def _allowed(self) -> int:
+        return self.limit - int(self.limit * self._reserve)
+
+    def _turn_the_month(self) -> None:
+        """Begin to count anew, once the API's clock has passed the end of the month."""
+        now = self.now()
+        if now >= self._quota.resets_at or self._quota.resets_at - now > _LONGEST_MONTH:
+            self._quota = replace(self._quota, used=0, resets_at=month_after(now))
+
+    def _spent(self) -> BudgetSpentError:
+        used, limit = self._quota.used, self.limit
+        kept = f"; the last {limit - self._allowed()} are kept for people (ZENOVAY_RESERVE)"
+        return BudgetSpentError(
+            f"{used} of the {limit} requests of this month to Zenovay are used"
+            f"{kept if self._reserve and used < limit else ''}."
+            f" The month ends at {self._quota.resets_at:%Y-%m-%dT%H:%M:%SZ}.",
+            fix="Nothing is lost; `visitor-sync run --now` may use the rest, `visitor-sync status` says how"
+            " often this plan can be asked.",
+        )
+
+
+def month_after(now: datetime) -> datetime:
+    """The beginning of the next calendar month, in UTC."""
+    first = datetime(now.year, now.month, 1, tzinfo=UTC)
+    return (first + timedelta(days=32)).replace(day=1)

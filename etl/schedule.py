@@ -1,0 +1,89 @@
+"""What the schedule costs in requests a month, and which one the plan can afford. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from math import ceil
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from etl.models import Quota
+
+MONTH = timedelta(days=30)
+OBSERVED = timedelta(days=3)
+"""So far back runs are looked at."""
+
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_SHORTEST = timedelta(minutes=5)
+"""Zenovay advises against asking more often."""
+
+_ENOUGH_RUNS = 3
+
+Run = tuple["datetime", int]
+"""When a run was started, and how many requests it cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """``interval`` is the one observed, ``per_month`` its cost in requests.
+
+    ``allowed`` are the plan's requests, less the reserve. ``shortest`` is the interval that they suffice
+    for; None where they suffice for none.
+    """
+
+    interval: timedelta
+    per_month: int
+    allowed: int
+    shortest: timedelta | None
+
+    @property
+    def fits(self) -> bool:
+        return self.per_month <= self.allowed
+
+    def lasts(self, quota: Quota, now: datetime) -> bool:
+        """Whether what is left of the month suffices for the rest of it. ``now`` is the API's clock."""
+        to_come = self.per_month * max(quota.resets_at - now, timedelta(0)) / MONTH
+        return quota.used + to_come <= self.allowed
+
+
+def advise(websites: Iterable[Sequence[Run]], *, limit: int, reserve: float) -> Advice | None:
+    """What the runs of each website, in their order, say; None where they are too few.
+
+    A run costs what the median run did; what single runs cost beyond it, such as sweeps, is counted by the
+    day. ``limit`` are requests a month, for all websites together, ``reserve`` is a share of them.
+    """
+    known = [runs for runs in websites if len(runs) >= _ENOUGH_RUNS]
+    if not known:
+        return None
+    interval = max(_interval(runs) for runs in known)
+    pages = sum(max(1, median(requests for _, requests in runs)) for runs in known)
+    beyond = sum(_beyond(runs) for runs in known) * (MONTH / _DAY)
+    allowed = limit - int(limit * reserve)
+    left = allowed - beyond
+    return Advice(
+        interval=interval,
+        per_month=ceil(pages * (MONTH / interval) + beyond),
+        allowed=allowed,
+        shortest=max(_SHORTEST, ceil(pages * (MONTH / _MINUTE) / left) * _MINUTE) if left >= 1 else None,
+    )
+
+
+def _interval(runs: Sequence[Run]) -> timedelta:
+    """The median pause from start to start, and at least a second."""
+    pauses = [(later - earlier).total_seconds() for (earlier, _), (later, _) in pairwise(runs)]
+    return timedelta(seconds=max(1.0, median(pauses)))
+
+
+def _beyond(runs: Sequence[Run]) -> float:
+    """Requests a day beyond those of the median run. The first run read the past: it does not count."""
+    later = runs[1:]
+    usual = max(1, median(requests for _, requests in runs))
+    days = max((runs[-1][0] - runs[0][0]) / _DAY, 1.0)
+    return sum(max(0, requests - usual) for _, requests in later) / days
