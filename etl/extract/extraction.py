@@ -183,8 +183,9 @@ class Extraction:
         self._announce(search, walk)
         if is_before and search.is_orderly:
             walk, answer = self._arrive(search, walk, start)
-        if search.is_orderly or not start:
-            yield from self._read_in_order(walk, answer)
+        elif is_before:
+            return
+        yield from self._read_in_order(walk, answer)
 
     def _read_in_order(self, walk: Walk, answer: Answer[Payload]) -> Iterator[Page]:
         """As ``_read``, but give up as soon as the order breaks, unless nothing was left out so far."""
