@@ -88,10 +88,11 @@ def page(
 
 
 class FakePages:
-    """The pages of a script; at its end every row of the window was there to be read."""
+    """The pages of a script; at its end every row of the window was there, unless it is ``said``."""
 
     def __init__(self, pages: Iterator[Page]) -> None:
         self._pages = pages
+        self.said: Ending | None = None
         self._last: Page | None = None
 
     def __next__(self) -> Page:
@@ -100,8 +101,8 @@ class FakePages:
 
     @property
     def ending(self) -> Ending | None:
-        if self._last is None:
-            return None
+        if self.said or self._last is None:
+            return self.said
         window = self._last.window
         return Ending(window, self._last.clock, horizon=window.since, listing=Listing())
 

@@ -14,7 +14,7 @@ from virtual_zenovay import START, Arrival, VirtualZenovay, instant
 from etl.models import Listing, Mark, Page, Reading, Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from etl.extract.extraction import Extraction
@@ -146,20 +146,21 @@ def test_a_sweep_is_due_before_the_next_run_would_be_too_late() -> None:
     assert sweep.is_due(START + timedelta(hours=23, minutes=56))
 
 
+def some_of_them_late(random: Random) -> Iterator[Arrival]:
+    for number in range(8_000):
+        seen = random.uniform(0, 4 * DAY_S)
+        late = random.choice([0, 0, 0, random.uniform(0, HOUR_S), random.uniform(0, 5.9 * HOUR_S)])
+        yield Arrival(seen + late, seen, f"v{number}")
+
+
 def test_a_month_of_polling_costs_little_more_than_a_request_a_poll_and_misses_nobody() -> None:
     """Three days of it, 2,000 visitors a day in pages of 100; some are late by up to six hours."""
-    random = Random(7)
-    times = [random.uniform(0, 4 * DAY_S) for _ in range(8_000)]
-    late = [
-        random.choice([0, 0, 0, random.uniform(0, HOUR_S), random.uniform(0, 5.9 * HOUR_S)]) for _ in times
-    ]
-    rows = [
-        Arrival(at + wait, at, f"v{number}")
-        for number, (at, wait) in enumerate(zip(times, late, strict=True))
-    ]
+    rows = list(some_of_them_late(Random(7)))
     zenovay = VirtualZenovay(rows)
     seen: set[str] = set()
-    listing, watermark, last, polls = Listing(), None, None, 0
+    listing, polls = Listing(), 0
+    watermark: datetime | None = None
+    last: datetime | None = None
     while zenovay.clock_s < 4 * DAY_S:
         polls += 1
         due = zenovay.clock_s

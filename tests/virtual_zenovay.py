@@ -1,4 +1,4 @@
-"""A month of a website in memory: rows that arrive, late or not, while its clock goes on with every request."""
+"""A website in memory: rows arrive, late or not, while its clock goes on with every request."""
 
 from __future__ import annotations
 
