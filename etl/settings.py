@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ENV_FILE = ".env"
 LONGEST_RANGE = timedelta(days=365)
+PRO_PLAN = 10_000
+RESERVE = 0.05
 _FOREIGN_PROPERTY = re.compile(r"hs_|hubspot_|ip_|email$|hs$|lastmodifieddate$|createdate$")
 
 
@@ -105,6 +107,7 @@ def _share(value: object) -> object:
     return share
 
 
+Month = Annotated[int, Field(ge=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Share = Annotated[float, BeforeValidator(_share)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
@@ -120,17 +123,23 @@ class _Section(BaseSettings):
 
 
 class PlanSettings(_Section):
+    """The part of ZenovaySettings that ``status`` needs, which works without a key."""
+
     model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
 
-    requests_per_month: Annotated[int, Field(ge=1)] = 10_000
-    reserve: Share = 0.05
+    requests_per_month: Month = PRO_PLAN
+    reserve: Share = RESERVE
 
 
-class ZenovaySettings(PlanSettings):
+class ZenovaySettings(_Section):
+    model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
+
     api_key: Annotated[Secret, AfterValidator(_api_key)]
     website_id: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Field(min_length=1)]
     base_url: Url = "https://api.zenovay.com/api/external/v1"
     requests_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 30
+    requests_per_month: Month = PRO_PLAN
+    reserve: Share = RESERVE
     page_size: Annotated[int, Field(ge=1, le=1000)] = 1000
     paging: Literal["offset", "page"] = "offset"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from etl.models import utc_text
 from etl.schedule import OBSERVED, advise
@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 
     from etl.models import Quota
     from etl.schedule import Advice
-    from etl.settings import PlanSettings
     from etl.state.store import Transaction
 
 _UNOBSERVED = "No schedule was observed yet. One request every 5 minutes is 8640 a month for each website."
+
+
+class Plan(Protocol):
+    """The settings that say what the Zenovay plan allows."""
+
+    @property
+    def requests_per_month(self) -> int: ...
+    @property
+    def reserve(self) -> float: ...
 
 
 def cost(advice: Advice, quota: Quota | None) -> str:
@@ -33,7 +41,7 @@ def cost(advice: Advice, quota: Quota | None) -> str:
     )
 
 
-def observed(state: Transaction, names: Iterable[str], plan: PlanSettings, now: datetime) -> Advice | None:
+def observed(state: Transaction, names: Iterable[str], plan: Plan, now: datetime) -> Advice | None:
     """What the runs of the last days say of the websites ``names``."""
     quota = state.limits.latest_quota("zenovay")
     limit = (quota and quota.limit) or plan.requests_per_month
