@@ -133,12 +133,21 @@ def test_an_unreadable_answer_that_comes_and_goes_is_an_outage() -> None:
     assert isinstance(outcome(answers, FakeClock(), Patience()), UnavailableError)
 
 
-def test_a_body_that_drips_ends_at_its_deadline() -> None:
-    drip = Answer(raw=b'HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n{"results": [', after="drip")
+@pytest.mark.parametrize(
+    "start",
+    [
+        "HTTP/1.1 200 O",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Pad: ",
+        'HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n{"results": [',
+    ],
+)
+def test_an_answer_that_drips_ends_at_its_deadline(start: str) -> None:
+    drip = Answer(raw=start.encode(), after="drip")
     clock = SystemClock()
     with (
         HubSpotDouble(scripted(drip)) as double,
-        client_of(double.url, clock=clock, patience=ONE_TRY, body_deadline_s=0.1) as client,
+        client_of(double.url, clock=clock, patience=ONE_TRY, deadline_s=0.1) as client,
         pytest.raises(UnavailableError, match=r"longer than 0\.1 s"),
     ):
         upsert(client)
