@@ -241,6 +241,24 @@ def test_an_error_of_the_setup_stops_the_delivery_and_rejects_nobody(
     assert contacts.verified is False
 
 
+def test_a_property_that_changed_meanwhile_is_told_with_what_mends_it() -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.path == UPSERT:
+            return says(SETUP_COMPLAINTS[2], status=400)
+        definition = definition_of(asked.path.rsplit("/", 1)[-1])
+        read_only = {"modificationMetadata": {"readOnlyValue": True}}
+        return says(definition | read_only if definition["name"] == "zenovay_pageviews" else definition)
+
+    with contacts_of(answer) as (contacts, double):
+        for _ in range(2):
+            delivery = contacts.deliver([by_email(1), by_email(2)])
+            assert isinstance(delivery.stop, SetupError)
+            assert "zenovay_pageviews is read-only. Set SYNC_PAGEVIEWS_PROPERTY" in str(delivery.stop)
+            assert outcomes(delivery) == [Outcome.DEFERRED] * 2
+        assert not contacts.verified
+    assert [each.method for each in double.asked] == ["POST"] + ["GET"] * 4
+
+
 def test_the_properties_are_verified_before_the_first_batch_only() -> None:
     with contacts_of(all_is_well, verified=False) as (contacts, double):
         for number in range(3):
