@@ -50,14 +50,16 @@ class Pace:
         """Wait for a free slot, then hold it around one request."""
         while (delay := self._try_acquire()) > 0:
             self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self._window_s:g} s")
-        sent = self._clock.monotonic()
+        sent: float | None = None
         try:
             self._guard()
+            sent = self._clock.monotonic()
             yield
         finally:
             with self._lock:
                 self._in_flight -= 1
-                self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
+                if sent is not None:
+                    self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: the other side asked for it."""

@@ -406,3 +406,18 @@ def test_no_error_and_no_log_holds_an_address_or_the_token(caplog: pytest.LogCap
 def test_the_official_client_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, etl.load.delivery, etl.load.access; sys.exit('hubspot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_time_that_the_import_takes_does_not_count_as_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    imported = HubSpotClient._import_official_client
+
+    def slowly(self: HubSpotClient) -> Any:
+        clock.advance(5.0)
+        return imported(self)
+
+    monkeypatch.setattr(HubSpotClient, "_import_official_client", slowly)
+    with HubSpotDouble(scripted(OK)) as double, client_of(double.url, clock=clock, limit=1) as client:
+        upsert(client)
+        upsert(client)
+    assert sum(waited for waited, _ in clock.waits) == pytest.approx(10.0, abs=0.1)

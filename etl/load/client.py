@@ -119,6 +119,7 @@ class HubSpotClient:
 
         def attempt() -> T:
             self._circuit.raise_if_open()
+            self._official_client()  # its import must not take place between a slot and its request
             with self._pace.slot():
                 self._circuit.raise_if_open()  # it may have opened while this thread waited for its turn
                 reply = self._exchange(method, path, payload)
