@@ -30,7 +30,14 @@ from hubspot_double import (
     says,
 )
 
-from etl.errors import AccessRefusedError, InterruptedRunError, SetupError, SyncError, UnavailableError
+from etl.errors import (
+    AccessRefusedError,
+    InterruptedRunError,
+    SetupError,
+    SyncError,
+    TooManyRejectedError,
+    UnavailableError,
+)
 from etl.load.delivery import HubSpotContacts
 from etl.models import Delivery, Outcome, Verdict
 
@@ -47,11 +54,18 @@ def upserting(answer: Callable[[list[dict[str, Any]]], Answer]) -> Callable[[Ask
 
 @contextmanager
 def contacts_of(
-    answer: Callable[[Asked], Answer], *, verified: bool = True, clock: FakeClock | None = None
+    answer: Callable[[Asked], Answer],
+    *,
+    verified: bool = True,
+    clock: FakeClock | None = None,
+    max_rejected: float = 1.0,
 ) -> Iterator[tuple[HubSpotContacts, HubSpotDouble]]:
     clock = clock or FakeClock()
     with HubSpotDouble(answer) as double, client_of(double.url, clock=clock) as client:
-        yield HubSpotContacts(client, properties=WANTED, clock=clock, verified=verified), double
+        contacts = HubSpotContacts(
+            client, properties=WANTED, clock=clock, verified=verified, max_rejected=max_rejected
+        )
+        yield contacts, double
 
 
 def deliver(
@@ -122,6 +136,36 @@ def test_a_refused_batch_is_halved_down_to_the_bad_rows(status: int, bad: tuple[
     }
     assert outcomes(delivery).count(Outcome.CREATED) == 100 - len(bad)
     assert len(double.upserts) - 1 <= 2 * (log2(100) + 1) * len(bad)
+
+
+def test_a_batch_of_which_too_many_are_refused_is_not_halved_to_its_end() -> None:
+    parcels = [by_email(number) for number in range(100)]
+    everybody = [str(number) for number in range(100)]
+    delivery, double = deliver(parcels, lambda inputs: invalid(inputs, *everybody), max_rejected=0.2)
+    assert isinstance(delivery.stop, TooManyRejectedError)
+    assert "refused 21 of 100 contacts" in str(delivery.stop)
+    assert outcomes(delivery) == [Outcome.REJECTED] * 21 + [Outcome.DEFERRED] * 79
+    assert len(double.upserts) < 60
+
+
+@pytest.mark.parametrize(("share", "bad"), [(1.0, 100), (0.2, 20)])
+def test_refusals_within_the_share_are_halved_to_their_end(share: float, bad: int) -> None:
+    parcels = [by_email(number) for number in range(100)]
+    refused = [str(number) for number in range(bad)]
+    delivery, _ = deliver(parcels, lambda inputs: invalid(inputs, *refused), max_rejected=share)
+    assert delivery.stop is None
+    assert outcomes(delivery) == [Outcome.REJECTED] * bad + [Outcome.CREATED] * (100 - bad)
+
+
+def test_contacts_in_flight_elsewhere_count_as_taken_while_a_batch_is_halved() -> None:
+    def answer(inputs: list[dict[str, Any]]) -> Answer:
+        return invalid(inputs, *(str(number) for number in range(100, 130)))
+
+    with contacts_of(upserting(answer), max_rejected=0.2) as (contacts, _):
+        for begin in (0, 100):
+            delivery = contacts.deliver([by_email(number) for number in range(begin, begin + 100)])
+            assert delivery.stop is None
+    assert outcomes(delivery).count(Outcome.REJECTED) == 30
 
 
 def test_a_whole_batch_that_is_refused_in_html_is_no_rejection() -> None:

@@ -176,7 +176,13 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool) -> Iterato
             ),
             destination=Preview(hubspot, properties=wanted, verified=verified)
             if dry_run
-            else HubSpotContacts(hubspot, properties=wanted, clock=clock, verified=verified),
+            else HubSpotContacts(
+                hubspot,
+                properties=wanted,
+                clock=clock,
+                verified=verified,
+                max_rejected=settings.sync.max_rejected,
+            ),
             setup_digest=digest,
         )
 
