@@ -326,6 +326,16 @@ def test_a_missing_property_stops_before_anything_is_sent() -> None:
     assert len(double.asked) == 4
 
 
+def test_a_hubspot_that_knows_no_path_is_asked_once_for_all_batches() -> None:
+    with contacts_of(lambda _: Answer(status=404), verified=False) as (contacts, double):
+        for _ in range(3):
+            delivery = contacts.deliver([by_email(1)])
+            assert delivery.stop is not None
+            assert delivery.stop.exit_code == 6
+    assert [each.method for each in double.asked] == ["GET"] * 4 + ["POST"] * 2
+    assert all(inputs == [] for inputs in double.upserts)
+
+
 def test_a_token_that_cannot_read_properties_may_still_write() -> None:
     def answer(asked: Asked) -> Answer:
         return (

@@ -188,22 +188,25 @@ class Assurance:
         self._properties = properties
         self._lock = threading.Lock()
         self._examined = False
-        self._wrong: SetupError | None = None
+        self._wrong: SetupError | ContractBrokenError | None = None
 
     def before_first(self) -> None:
-        """Verify the properties, unless they are known to be right. Raises SetupError if they are not."""
+        """Verify the properties, unless they are known to be right. Raises what ``examine`` raises."""
         if not self.verified:
             self.examine()
 
     def examine(self) -> None:
-        """Verify the properties, unless this run has done so. Raises SetupError if they are wrong."""
+        """Verify the properties, unless this run has done so.
+
+        Raises SetupError if they are wrong, and whatever keeps them from being verified.
+        """
         with self._lock:
             if not self._examined:
                 self._examine()
             if self._wrong is not None:
                 raise self._wrong
 
-    def disprove(self, said: Complaint) -> SetupError:
+    def disprove(self, said: Complaint) -> SetupError | ContractBrokenError:
         """The error of the set-up that ``said`` shows, whatever an earlier look has found.
 
         Looks once more, as the properties themselves tell best what mends them.
@@ -232,7 +235,7 @@ class Assurance:
                 "properties cannot be read; the first batch will show whether they are right",
                 extra={"action": "properties_unverified", "why": error.what},
             )
-        except SetupError as error:
+        except (SetupError, ContractBrokenError) as error:
             self.verified, self._wrong = False, error
         else:
             self.verified = True
