@@ -83,10 +83,14 @@ class Pace:
             self._forget(monotonic)
             return [now - timedelta(seconds=monotonic - stamp) for stamp in self._stamps]
 
-    def restore(self, history: Iterable[datetime]) -> None:
-        """Count the requests of an earlier process. Instants in the future are taken as now."""
+    def restore(self, history: Iterable[datetime], *, unlogged: int = 0) -> None:
+        """Count the requests of an earlier process. Instants in the future are taken as now.
+
+        So are the ``unlogged`` that it may have sent and not written down: it may have died a moment ago.
+        """
         monotonic, now = self._clock.monotonic(), self._clock.now()
         ages = sorted((max(0.0, (now - sent).total_seconds()) for sent in history), reverse=True)
+        ages += [0.0] * unlogged
         with self._lock:
             self._stamps.extendleft(reversed([monotonic - age for age in ages]))
 
