@@ -55,14 +55,16 @@ class Pace:
         """Wait for a free slot, then hold it around one request."""
         while (delay := self._try_acquire()) > 0:
             self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self._window_s:g} s")
-        sent = self._clock.monotonic()
+        sent: float | None = None
         try:
             self._guard()
+            sent = self._clock.monotonic()
             yield
         finally:
             with self._lock:
                 self._in_flight -= 1
-                self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
+                if sent is not None:
+                    self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: the other side asked for it."""
@@ -86,10 +88,14 @@ class Pace:
             self._forget(monotonic)
             return [now - timedelta(seconds=monotonic - stamp) for stamp in self._stamps]
 
-    def restore(self, history: Iterable[datetime]) -> None:
-        """Count the requests of an earlier process. Instants in the future are taken as now."""
+    def restore(self, history: Iterable[datetime], *, unlogged: int = 0) -> None:
+        """Count the requests of an earlier process. Instants in the future are taken as now.
+
+        So are the ``unlogged`` that it may have sent and not written down: it may have died a moment ago.
+        """
         monotonic, now = self._clock.monotonic(), self._clock.now()
         ages = sorted((max(0.0, (now - sent).total_seconds()) for sent in history), reverse=True)
+        ages += [0.0] * unlogged
         with self._lock:
             self._stamps.extendleft(reversed([monotonic - age for age in ages]))
 

@@ -144,7 +144,7 @@ def client_of(
     patience: Patience = PATIENCE,
     limit: int = 1000,
     timeout_s: tuple[float, float] = (5.0, 30.0),
-    body_deadline_s: float = 60.0,
+    deadline_s: float = 60.0,
     api_version: str = "2026-03",
 ) -> Iterator[HubSpotClient]:
     clock = clock or FakeClock()
@@ -156,7 +156,7 @@ def client_of(
         pace=Pace(limit=limit, window_s=10.0, clock=clock, name="HubSpot"),
         patience=patience,
         timeout_s=timeout_s,
-        body_deadline_s=body_deadline_s,
+        deadline_s=deadline_s,
     )
     try:
         yield client

@@ -133,12 +133,21 @@ def test_an_unreadable_answer_that_comes_and_goes_is_an_outage() -> None:
     assert isinstance(outcome(answers, FakeClock(), Patience()), UnavailableError)
 
 
-def test_a_body_that_drips_ends_at_its_deadline() -> None:
-    drip = Answer(raw=b'HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n{"results": [', after="drip")
+@pytest.mark.parametrize(
+    "start",
+    [
+        "HTTP/1.1 200 O",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Pad: ",
+        'HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n{"results": [',
+    ],
+)
+def test_an_answer_that_drips_ends_at_its_deadline(start: str) -> None:
+    drip = Answer(raw=start.encode(), after="drip")
     clock = SystemClock()
     with (
         HubSpotDouble(scripted(drip)) as double,
-        client_of(double.url, clock=clock, patience=ONE_TRY, body_deadline_s=0.1) as client,
+        client_of(double.url, clock=clock, patience=ONE_TRY, deadline_s=0.1) as client,
         pytest.raises(UnavailableError, match=r"longer than 0\.1 s"),
     ):
         upsert(client)
@@ -397,3 +406,18 @@ def test_no_error_and_no_log_holds_an_address_or_the_token(caplog: pytest.LogCap
 def test_the_official_client_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, etl.load.delivery, etl.load.access; sys.exit('hubspot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_time_that_the_import_takes_does_not_count_as_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    imported = HubSpotClient._import_official_client
+
+    def slowly(self: HubSpotClient) -> Any:
+        clock.advance(5.0)
+        return imported(self)
+
+    monkeypatch.setattr(HubSpotClient, "_import_official_client", slowly)
+    with HubSpotDouble(scripted(OK)) as double, client_of(double.url, clock=clock, limit=1) as client:
+        upsert(client)
+        upsert(client)
+    assert sum(waited for waited, _ in clock.waits) == pytest.approx(10.0, abs=0.1)

@@ -30,7 +30,14 @@ from hubspot_double import (
     says,
 )
 
-from etl.errors import AccessRefusedError, InterruptedRunError, SetupError, SyncError, UnavailableError
+from etl.errors import (
+    AccessRefusedError,
+    InterruptedRunError,
+    SetupError,
+    SyncError,
+    TooManyRejectedError,
+    UnavailableError,
+)
 from etl.load.delivery import HubSpotContacts
 from etl.models import Delivery, Outcome, Verdict
 
@@ -47,11 +54,18 @@ def upserting(answer: Callable[[list[dict[str, Any]]], Answer]) -> Callable[[Ask
 
 @contextmanager
 def contacts_of(
-    answer: Callable[[Asked], Answer], *, verified: bool = True, clock: FakeClock | None = None
+    answer: Callable[[Asked], Answer],
+    *,
+    verified: bool = True,
+    clock: FakeClock | None = None,
+    max_rejected: float = 1.0,
 ) -> Iterator[tuple[HubSpotContacts, HubSpotDouble]]:
     clock = clock or FakeClock()
     with HubSpotDouble(answer) as double, client_of(double.url, clock=clock) as client:
-        yield HubSpotContacts(client, properties=WANTED, clock=clock, verified=verified), double
+        contacts = HubSpotContacts(
+            client, properties=WANTED, clock=clock, verified=verified, max_rejected=max_rejected
+        )
+        yield contacts, double
 
 
 def deliver(
@@ -122,6 +136,36 @@ def test_a_refused_batch_is_halved_down_to_the_bad_rows(status: int, bad: tuple[
     }
     assert outcomes(delivery).count(Outcome.CREATED) == 100 - len(bad)
     assert len(double.upserts) - 1 <= 2 * (log2(100) + 1) * len(bad)
+
+
+def test_a_batch_of_which_too_many_are_refused_is_not_halved_to_its_end() -> None:
+    parcels = [by_email(number) for number in range(100)]
+    everybody = [str(number) for number in range(100)]
+    delivery, double = deliver(parcels, lambda inputs: invalid(inputs, *everybody), max_rejected=0.2)
+    assert isinstance(delivery.stop, TooManyRejectedError)
+    assert "refused 21 of 100 contacts" in str(delivery.stop)
+    assert outcomes(delivery) == [Outcome.REJECTED] * 21 + [Outcome.DEFERRED] * 79
+    assert len(double.upserts) < 60
+
+
+@pytest.mark.parametrize(("share", "bad"), [(1.0, 100), (0.2, 20)])
+def test_refusals_within_the_share_are_halved_to_their_end(share: float, bad: int) -> None:
+    parcels = [by_email(number) for number in range(100)]
+    refused = [str(number) for number in range(bad)]
+    delivery, _ = deliver(parcels, lambda inputs: invalid(inputs, *refused), max_rejected=share)
+    assert delivery.stop is None
+    assert outcomes(delivery) == [Outcome.REJECTED] * bad + [Outcome.CREATED] * (100 - bad)
+
+
+def test_contacts_in_flight_elsewhere_count_as_taken_while_a_batch_is_halved() -> None:
+    def answer(inputs: list[dict[str, Any]]) -> Answer:
+        return invalid(inputs, *(str(number) for number in range(100, 130)))
+
+    with contacts_of(upserting(answer), max_rejected=0.2) as (contacts, _):
+        for begin in (0, 100):
+            delivery = contacts.deliver([by_email(number) for number in range(begin, begin + 100)])
+            assert delivery.stop is None
+    assert outcomes(delivery).count(Outcome.REJECTED) == 30
 
 
 def test_a_whole_batch_that_is_refused_in_html_is_no_rejection() -> None:
@@ -241,6 +285,24 @@ def test_an_error_of_the_setup_stops_the_delivery_and_rejects_nobody(
     assert contacts.verified is False
 
 
+def test_a_property_that_changed_meanwhile_is_told_with_what_mends_it() -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.path == UPSERT:
+            return says(SETUP_COMPLAINTS[2], status=400)
+        definition = definition_of(asked.path.rsplit("/", 1)[-1])
+        read_only = {"modificationMetadata": {"readOnlyValue": True}}
+        return says(definition | read_only if definition["name"] == "zenovay_pageviews" else definition)
+
+    with contacts_of(answer) as (contacts, double):
+        for _ in range(2):
+            delivery = contacts.deliver([by_email(1), by_email(2)])
+            assert isinstance(delivery.stop, SetupError)
+            assert "zenovay_pageviews is read-only. Set SYNC_PAGEVIEWS_PROPERTY" in str(delivery.stop)
+            assert outcomes(delivery) == [Outcome.DEFERRED] * 2
+        assert not contacts.verified
+    assert [each.method for each in double.asked] == ["POST"] + ["GET"] * 4
+
+
 def test_the_properties_are_verified_before_the_first_batch_only() -> None:
     with contacts_of(all_is_well, verified=False) as (contacts, double):
         for number in range(3):
@@ -262,6 +324,16 @@ def test_a_missing_property_stops_before_anything_is_sent() -> None:
         assert not contacts.verified
     assert double.upserts == []
     assert len(double.asked) == 4
+
+
+def test_a_hubspot_that_knows_no_path_is_asked_once_for_all_batches() -> None:
+    with contacts_of(lambda _: Answer(status=404), verified=False) as (contacts, double):
+        for _ in range(3):
+            delivery = contacts.deliver([by_email(1)])
+            assert delivery.stop is not None
+            assert delivery.stop.exit_code == 6
+    assert [each.method for each in double.asked] == ["GET"] * 4 + ["POST"] * 2
+    assert all(inputs == [] for inputs in double.upserts)
 
 
 def test_a_token_that_cannot_read_properties_may_still_write() -> None:

@@ -120,7 +120,10 @@ def test_a_preview_stops_where_the_run_would_stop() -> None:
     assert isinstance(delivery.stop, SetupError)
     assert [each.outcome for each in delivery.verdicts] == [Outcome.DEFERRED, Outcome.UPDATED]
 
-    with HubSpotDouble(lambda _: Answer(status=404)) as double, client_of(double.url) as client:
+    def bare(asked: Asked) -> Answer:
+        return Answer(status=404) if asked.method == "GET" else says({"results": []})
+
+    with HubSpotDouble(bare) as double, client_of(double.url) as client:
         unprepared = Preview(client, properties=WANTED)
         assert isinstance(unprepared.deliver([by_email(1)]).stop, SetupError)
         assert not unprepared.verified

@@ -173,3 +173,16 @@ def test_verify_needs_leave_to_read() -> None:
         pytest.raises(AccessRefusedError, match=r"crm\.schemas\.contacts\.read"),
     ):
         properties.verify()
+
+
+@pytest.mark.parametrize("known", [(), ("upsert",), ("read", "upsert")])
+def test_a_hubspot_that_knows_no_path_is_not_one_that_was_never_set_up(known: tuple[str, ...]) -> None:
+    def answer(asked: Asked) -> Answer:
+        return says({"results": []}) if asked.path.endswith(known) else Answer(status=404)
+
+    with properties_of(answer) as (properties, _):
+        if known:
+            assert [problem.state for problem in properties.verify()] == ["missing"] * 4
+            return
+        with pytest.raises(ContractBrokenError, match="HUBSPOT_API_VERSION"):
+            properties.verify()

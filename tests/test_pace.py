@@ -174,6 +174,17 @@ def test_a_history_from_the_future_counts_as_now(clock: FakeClock) -> None:
         assert clock.monotonic() - 1000 <= WINDOW_S + 0.01
 
 
+def test_what_a_killed_process_may_have_sent_counts_from_now(clock: FakeClock) -> None:
+    limited = pace(clock, limit=3)
+    limited.restore([NOW - timedelta(seconds=8)], unlogged=2)
+    with limited.slot():
+        pass
+    assert clock.monotonic() - 1000.0 == pytest.approx(2.0, abs=0.01)
+    with limited.slot():
+        pass
+    assert clock.monotonic() - 1000.0 == pytest.approx(WINDOW_S, abs=0.01)
+
+
 def test_the_history_forgets_what_is_older_than_the_window(clock: FakeClock) -> None:
     limited = pace(clock, 5)
     with limited.slot():
@@ -195,3 +206,18 @@ def test_a_guard_that_objects_lets_nothing_out(clock: FakeClock) -> None:
         sent.append(1)
 
     assert sent == []
+
+
+def test_a_request_counts_from_when_it_leaves_not_from_when_its_guard_began_to_wait(clock: FakeClock) -> None:
+    limited = Pace(
+        limit=1,
+        window_s=WINDOW_S,
+        clock=clock,
+        name="Somebody",
+        guard=lambda: clock.advance(5.0),
+    )
+    left = []
+    for _ in range(2):
+        with limited.slot():
+            left.append(clock.monotonic())
+    assert left[1] - left[0] >= WINDOW_S + 5.0

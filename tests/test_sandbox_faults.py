@@ -129,15 +129,25 @@ def test_half_a_body_is_framed_and_unreadable(sandbox: Sandbox, client: httpx.Cl
         reply.json()
 
 
-def test_a_drip_arrives_in_the_end(sandbox: Sandbox, client: httpx.Client) -> None:
-    sandbox.hubspot.faults.add(Fault.drip(100, every_s=0.01))
+@pytest.mark.parametrize("head", [False, True])
+def test_a_drip_arrives_in_the_end(
+    sandbox: Sandbox,
+    client: httpx.Client,
+    head: bool,  # noqa: FBT001
+) -> None:
+    sandbox.hubspot.faults.add(Fault.drip(100, every_s=0.01, head=head))
     reply = upsert(client)
     assert reply.json()["results"][0]["properties"]["country"] == "Peru"
     assert reply.elapsed.total_seconds() > 0.03
 
 
-def test_a_drip_outlasts_a_read_timeout(sandbox: Sandbox, client: httpx.Client) -> None:
-    sandbox.hubspot.faults.add(Fault.drip(1, every_s=0.5))
+@pytest.mark.parametrize("head", [False, True])
+def test_a_drip_outlasts_a_read_timeout(
+    sandbox: Sandbox,
+    client: httpx.Client,
+    head: bool,  # noqa: FBT001
+) -> None:
+    sandbox.hubspot.faults.add(Fault.drip(1, every_s=0.5, head=head))
     with pytest.raises(httpx.ReadTimeout):
         upsert(client, timeout=0.2)
 

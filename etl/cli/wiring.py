@@ -200,7 +200,13 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
             ),
             destination=Preview(hubspot, properties=wanted, verified=verified)
             if dry_run
-            else HubSpotContacts(hubspot, properties=wanted, clock=clock, verified=verified),
+            else HubSpotContacts(
+                hubspot,
+                properties=wanted,
+                clock=clock,
+                verified=verified,
+                max_rejected=settings.sync.max_rejected,
+            ),
             budget=budget,
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),
@@ -214,17 +220,18 @@ def _prepare(
 
     ``unlogged``: the last run was killed, so that it may have sent requests that nobody wrote down.
     """
-    unknown = {"zenovay": 1, "hubspot": settings.hubspot.concurrency} if unlogged else {}
     mapping = repr(property_names(settings.sync))
     with store.transaction() as state:
+        verified = state.facts.get(_VERIFIED) == _setup_digest(settings)
+        looks = 0 if verified else len(needed_properties(settings.sync))
+        unknown = {"zenovay": 1, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
         for api, pace in paces.items():
-            sent = state.limits.sent(api)
-            pace.restore(sent + sent[-1:] * unknown.get(api, 0))
+            pace.restore(state.limits.sent(api), unlogged=unknown.get(api, 0))
         budget.restore(state.limits.quota("zenovay"), unlogged=unknown.get("zenovay", 0))
         if state.facts.get(_MAPPING) not in (None, mapping):
             state.ledger.forget_confirmations()
         state.facts.put(_MAPPING, mapping)
-        return state.facts.get(_VERIFIED) == _setup_digest(settings)
+        return verified
 
 
 def _setup_digest(settings: Settings) -> str:

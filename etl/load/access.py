@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.load.preview import read_contacts
+from etl.load.properties import NOBODY
 from etl.load.verdicts import EMAIL
 
 if TYPE_CHECKING:
     from etl.load.client import HubSpotClient
 
-_NOBODY = "visitor-sync-check@nobody.invalid"
-
 
 def prove_read_access(client: HubSpotClient) -> None:
     """Look for a contact that cannot exist. Raises AccessRefusedError without the scope."""
-    read_contacts(client, EMAIL, [_NOBODY])
+    read_contacts(client, EMAIL, [NOBODY])
 
 
 def prove_write_access(client: HubSpotClient) -> None:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import (
     ConnectTimeoutError,
     DecodeError,
@@ -33,6 +32,7 @@ from etl.load.replies import (
     failure,
     ten_second_limit,
 )
+from etl.load.wire import Wire
 from etl.retry import Patience, TransientError, persevere
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PATIENCE = Patience()
-_CHUNK = 1 << 16
-_LONGEST_BODY = 1 << 25
 _POOL_SIZE = 32
 _NO_URL = "HUBSPOT_BASE_URL is not a URL that can be called."
 _FIX_URL = "Set it to https://api.hubapi.com."
@@ -57,7 +55,8 @@ class HubSpotClient:
     """Sends requests and returns complete replies. Safe to use from several threads.
 
     ``base_url`` as ``https://api.hubapi.com``; ``api_version`` is ``v3`` or a dated one. ``timeout_s`` are
-    the seconds to connect and between two bytes, ``body_deadline_s`` those that a whole body may take.
+    the seconds to connect and between two bytes, ``deadline_s`` those that all headers may take, and the
+    whole body as well.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class HubSpotClient:
         pace: Pace,
         patience: Patience = _PATIENCE,
         timeout_s: tuple[float, float] = (5.0, 30.0),
-        body_deadline_s: float = 25.0,
+        deadline_s: float = 25.0,
     ) -> None:
         if not access_token.isascii() or not access_token.isprintable():
             raise SettingsError(
@@ -88,7 +87,7 @@ class HubSpotClient:
         self._pace = pace
         self._patience = patience
         self._timeout_s = timeout_s
-        self._body_deadline_s = body_deadline_s
+        self._deadline_s = deadline_s
         self._circuit = Circuit()
         self._lock = threading.Lock()
         self._requests = 0
@@ -120,6 +119,7 @@ class HubSpotClient:
 
         def attempt() -> T:
             self._circuit.raise_if_open()
+            self._official_client()  # its import must not take place between a slot and its request
             with self._pace.slot():
                 self._circuit.raise_if_open()  # it may have opened while this thread waited for its turn
                 reply = self._exchange(method, path, payload)
@@ -203,73 +203,8 @@ class HubSpotClient:
             connection_pool_maxsize=_POOL_SIZE,
         )
         api = official.crm.contacts.batch_api.api_client
-        api.rest_client = _Wire(
-            api.rest_client.pool_manager, deadline_s=self._body_deadline_s, clock=self._clock
-        )
+        api.rest_client = Wire(api.rest_client.pool_manager, deadline_s=self._deadline_s, clock=self._clock)
         return api
-
-
-class _Wire:
-    """Stands in for the official client's REST layer, over the same connection pool.
-
-    The original follows redirects, reads the body of an error for as long as it drips, and decodes it before
-    anybody can see its status: one byte that is not UTF-8 hides a 401 behind a UnicodeDecodeError.
-    """
-
-    def __init__(self, pool: PoolManager, *, deadline_s: float, clock: Clock) -> None:
-        self.pool = pool
-        self._deadline_s = deadline_s
-        self._clock = clock
-
-    def GET(self, url: str, *, headers: dict[str, str], _request_timeout: Any, **_: Any) -> Reply:  # noqa: N802 -- the vendor's name
-        return self._request("GET", url, headers=headers, timeout_s=_request_timeout)
-
-    def POST(  # noqa: N802 -- the vendor's name
-        self, url: str, *, headers: dict[str, str], body: bytes, _request_timeout: Any, **_: Any
-    ) -> Reply:
-        return self._request("POST", url, headers=headers, timeout_s=_request_timeout, body=body)
-
-    def _request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: dict[str, str],
-        timeout_s: tuple[float, float],
-        body: bytes | None = None,
-    ) -> Reply:
-        response = self.pool.request(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            timeout=Timeout(connect=timeout_s[0], read=timeout_s[1]),
-            redirect=False,
-            preload_content=False,
-        )
-        try:
-            content = self._body(response)
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
-        return Reply(
-            status=response.status,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            body=content,
-        )
-
-    def _body(self, response: BaseHTTPResponse) -> bytes:
-        """The whole body, or TransientError when it takes too long or does not end."""
-        ends = self._clock.monotonic() + self._deadline_s
-        content = bytearray()
-        while chunk := response.read1(_CHUNK):
-            content += chunk
-            if len(content) > _LONGEST_BODY:
-                raise TransientError("HubSpot's answer does not end", malformed=True)
-            if self._clock.monotonic() > ends:
-                raise TransientError(f"HubSpot's answer took longer than {self._deadline_s:g} s to arrive")
-        return bytes(content)
 
 
 def _what_broke(error: Exception) -> str:

@@ -13,6 +13,7 @@ from etl.load.properties import Assurance, Properties
 from etl.load.replies import Reply, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
 from etl.models import Delivery, Outcome, Parcel, Verdict
+from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
@@ -39,10 +40,13 @@ class HubSpotContacts:
         properties: Sequence[WantedProperty],
         clock: Clock,
         verified: bool = False,
+        max_rejected: float = 1.0,
     ) -> None:
+        """Refused batches are not halved further once more than ``max_rejected`` (a share) are rejected."""
         self._client = client
         self._clock = clock
         self._assurance = Assurance(Properties(client, properties), verified=verified)
+        self._refusals = Refusals(max_rejected)
 
     @property
     def requests(self) -> int:
@@ -62,6 +66,7 @@ class HubSpotContacts:
         """
         started = self._clock.monotonic()
         work = _Work(batch)
+        self._refusals.ask(len(batch))
         stop: SyncError | None = None
         try:
             self._assurance.before_first()
@@ -103,11 +108,18 @@ class HubSpotContacts:
             raise self._assurance.disprove(reading.wrong_setup)
         if rejected:
             self._assurance.examine()
-        for parcel in rejected:
-            if _lacks_a_name(parcel, reading.refusals[parcel.contact_id]):
-                work.name(parcel)
-            else:
-                work.record([self._without_secrets(reading.verdicts[parcel.contact_id])])
+        nameless = [each for each in rejected if _lacks_a_name(each, reading.refusals[each.contact_id])]
+        for parcel in nameless:
+            work.name(parcel)
+        final = [
+            self._without_secrets(reading.verdicts[parcel.contact_id])
+            for parcel in rejected
+            if parcel not in nameless
+        ]
+        work.record(final)
+        too_many = self._refusals.weigh(final)
+        if too_many and work.is_halved:
+            raise too_many
 
     def _without_secrets(self, verdict: Verdict) -> Verdict:
         return replace(verdict, reason=self._client.without_secrets(verdict.reason or ""))
@@ -121,6 +133,7 @@ class _Work:
         self._parts: list[Sequence[Parcel]] = [batch] if batch else []
         self._nameless: list[Parcel] = []
         self._verdicts: dict[int, Verdict] = {}
+        self.is_halved = False
 
     def next_part(self) -> Sequence[Parcel]:
         """The parcels of the next request, nameless contacts last and together; empty at the end."""
@@ -130,6 +143,7 @@ class _Work:
 
     def split(self, part: Sequence[Parcel]) -> None:
         """Send ``part`` again in halves, the first half first."""
+        self.is_halved = True
         middle = len(part) // 2
         self._parts += [part[middle:], part[:middle]]
 

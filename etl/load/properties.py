@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from etl.errors import ContractBrokenError, SetupError
-from etl.load.replies import SCHEMA_READ_SCOPE, SCHEMA_WRITE_SCOPE, Reply, ScopeMissingError, object_of
+from etl.errors import ContractBrokenError, SetupError, SyncError
+from etl.load.replies import (
+    CHECK_ADDRESS,
+    SCHEMA_READ_SCOPE,
+    SCHEMA_WRITE_SCOPE,
+    Reply,
+    ScopeMissingError,
+    object_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +26,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOBODY = "visitor-sync-check@nobody.invalid"
 GROUP = "zenovay"
 SETUP = "Run `visitor-sync setup`."
 _MISSING = 404
 _EXISTS = 409
 _INVALID = 400
+_FORBIDDEN = 403
 
 State = Literal["missing", "archived", "wrong_type", "not_unique", "read_only"]
 
@@ -75,9 +84,37 @@ class Properties:
     def verify(self) -> list[Problem]:
         """What is wrong, in the order of the properties; empty if all is well. One request each.
 
-        Raises AccessRefusedError where the token may not read properties, and UnavailableError.
+        Raises AccessRefusedError where the token may not read properties, ContractBrokenError where HubSpot
+        knows neither them nor contacts, and UnavailableError.
         """
-        return [problem for wanted in self._wanted for problem in self._problems(wanted)]
+        found = [problem for wanted in self._wanted for problem in self._problems(wanted)]
+        if len(found) == len(self._wanted) and all(_is_missing(problem) for problem in found):
+            self._find_contacts()
+        return found
+
+    def _find_contacts(self) -> None:
+        """Tell a HubSpot that was never set up from a wrong base URL or version: both say 404 to every name.
+
+        Asks for a contact that cannot exist, and upserts nothing.
+        """
+        for tail, body in (
+            ("read", {"inputs": [{"id": NOBODY}], "idProperty": "email"}),
+            ("upsert", {"inputs": []}),
+        ):
+            path = f"{self._client.contacts_path}/batch/{tail}"
+            if self._status(path, body) != _MISSING:
+                return
+        raise ContractBrokenError("HubSpot answered 404 to everything that was asked.", fix=CHECK_ADDRESS)
+
+    def _status(self, path: str, body: dict[str, Any]) -> int:
+        return self._client.send(
+            "POST",
+            path,
+            body=body,
+            read=lambda reply: reply.status,
+            expects=frozenset({_INVALID, _FORBIDDEN, _MISSING}),
+            where="HubSpot contacts",
+        )
 
     def install(self) -> list[str]:
         """Create what is missing; the names of the properties created. Safe to repeat.
@@ -151,26 +188,44 @@ class Assurance:
         self._properties = properties
         self._lock = threading.Lock()
         self._examined = False
-        self._wrong: SetupError | None = None
+        self._wrong: SetupError | ContractBrokenError | None = None
 
     def before_first(self) -> None:
-        """Verify the properties, unless they are known to be right. Raises SetupError if they are not."""
+        """Verify the properties, unless they are known to be right. Raises what ``examine`` raises."""
         if not self.verified:
             self.examine()
 
     def examine(self) -> None:
-        """Verify the properties, unless this run has done so. Raises SetupError if they are wrong."""
+        """Verify the properties, unless this run has done so.
+
+        Raises SetupError if they are wrong, and whatever keeps them from being verified.
+        """
         with self._lock:
             if not self._examined:
                 self._examine()
             if self._wrong is not None:
                 raise self._wrong
 
-    def disprove(self, said: Complaint) -> SetupError:
-        """The error of the set-up that ``said`` shows, whatever an earlier look has found."""
-        self.verified = False
-        names = ", ".join(said.properties) or "that this program writes"
-        return SetupError(f"HubSpot cannot take the property {names} as it is ({said.code}).", fix=SETUP)
+    def disprove(self, said: Complaint) -> SetupError | ContractBrokenError:
+        """The error of the set-up that ``said`` shows, whatever an earlier look has found.
+
+        Looks once more, as the properties themselves tell best what mends them.
+        """
+        with self._lock:
+            self.verified = False
+            if self._wrong is None:
+                self._wrong = self._seen_now() or _told_by(said)
+            self._examined = True
+            return self._wrong
+
+    def _seen_now(self) -> SetupError | None:
+        try:
+            raise_for(self._properties.verify())
+        except SetupError as error:
+            return error
+        except SyncError:
+            return None  # the complaint is known already, and says enough
+        return None
 
     def _examine(self) -> None:
         try:
@@ -180,11 +235,16 @@ class Assurance:
                 "properties cannot be read; the first batch will show whether they are right",
                 extra={"action": "properties_unverified", "why": error.what},
             )
-        except SetupError as error:
+        except (SetupError, ContractBrokenError) as error:
             self.verified, self._wrong = False, error
         else:
             self.verified = True
         self._examined = True
+
+
+def _told_by(said: Complaint) -> SetupError:
+    names = ", ".join(said.properties) or "that this program writes"
+    return SetupError(f"HubSpot cannot take the property {names} as it is ({said.code}).", fix=SETUP)
 
 
 def problems(wanted: WantedProperty, found: dict[str, Any] | None) -> list[Problem]:

@@ -34,7 +34,7 @@ _FORBIDDEN = 403
 _REQUEST_TIMEOUT = 408
 _SERVER_ERRORS = 500
 _MOVING_S = 86_400.0
-_CHECK_ADDRESS = "Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION; nothing is lost."
+CHECK_ADDRESS = "Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION; nothing is lost."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError
     if reply.status == _REQUEST_TIMEOUT or reply.status >= _SERVER_ERRORS:
         return TransientError(f"HubSpot answered {reply.status}{trace}", asked_s=retry_after(reply, now=now))
     what = f"{where}: HubSpot answered {reply.status}, which it should not{trace}."
-    return ContractBrokenError(what, fix=_CHECK_ADDRESS)
+    return ContractBrokenError(what, fix=CHECK_ADDRESS)
 
 
 def retry_after(reply: Reply, *, now: datetime) -> float | None:

@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 """How often a signal and the lock are looked at while nothing happens."""
 
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = 2.0
+"""At least so often the lock is renewed, and the requests sent so far are written down."""
+
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
 

@@ -49,6 +49,7 @@ class Fault:
     delay_s: float = 0.0
     drip_bytes: int = 1
     drip_s: float = 0.05
+    drip_head: bool = False
 
     @classmethod
     def answer(
@@ -115,9 +116,9 @@ class Fault:
         return cls(carried_out=True, delivery=Delivery.TRUNCATED)
 
     @classmethod
-    def drip(cls, size: int = 1, every_s: float = 0.05) -> Self:
-        """Carried out; ``size`` bytes of the body arrive every ``every_s``."""
-        return cls(carried_out=True, delivery=Delivery.DRIP, drip_bytes=size, drip_s=every_s)
+    def drip(cls, size: int = 1, every_s: float = 0.05, *, head: bool = False) -> Self:
+        """Carried out; ``size`` bytes of the body, or of the ``head`` too, arrive every ``every_s``."""
+        return cls(carried_out=True, delivery=Delivery.DRIP, drip_bytes=size, drip_s=every_s, drip_head=head)
 
     @classmethod
     def reset(cls) -> Self:

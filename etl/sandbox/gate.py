@@ -14,7 +14,7 @@ from etl.sandbox.faults import Delivery, Fault
 from etl.sandbox.wire import Call, Exchange, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -119,11 +119,14 @@ async def _deliver(reply: Reply, fault: Fault | None, scope: Scope, receive: Rec
     if delivery in {Delivery.RESET, Delivery.CLOSED, Delivery.HANG}:
         await _be_silent(delivery, scope, receive)
     elif fault is not None and delivery is Delivery.TRUNCATED:
-        await _send_raw(reply, [reply.body[: len(reply.body) // 2]], 0.0, scope, receive)
+        await _send_raw([_head(reply), reply.body[: len(reply.body) // 2]], 0.0, scope, receive)
     elif fault is not None and delivery is Delivery.DRIP:
+        at_once, bit_by_bit = (
+            (b"", _head(reply) + reply.body) if fault.drip_head else (_head(reply), reply.body)
+        )
         size = fault.drip_bytes
-        drops = [reply.body[start : start + size] for start in range(0, len(reply.body), size)]
-        await _send_raw(reply, drops, fault.drip_s, scope, receive)
+        drops = [bit_by_bit[start : start + size] for start in range(0, len(bit_by_bit), size)]
+        await _send_raw([at_once, *drops], fault.drip_s, scope, receive)
     else:
         await _send_whole(reply, send)
 
@@ -137,12 +140,9 @@ async def _send_whole(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _send_raw(
-    reply: Reply, parts: Sequence[bytes], pause_s: float, scope: Scope, receive: Receive
-) -> None:
+async def _send_raw(parts: Sequence[bytes], pause_s: float, scope: Scope, receive: Receive) -> None:
     """Write past the web server, which would insist on sending what Content-Length promises."""
     transport = _transport(scope)
-    transport.write(_head(reply.status, {**reply.headers, "content-length": str(len(reply.body))}))
     for part in parts:
         if transport.is_closing():
             break
@@ -152,9 +152,10 @@ async def _send_raw(
     await _disconnected(receive)
 
 
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
-    lines = [f"HTTP/1.1 {status} {phrase}", "connection: close"]
+def _head(reply: Reply) -> bytes:
+    phrase = HTTPStatus(reply.status).phrase if reply.status in set(HTTPStatus) else "Unknown"
+    lines = [f"HTTP/1.1 {reply.status} {phrase}", "connection: close"]
+    headers = {**reply.headers, "content-length": str(len(reply.body))}
     lines += [f"{name}: {text}" for name, text in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

@@ -1,0 +1,137 @@
+"""One exchange over the official client's connection pool, bounded in time and size."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, Timeout
+
+from etl.load.replies import Reply
+from etl.retry import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etl.clock import Clock
+
+_CHUNK = 1 << 16
+_LONGEST_BODY = 1 << 25
+
+
+class Wire:
+    """Stands in for the official client's REST layer, over the same connection pool.
+
+    The original follows redirects, reads the body of an error for as long as it drips, and decodes it before
+    anybody can see its status: one byte that is not UTF-8 hides a 401 behind a UnicodeDecodeError.
+    """
+
+    def __init__(self, pool: PoolManager, *, deadline_s: float, clock: Clock) -> None:
+        pool.pool_classes_by_scheme = {
+            scheme: _punctual(kind, deadline_s) for scheme, kind in pool.pool_classes_by_scheme.items()
+        }
+        self.pool = pool
+        self._deadline_s = deadline_s
+        self._clock = clock
+
+    def GET(self, url: str, *, headers: dict[str, str], _request_timeout: Any, **_: Any) -> Reply:  # noqa: N802 -- the vendor's name
+        return self._request("GET", url, headers=headers, timeout_s=_request_timeout)
+
+    def POST(  # noqa: N802 -- the vendor's name
+        self, url: str, *, headers: dict[str, str], body: bytes, _request_timeout: Any, **_: Any
+    ) -> Reply:
+        return self._request("POST", url, headers=headers, timeout_s=_request_timeout, body=body)
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str],
+        timeout_s: tuple[float, float],
+        body: bytes | None = None,
+    ) -> Reply:
+        response = self.pool.request(
+            method,
+            url,
+            body=body,
+            headers=headers,
+            timeout=Timeout(connect=timeout_s[0], read=timeout_s[1]),
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            content = self._body(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return Reply(
+            status=response.status,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=content,
+        )
+
+    def _body(self, response: BaseHTTPResponse) -> bytes:
+        """The whole body, or TransientError when it takes too long or does not end."""
+        ends = self._clock.monotonic() + self._deadline_s
+        content = bytearray()
+        while chunk := response.read1(_CHUNK):
+            content += chunk
+            if len(content) > _LONGEST_BODY:
+                raise TransientError("HubSpot's answer does not end", malformed=True)
+            if self._clock.monotonic() > ends:
+                raise _late(self._deadline_s)
+        return bytes(content)
+
+
+def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPConnectionPool]:
+    """``kind`` with connections that wait at most ``deadline_s`` for all the headers of an answer.
+
+    urllib3 bounds the silence before each byte, not the sum: headers that drip would hold it for ever.
+    """
+
+    class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
+        def getresponse(self, *args: Any, **options: Any) -> Any:
+            with _fuse(self.sock, deadline_s):
+                return super().getresponse(*args, **options)
+
+    class Pool(kind):  # type: ignore[valid-type, misc]
+        ConnectionCls = Connection
+
+    return Pool
+
+
+@contextmanager
+def _fuse(connection: Any, deadline_s: float) -> Iterator[None]:
+    """Shut ``connection`` down after ``deadline_s``, and raise TransientError then, whatever was read."""
+    blown = threading.Event()
+
+    def blow() -> None:
+        blown.set()
+        if isinstance(connection, socket.socket):
+            # past SSLSocket.shutdown, which would pull the TLS state from under the thread that reads
+            with suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline_s, blow)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (HTTPException, OSError) as error:
+        if blown.is_set():
+            raise _late(deadline_s) from error
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+    if blown.is_set():
+        raise _late(deadline_s)
+
+
+def _late(deadline_s: float) -> TransientError:
+    return TransientError(f"HubSpot's answer took longer than {deadline_s:g} s to arrive")
