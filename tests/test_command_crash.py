@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from program import Ended, Program
 
 ROWS = 230
-ROUNDS = 10
+STARTS = range(0, 10 * ROWS, ROWS)
 BATCH = 100
 RUN = ("run", "--now", "--json")
 
@@ -56,13 +56,14 @@ def watermark(program: Program) -> datetime | None:
     with read_state(f"sqlite:///{program.state_file}", SystemClock()) as state:
         if state is None or (reached := state.runs.watermark(program.website)) is None:
             return None
-        website_id, _ = state.runs.website(program.website)
+        website = state.runs.known_website(program.website)
+        assert website
         behind = [
             each["id"]
             for each in program.sandbox.zenovay.websites[program.website]
             if datetime.fromisoformat(each["last_seen"]) <= reached
         ]
-        assert set(state.visitors.known(website_id, set(behind))) == set(behind)
+        assert set(state.visitors.known(website.id, set(behind))) == set(behind)
         return reached
 
 
@@ -103,11 +104,14 @@ def test_killed_again_and_again_at_random_instants_it_loses_nothing(
 ) -> None:
     small_steps(program, concurrency=2)
     program.sandbox.hubspot.latency_s = 0.05
-    dice = random.Random(11)
-    kills, fresh, reached = 0, count(), None
+    dice, kills, reached = random.Random(11), 0, None
+    arrivals = [[row(number, minutes_ago=0) for number in range(first, first + ROWS)] for first in STARTS]
+    if command != RUN:  # gone on with, a backfill ends when it was first begun
+        arrivals = [[each for rows in arrivals for each in rows]] + [[]] * (len(STARTS) - 1)
 
-    for _ in range(ROUNDS):
-        program.visitors(*(row(next(fresh), minutes_ago=0) for _ in range(ROWS)))
+    for rows in arrivals:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        program.visitors(*({**each, "last_seen": now} for each in rows))
         with Mortal(program, *command) as mortal:
             kills += mortal.kill_after(dice.uniform(0.1, 0.9))
         before, reached = reached, watermark(program)
@@ -116,11 +120,11 @@ def test_killed_again_and_again_at_random_instants_it_loses_nothing(
 
     assert last.exit_code == 0, last.stderr
     assert last.summary["contacts"]["deferred"] == 0
-    visitors = next(fresh)
-    assert len(program.sandbox.hubspot.snapshot()) == visitors == ROUNDS * ROWS
+    visitors = len(STARTS) * ROWS
+    assert len(program.sandbox.hubspot.snapshot()) == visitors
     assert program.sandbox.hubspot.upserted_inputs <= visitors + kills * 2 * BATCH
     assert program.sandbox.hubspot.violations == []
-    assert kills > 4
+    assert kills > 3
 
 
 def test_the_installed_command_goes_on_where_it_was_killed(program: Program) -> None:

@@ -23,6 +23,7 @@ SCHEMA = "0002"
 """The newest revision in ``migrations/``; a test keeps it so."""
 
 _BUSY_S = 10
+_OUR_TABLE = "websites"  # in every revision
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's lock_timeout
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
@@ -132,13 +133,19 @@ def revision(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if "alembic_version" not in tables:
         if tables:
-            raise StateError(
-                f"State database {place(connection.engine.url)} holds tables of another program.",
-                fix="It was left untouched. Name another one in SYNC_STATE_URL.",
-            )
+            raise _foreign(connection)
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and _OUR_TABLE not in tables:
+        raise _foreign(connection)
     return None if found is None else str(found)
+
+
+def _foreign(connection: Connection) -> StateError:
+    return StateError(
+        f"State database {place(connection.engine.url)} holds tables of another program.",
+        fix="It was left untouched. Name another one in SYNC_STATE_URL.",
+    )
 
 
 def upgrade(connection: Connection) -> None:
