@@ -133,6 +133,17 @@ def test_a_writer_whose_lock_was_taken_over_writes_nothing_more(state_url: str, 
                 assert (state.facts.get("before"), state.facts.get("after")) == ("value", None)
 
 
+def test_once_the_lock_is_known_to_be_lost_nobody_waits_for_it(state_url: str, clock: FakeClock) -> None:
+    with opened(state_url, clock) as first, contender(state_url, clock) as second:
+        clock.advance(LEASE.total_seconds() + 1)
+        with second.locked():
+            with pytest.raises(LockedError), first.transaction():
+                pass
+            with pytest.raises(LockedError, match="took over"):
+                first.stand_guard()
+    assert clock.waits == []
+
+
 def test_a_writer_whose_lock_was_taken_over_does_not_release_it(state_url: str, clock: FakeClock) -> None:
     with contender(state_url, clock) as second:
         with opened(state_url, clock) as first:
@@ -141,6 +152,34 @@ def test_a_writer_whose_lock_was_taken_over_does_not_release_it(state_url: str, 
             second._connection.commit()
         with second.transaction() as state:
             assert state.holder()
+
+
+def test_a_writer_that_was_stopped_amid_a_transaction_is_named_and_not_waited_for(
+    state_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.state.database._BUSY_S", 1)
+    with contender(state_url, clock) as second, opened(state_url, clock) as first, first.transaction():
+        clock.advance(LEASE.total_seconds() + 1)
+        with pytest.raises(LockedError, match=f"process {os.getpid()} on"), second.locked():
+            pass
+        with (
+            pytest.raises(LockedError, match=f"process {os.getpid()} on"),
+            contender(state_url, clock) as third,
+            third.locked(),
+        ):
+            pass
+
+
+def test_nothing_is_sent_on_a_claim_that_ran_out_while_it_was_being_written(
+    state_url: str, clock: FakeClock
+) -> None:
+    with opened(state_url, clock) as store:
+        with store.transaction():
+            clock.advance(
+                LEASE.total_seconds() + 1
+            )  # stopped right here: the heartbeat is the one from before
+        with pytest.raises(LockedError, match="could not be renewed"):
+            store.stand_guard()
 
 
 def test_every_transaction_keeps_the_lock_alive(state_url: str, clock: FakeClock) -> None:

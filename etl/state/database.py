@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,19 @@ SCHEMA = "0002"
 """The newest revision in ``migrations/``; a test keeps it so."""
 
 _BUSY_S = 10
+_OUR_TABLE = "websites"  # in every revision
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's lock_timeout
+_MAGIC = b"SQLite format 3\0"
+_HEADER = 100
+_FIX = (
+    "Mend it, restore it from a backup, or name another one in SYNC_STATE_URL: a run without its state sends"
+    " every contact once more and doubles none."
+)
 _EXAMPLES = "Write sqlite:////path/state.db, or postgresql+psycopg://user@host/database."
+
+
+class BusyError(StateError):
+    """Another process held the database for longer than it is worth waiting."""
 
 
 def default_url() -> str:
@@ -39,7 +51,7 @@ def url_from_environment() -> str:
 
 
 @contextmanager
-def connect(url: str, *, create: bool = False, writing: bool = True) -> Iterator[Connection]:
+def connect(url: str | URL, *, create: bool = False, writing: bool = True) -> Iterator[Connection]:
     """One connection to the state database, without looking at its schema.
 
     ``create`` makes a missing SQLite file, readable by its owner only. Where ``writing``, a transaction holds
@@ -50,6 +62,8 @@ def connect(url: str, *, create: bool = False, writing: bool = True) -> Iterator
     path = sqlite_path(parsed)
     if create and path:
         _create_file(path)
+    if path:
+        refuse_a_stump(path)
     engine = _engine(parsed, writing=writing)
     try:
         with translated(parsed), engine.connect() as connection:
@@ -62,18 +76,18 @@ def connect(url: str, *, create: bool = False, writing: bool = True) -> Iterator
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Database errors as StateError, without the statement and its values."""
+    """Database errors as StateError, without the statement and its values; BusyError where one may wait."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as exc:
-        raise StateError(
+        kind = BusyError if _is_busy(exc) else StateError
+        raise kind(
             f"State database {place(url)}: {_cause(exc)}.",
-            fix="Mend it, restore it from a backup, or name another one in SYNC_STATE_URL: a run without"
-            " its state sends every contact once more and doubles none.",
+            fix=_FIX,
         ) from exc
 
 
-def parse_url(url: str) -> URL:
+def parse_url(url: str | URL) -> URL:
     """The URL, understood. Raises SettingsError."""
     try:
         parsed = make_url(url)
@@ -119,13 +133,19 @@ def revision(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if "alembic_version" not in tables:
         if tables:
-            raise StateError(
-                f"State database {place(connection.engine.url)} holds tables of another program.",
-                fix="It was left untouched. Name another one in SYNC_STATE_URL.",
-            )
+            raise _foreign(connection)
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and _OUR_TABLE not in tables:
+        raise _foreign(connection)
     return None if found is None else str(found)
+
+
+def _foreign(connection: Connection) -> StateError:
+    return StateError(
+        f"State database {place(connection.engine.url)} holds tables of another program.",
+        fix="It was left untouched. Name another one in SYNC_STATE_URL.",
+    )
 
 
 def upgrade(connection: Connection) -> None:
@@ -144,12 +164,19 @@ def upgrade(connection: Connection) -> None:
 def _engine(url: URL, *, writing: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         level = "READ COMMITTED" if writing else "REPEATABLE READ"
-        return create_engine(url, poolclass=NullPool, isolation_level=level)
+        engine = create_engine(url, poolclass=NullPool, isolation_level=level)
+        event.listen(engine, "connect", _bound_waiting)
+        return engine
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _bound_waiting(raw: Any, _record: object) -> None:
+    raw.execute(f"SET lock_timeout = '{_BUSY_S}s'")
+    raw.commit()
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:
@@ -169,6 +196,16 @@ def _prepare_empty(connection: Connection, path: Path) -> None:
         raw.execute("PRAGMA journal_mode=WAL")
 
 
+def refuse_a_stump(path: Path) -> None:
+    """Raises StateError for a file that ends amid a page: SQLite would take the rest of it for zeros."""
+    with suppress(OSError), path.open("rb") as file:
+        size, header = path.stat().st_size, file.read(_HEADER)
+        page_size = int.from_bytes(header[16:18], "big")
+        page_size = 65536 if page_size == 1 else page_size
+        if header.startswith(_MAGIC) and (len(header) < _HEADER or size % page_size):
+            raise StateError(f"State database {path}: the file is malformed, it was cut off.", fix=_FIX)
+
+
 def _create_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -177,6 +214,12 @@ def _create_file(path: Path) -> None:
         raise StateError(
             f"State database {path}: {exc.strerror}.", fix="Name a writable place in SYNC_STATE_URL."
         ) from exc
+
+
+def _is_busy(exc: Exception) -> bool:
+    original = getattr(exc, "orig", exc)
+    busy = getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return busy or getattr(original, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _cause(exc: Exception) -> str:

@@ -59,11 +59,7 @@ class Lock:
         """
         holder = read(connection)
         if holder and not holder.is_gone(now):
-            raise LockedError(
-                f"Another run holds the lock: process {holder.pid} on {holder.host},"
-                f" since {holder.since:%Y-%m-%dT%H:%M:%SZ}.",
-                fix="Wait for it to end; a dead owner's lock is taken over by itself.",
-            )
+            raise held_by(holder)
         if holder:
             log.warning(
                 "lock of a run that is gone taken over",
@@ -108,6 +104,15 @@ class Lock:
             lost = True
         if lost:
             raise LockedError("Another run took the lock at the same moment.", fix="Wait for it to end.")
+
+
+def held_by(holder: Holder) -> LockedError:
+    """The error of everybody but ``holder``."""
+    return LockedError(
+        f"Another run holds the lock: process {holder.pid} on {holder.host},"
+        f" since {holder.since:%Y-%m-%dT%H:%M:%SZ}.",
+        fix="Wait for it to end; a dead owner's lock is taken over by itself.",
+    )
 
 
 def read(connection: Connection) -> Holder | None:

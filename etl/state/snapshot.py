@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 
 from etl.errors import StateError
-from etl.state.database import SCHEMA, connect, exists, parse_url, revision, sqlite_path, translated, upgrade
+from etl.state.database import (
+    SCHEMA,
+    connect,
+    exists,
+    parse_url,
+    refuse_a_stump,
+    revision,
+    sqlite_path,
+    translated,
+    upgrade,
+)
 from etl.state.tables import lock, metadata
 
 if TYPE_CHECKING:
@@ -27,7 +37,9 @@ def snapshot(url: str, *, keep_lock: bool = False) -> Iterator[Connection]:
         copy = Path(folder) / "state.db"
         path = sqlite_path(parse_url(url))
         if path and path.exists():
-            _copy_file(path, copy)
+            refuse_a_stump(path)
+            with translated(parse_url(url)):
+                _copy_file(path, copy)
         with connect(f"sqlite:///{copy}", create=True) as connection:
             upgrade(connection)
             if exists(url) and not path:
@@ -46,14 +58,11 @@ def _copy_file(path: Path, copy: Path) -> None:
     """
     log = path.with_name(f"{path.name}-wal")
     mode = "ro" if log.exists() and log.stat().st_size else "rw"
-    try:
-        with (
-            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-    except sqlite3.Error as exc:
-        raise StateError(f"State database {path}: {exc}.") from exc
+    with (
+        closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
 
 
 def _copy_rows(url: str, target: Connection) -> None:

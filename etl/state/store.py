@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import LockedError
 from etl.state.backfills import Backfills
-from etl.state.database import SCHEMA, connect, exists, revision, translated, upgrade
+from etl.state.database import SCHEMA, BusyError, connect, exists, revision, translated, upgrade
 from etl.state.ledger import Ledger
 from etl.state.limits import Facts, Limits
-from etl.state.lock import LEASE, Lock
+from etl.state.lock import LEASE, Lock, held_by
 from etl.state.lock import read as read_lock
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
     from etl.clock import Clock
     from etl.models import Quota
@@ -86,6 +86,7 @@ class Store:
         self._budgets: dict[str, Counted] = {}
         self._lock = Lock()
         self._renewed_at = float("-inf")
+        self._lost: LockedError | None = None
 
     def keep(self, histories: Mapping[str, History], budgets: Mapping[str, Counted]) -> None:
         """Write these down with every commit, by API, so that limits are kept over restarts."""
@@ -98,7 +99,8 @@ class Store:
 
         Raises LockedError if somebody else is.
         """
-        with translated(self._connection.engine.url), self._connection.begin():
+        url = self._connection.engine.url
+        with _naming_the_writer(url), translated(url), self._connection.begin():
             taken_over = self._lock.acquire(self._connection, self._clock.now())
         try:
             yield taken_over
@@ -109,16 +111,16 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Everything or nothing. Raises LockedError if the lock is lost, StateError if the database fails."""
-        now = self._clock.now()
+        claimed_at, now = self._clock.monotonic(), self._clock.now()
         with translated(self._connection.engine.url), self._connection.begin():
-            self._lock.renew(self._connection, now)
+            self._renew(now)
             transaction = self._tables(now)
             yield transaction
             for api, history in self._histories.items():
                 transaction.limits.remember_sent(api, history.history())
             for api, budget in self._budgets.items():
                 transaction.limits.remember_quota(api, budget.quota)
-        self._renewed_at = self._clock.monotonic()
+        self._renewed_at = claimed_at  # not the time of the commit: the others see the heartbeat
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -135,13 +137,22 @@ class Store:
         """Let nothing out of this process while its claim to the lock may be over. For any thread.
 
         A process that was stopped for longer than the lease waits here until the thread that writes the
-        state has renewed the claim. Raises LockedError where it does not.
+        state has renewed the claim. Raises LockedError where it does not, at once where the lock was lost.
         """
         for _ in range(_PATIENT_TICKS):
+            if self._lost:
+                raise self._lost
             if self.silent_s() < LEASE.total_seconds():
                 return
             self._clock.wait(_TICK_S, "the lock is being renewed")
         raise LockedError("The lock could not be renewed in time.", fix="Nothing is lost; run again later.")
+
+    def _renew(self, now: datetime) -> None:
+        try:
+            self._lock.renew(self._connection, now)
+        except LockedError as lost:
+            self._lost = lost
+            raise
 
     def _tables(self, now: datetime) -> Transaction:
         return Transaction(self._connection, now=now, anonymous=self._anonymous, accounts=self._accounts)
@@ -169,8 +180,28 @@ def read_state(
 def open_state(url: str) -> Iterator[Connection]:
     """A connection to a database that exists and has this program's schema.
 
-    Raises StateError (exit 7) where that cannot be had.
+    Raises StateError (exit 7) where that cannot be had, LockedError where another process is writing to it.
     """
     with connect(url, create=True) as connection:
-        upgrade(connection)
+        with _naming_the_writer(connection.engine.url):
+            upgrade(connection)
         yield connection
+
+
+@contextmanager
+def _naming_the_writer(url: URL) -> Iterator[None]:
+    """Raise LockedError where another process keeps the database to itself, say one stopped amid a commit."""
+    try:
+        yield
+    except BusyError as busy:
+        holder = _holder(url)
+        raise (
+            held_by(holder)
+            if holder
+            else LockedError("Another process is writing to the state database.", fix="Wait for it to end.")
+        ) from busy
+
+
+def _holder(url: URL) -> Holder | None:
+    with connect(url, writing=False) as connection, translated(url), connection.begin():
+        return read_lock(connection) if revision(connection) == SCHEMA else None
