@@ -1,0 +1,119 @@
+"""The benchmark does the job on its servers, counts what happened and reports it. Nothing here is timed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from benchmarks import cases, report
+from benchmarks.cases import Bench, Plan, bench
+from benchmarks.field import FLOOR, PROGRAM, SCRIPT, Contender
+from benchmarks.measure import ContenderFailedError, Measured
+from benchmarks.servers import World
+from benchmarks.serving import Counted, serving
+from program import COMMAND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROWS = 200
+BATCH = "/crm/objects/2026-03/contacts/batch/upsert"
+CONTENDERS = Path(cases.__file__).with_name("contenders")
+PLAN = Plan(
+    rows=ROWS,
+    sizes=(ROWS,),
+    names=(),
+    latency_ms=0,
+    zenovay_per_minute=30,
+    hubspot_per_10_s=190,
+    concurrency=4,
+    cache=Path("/nowhere"),
+)
+SETTINGS = {"SYNC_STATE_URL": "sqlite:///{folder}/state.db", "HUBSPOT_REQUESTS_PER_10_SECONDS": "1000"}
+
+
+@pytest.fixture
+def opened() -> Iterator[Bench]:
+    contender = Contender(PROGRAM, (str(COMMAND), "run", "--now"), SETTINGS)
+    with bench("throughput", contender, World(ROWS)) as ready:
+        yield ready
+
+
+def test_the_program_does_the_job_and_its_requests_are_counted(opened: Bench) -> None:
+    first = opened.run(cases.FIRST, contacts=ROWS)
+    opened.servers.arrive(new=2)
+    later = opened.run(cases.NEW, contacts=ROWS + 2)
+    assert (first.counted.zenovay, first.counted.zenovay_refused) == (1, 0)
+    assert (later.counted.hubspot, later.counted.hubspot_refused) == (1, 0)
+    assert first.measured.peak_mib > 1
+
+
+def test_visitors_seen_again_are_no_new_contacts(opened: Bench) -> None:
+    opened.run(cases.FIRST, contacts=ROWS)
+    opened.servers.arrive(new=3, again=5, alone=True)
+    assert opened.run(cases.CHANGES, contacts=ROWS + 3).counted.hubspot == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(FLOOR, ("floor.py", "both", str(ROWS), "2")), (SCRIPT, ("script.py",))]
+)
+def test_the_scripts_send_as_much_as_the_program(name: str, arguments: tuple[str, ...]) -> None:
+    command = (sys.executable, str(CONTENDERS / arguments[0]), *arguments[1:])
+    with bench("throughput", Contender(name, command), World(ROWS)) as opened:
+        counted = opened.run(cases.FIRST).counted
+    assert (counted.zenovay, counted.hubspot) == (1, 2)
+
+
+def test_a_contender_that_leaves_contacts_out_has_failed(opened: Bench) -> None:
+    with pytest.raises(ContenderFailedError, match="holds 0 of 200"):
+        opened.instead(sys.executable, "-c", "pass").run(cases.FIRST, contacts=ROWS)
+
+
+def test_a_contender_that_crashes_has_failed_with_its_last_words(opened: Bench) -> None:
+    with pytest.raises(ContenderFailedError, match="out of luck"):
+        opened.instead(sys.executable, "-c", "raise SystemExit('out of luck')").run(cases.FIRST)
+
+
+def test_requests_over_the_limit_are_refused_and_counted() -> None:
+    with serving(World(ROWS, zenovay_per_minute=1, hubspot_per_10_s=1)) as servers:
+        pages = [httpx.get(f"{servers.zenovay_url}/analytics/w1/visitors?range=30d") for _ in range(2)]
+        batches = [httpx.post(servers.hubspot_url + BATCH, json={"inputs": []}) for _ in range(3)]
+        counted = servers.counted()
+    assert [reply.status_code for reply in (*pages, *batches)] == [200, 429, 200, 429, 429]
+    assert 0 < int(pages[1].headers["Retry-After"]) <= 60
+    assert (counted.zenovay, counted.zenovay_refused) == (2, 1)
+    assert (counted.hubspot, counted.hubspot_refused) == (3, 2)
+
+
+def sample(phase: str, who: str, wall_s: float, *, zenovay: int = 1) -> cases.Sample:
+    measured = Measured(wall_s, cpu_s=wall_s, peak_mib=50.0)
+    return cases.Sample("throughput", phase, who, measured, Counted(zenovay, 0, 2, 0, ROWS, 0.1))
+
+
+def test_the_report_names_what_was_measured_and_which_goals_were_missed() -> None:
+    samples = [
+        sample(cases.FIRST, PROGRAM, 5.0),
+        sample(cases.FIRST, "dlt", 10.0),
+        sample(cases.UNCHANGED, PROGRAM, 3.0, zenovay=4),
+        sample(cases.UNCHANGED, "dlt", 6.0),
+    ]
+    stands = {goal.what: (round(goal.is_, 2), goal.reached) for goal in report.goals(samples, PLAN)}
+    assert stands == {
+        "first run, CPU / dlt's": (0.5, True),
+        "first run, wall / dlt's": (0.5, True),
+        "no-op after the first run, wall / dlt's": (0.5, False),
+        "no-op after the first run, source requests": (4, False),
+    }
+    assert "| throughput | first run | visitor-sync | 5.00 | 5.00 | 50 | 1 / 2 |" in report.table(samples)
+
+
+def test_of_repeated_samples_the_least_disturbed_counts() -> None:
+    quiet = sample(cases.FIRST, PROGRAM, 4.0)
+    loud = sample(cases.FIRST, PROGRAM, 9.0)
+    larger = replace(loud, measured=replace(loud.measured, peak_mib=80.0))
+    (kept,) = report.best([larger, quiet])
+    assert (kept.measured.wall_s, kept.measured.peak_mib) == (4.0, 80.0)
