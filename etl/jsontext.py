@@ -20,6 +20,14 @@ def parse(body: bytes) -> Any:
         return json.loads(body)
 
 
+def written(value: Any) -> bytes:
+    """``value`` as JSON, an unpaired surrogate too."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()
+
+
 def canonical(value: Any) -> bytes:
     """The same bytes for equal values, whatever the order of keys."""
     try:

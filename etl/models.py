@@ -1,11 +1,16 @@
-"""The values that travel through the job, in the words of the glossary."""
+"""The values that travel through the job, in the words of the glossary.
+
+Those that are made for every row and contact are named tuples: a frozen dataclass takes twice as long to make
+and ten times as long to compare.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +28,7 @@ class Window:
     range: str
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """A valid row, or several rows of one visitor id merged.
 
     ``country`` is an ISO 3166-1 alpha-2 code. Each fact that a row may leave out carries the instant of the
@@ -50,16 +54,14 @@ class ContactKind(StrEnum):
     VISITOR = "visitor"
 
 
-@dataclass(frozen=True, slots=True)
-class ContactKey:
+class ContactKey(NamedTuple):
     """The e-mail address (trimmed, lower-cased), else the visitor id."""
 
     kind: ContactKind
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """What HubSpot should hold: facts of all visitors that share the key."""
 
     key: ContactKey
@@ -68,8 +70,7 @@ class Contact:
     pageviews: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownVisitor:
+class KnownVisitor(NamedTuple):
     """A visitor as the state holds it, and the contact that it belongs to, if HubSpot should hear of it."""
 
     visitor: Visitor
@@ -78,8 +79,7 @@ class KnownVisitor:
     due: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """What is wanted of a contact and what HubSpot said of it, as fingerprints."""
 
     contact_id: int
@@ -91,8 +91,7 @@ class LedgerEntry:
     due: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DueContact:
+class DueContact(NamedTuple):
     """A contact whose wanted fingerprint HubSpot has neither confirmed nor refused."""
 
     contact_id: int
@@ -102,8 +101,7 @@ class DueContact:
     alone: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """A due contact, ready to be delivered.
 
     ``properties`` are texts, as HubSpot wants them. ``name_properties`` are to be added only if HubSpot
@@ -114,9 +112,9 @@ class Parcel:
     contact_id: int
     id_property: str
     id_value: str
-    properties: Mapping[str, str]
+    properties: dict[str, str]
     fingerprint: bytes
-    name_properties: Mapping[str, str] = field(default_factory=dict)
+    name_properties: Mapping[str, str] = MappingProxyType({})
     known: bool = False
     alone: bool = False
 
@@ -130,8 +128,7 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """HubSpot's answer on one contact.
 
     ``reason``, ``code`` and ``correlation_id`` belong to a rejection, ``reason`` to a deferral too.

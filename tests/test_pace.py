@@ -11,6 +11,7 @@ from fakes import NOW, FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.instants import microseconds
 from etl.pace import Pace
 
 WINDOW_S = 10.0
@@ -45,7 +46,7 @@ def test_no_window_ever_holds_more_than_the_limit(
     clock = FakeClock()
     limited = pace(clock, limit)
     history = sorted(earlier)[-limit:]
-    limited.restore(NOW + timedelta(seconds=each) for each in history)
+    limited.restore(microseconds(NOW + timedelta(seconds=each)) for each in history)
     arrived = [min(each, 0.0) for each in history]
     for idle_s, lasts_s, arrives_at in steps:
         clock.advance(idle_s)
@@ -113,7 +114,7 @@ def test_a_request_that_fails_counts(clock: FakeClock) -> None:
     with pytest.raises(ZeroDivisionError), limited.slot():
         raise ZeroDivisionError
 
-    assert limited.history() == [NOW]
+    assert limited.history() == [microseconds(NOW)]
 
 
 def test_during_a_pause_nobody_sends(clock: FakeClock) -> None:
@@ -169,14 +170,14 @@ def test_what_one_process_wrote_down_binds_the_next(clock: FakeClock) -> None:
 
 def test_a_history_from_the_future_counts_as_now(clock: FakeClock) -> None:
     limited = pace(clock, 1)
-    limited.restore([NOW + timedelta(days=1)])
+    limited.restore([microseconds(NOW + timedelta(days=1))])
     with limited.slot():
         assert clock.monotonic() - 1000 <= WINDOW_S + 0.01
 
 
 def test_what_a_killed_process_may_have_sent_counts_from_now(clock: FakeClock) -> None:
     limited = pace(clock, limit=3)
-    limited.restore([NOW - timedelta(seconds=8)], unlogged=2)
+    limited.restore([microseconds(NOW - timedelta(seconds=8))], unlogged=2)
     with limited.slot():
         pass
     assert clock.monotonic() - 1000.0 == pytest.approx(2.0, abs=0.01)
@@ -193,7 +194,7 @@ def test_the_history_forgets_what_is_older_than_the_window(clock: FakeClock) -> 
     with limited.slot():
         pass
 
-    assert limited.history() == [NOW + timedelta(seconds=WINDOW_S + 1)]
+    assert limited.history() == [microseconds(NOW + timedelta(seconds=WINDOW_S + 1))]
 
 
 def test_a_guard_that_objects_lets_nothing_out(clock: FakeClock) -> None:

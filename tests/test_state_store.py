@@ -10,6 +10,7 @@ import pytest
 from fakes import NOW, FakeClock, opened, page, row
 
 from etl.errors import LockedError, StateError
+from etl.instants import microseconds
 from etl.models import (
     Contact,
     ContactKey,
@@ -418,8 +419,8 @@ def test_a_stop_is_in_force_until_its_time_and_for_its_account_alone(
 class Sent:
     """A pace that knows when requests were sent."""
 
-    def history(self) -> list:  # type: ignore[type-arg]
-        return [EARLIER, NOW + timedelta(microseconds=1)]
+    def history(self) -> list[int]:
+        return [microseconds(EARLIER), microseconds(NOW) + 1]
 
 
 QUOTA = Quota(used=17, limit=10_000, resets_at=LATER, ahead=timedelta(seconds=-3))
@@ -439,7 +440,7 @@ def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: St
     with store.reading() as state:
         assert state.limits.quota("zenovay") == state.limits.latest_quota("zenovay") == QUOTA
         assert state.limits.quota("hubspot") is None
-        assert state.limits.sent("hubspot") == [EARLIER, NOW + timedelta(microseconds=1)]
+        assert state.limits.sent("hubspot") == [microseconds(EARLIER), microseconds(NOW) + 1]
         assert state.limits.sent("zenovay") == []
 
 

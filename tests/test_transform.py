@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from etl.transform import (
     contact,
     contact_key,
     fingerprint,
+    instant_text,
     is_due,
     is_wanted,
     merge,
@@ -29,7 +30,6 @@ from etl.transform import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 NAMES = PropertyNames()
 EARLIER = NOW - timedelta(hours=1)
@@ -240,3 +240,9 @@ def test_what_is_due(
     *, wanted: bytes | None, confirmed: bytes | None, refused: bytes | None, blocked: bool, due: bool
 ) -> None:
     assert is_due(wanted=wanted, confirmed=confirmed, refused=refused, blocked=blocked) is due
+
+
+@given(st.datetimes(timezones=st.timezones(), min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)))  # noqa: DTZ001 -- hypothesis adds the zone
+def test_an_instant_is_written_as_isoformat_writes_it(instant: datetime) -> None:
+    expected = instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert instant_text(instant) == expected

@@ -115,7 +115,7 @@ class HubSpotClient:
         that it cannot understand. Raises AccessRefusedError (401, 403), UnavailableError,
         ContractBrokenError, SettingsError for an impossible URL, and InterruptedRunError.
         """
-        payload = None if body is None else jsontext.canonical(body)
+        payload = None if body is None else jsontext.written(body)
 
         def attempt() -> T:
             self._circuit.raise_if_open()

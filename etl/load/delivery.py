@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
@@ -99,10 +98,12 @@ class HubSpotContacts:
 
     def _take(self, reading: Reading, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
-        rejected = [
-            parcel for parcel in part if reading.verdicts[parcel.contact_id].outcome is Outcome.REJECTED
-        ]
-        doubtful = {parcel.contact_id for parcel in rejected}
+        doubtful = {
+            contact_id
+            for contact_id in reading.refusals
+            if reading.verdicts[contact_id].outcome is Outcome.REJECTED
+        }
+        rejected = [parcel for parcel in part if parcel.contact_id in doubtful] if doubtful else []
         work.record(verdict for contact_id, verdict in reading.verdicts.items() if contact_id not in doubtful)
         if reading.wrong_setup is not None:
             raise self._assurance.disprove(reading.wrong_setup)
@@ -122,7 +123,7 @@ class HubSpotContacts:
             raise too_many
 
     def _without_secrets(self, verdict: Verdict) -> Verdict:
-        return replace(verdict, reason=self._client.without_secrets(verdict.reason or ""))
+        return verdict._replace(reason=self._client.without_secrets(verdict.reason or ""))
 
 
 class _Work:
@@ -150,7 +151,7 @@ class _Work:
     def name(self, parcel: Parcel) -> None:
         """Send ``parcel`` once more with a name; the second verdict will count."""
         named = {**parcel.name_properties, **parcel.properties}
-        self._nameless.append(replace(parcel, properties=named, name_properties={}))
+        self._nameless.append(parcel._replace(properties=named, name_properties={}))
 
     def record(self, verdicts: Iterable[Verdict]) -> None:
         self._verdicts.update((verdict.contact_id, verdict) for verdict in verdicts)
@@ -167,7 +168,7 @@ def _input(parcel: Parcel) -> dict[str, Any]:
         "id": parcel.id_value,
         "idProperty": parcel.id_property,
         "objectWriteTraceId": str(parcel.contact_id),
-        "properties": dict(parcel.properties),
+        "properties": parcel.properties,
     }
 
 
@@ -189,9 +190,12 @@ def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:
 
 
 def _log(delivery: Delivery, *, elapsed_s: float) -> None:
-    counts = Counter(verdict.outcome.value for verdict in delivery.verdicts)
+    counts = Counter(verdict.outcome for verdict in delivery.verdicts)
     traces = sorted({verdict.correlation_id for verdict in delivery.verdicts if verdict.correlation_id})
-    facts: dict[str, Any] = {"contacts": dict(counts), "elapsed_s": round(elapsed_s, 3)}
+    facts: dict[str, Any] = {
+        "contacts": {outcome.value: count for outcome, count in counts.items()},
+        "elapsed_s": round(elapsed_s, 3),
+    }
     if traces:
         facts["correlation_ids"] = traces[:10]
     if delivery.stop:

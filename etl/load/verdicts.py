@@ -8,6 +8,7 @@ names the contact, or if nothing else is left that it could mean.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import Complaint, complaint
@@ -97,13 +98,20 @@ class _Matching:
 
     def __init__(self, parcels: Sequence[Parcel]) -> None:
         self._by_trace = {str(parcel.contact_id): parcel for parcel in parcels}
-        self._by_identity = {_identity(parcel): parcel for parcel in parcels}
-        self._id_properties = {parcel.id_property for parcel in parcels}
+        self._parcels = parcels
         self._results: dict[int, Mapping[str, Any]] = {}
         self._complaints: dict[int, Complaint] = {}
         self._loose_results: list[Mapping[str, Any]] = []
         self._loose_complaints: list[Complaint] = []
         self._strays = 0
+
+    @cached_property
+    def _by_identity(self) -> dict[tuple[str, str], Parcel]:
+        return {_identity(parcel): parcel for parcel in self._parcels}
+
+    @cached_property
+    def _id_properties(self) -> set[str]:
+        return {parcel.id_property for parcel in self._parcels}
 
     def results_by_trace(self, results: Iterable[Any]) -> None:
         for result in results:
@@ -154,6 +162,8 @@ class _Matching:
 
     def by_elimination(self) -> None:
         """Give the last entry to the last contact, if there is no other way to read the answer."""
+        if not self._loose_results and not self._loose_complaints:
+            return
         left = [parcel for parcel in self._by_trace.values() if self._is_open(parcel.contact_id)]
         if len(left) != 1 or self._strays or len(self._loose_results) + len(self._loose_complaints) != 1:
             return

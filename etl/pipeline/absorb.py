@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etl import transform
 
@@ -16,13 +15,16 @@ if TYPE_CHECKING:
     from etl.pipeline.ports import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A visitor with new facts, or that belongs to another contact than before."""
+class _Change(NamedTuple):
+    """A visitor and its contact, now and before."""
 
     visitor: Visitor
     key: ContactKey | None
     before: KnownVisitor | None
+
+    @property
+    def is_news(self) -> bool:
+        return self.before is None or self.before.visitor != self.visitor or self.before.key != self.key
 
 
 def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, books: Books) -> None:
@@ -30,15 +32,12 @@ def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, 
     known = state.visitors.known(website_id, {visitor.id for visitor in page.visitors})
     merged = transform.merge_all({key: found.visitor for key, found in known.items()}, page.visitors)
     wanted = {
-        visitor.id: transform.contact_key(visitor)
-        for visitor in merged.values()
+        name: transform.contact_key(visitor)
+        for name, visitor in merged.items()
         if transform.is_wanted(visitor, anonymous=anonymous)
     }
-    changes = [
-        _Change(visitor, wanted.get(visitor.id), known.get(visitor.id))
-        for visitor in merged.values()
-        if _has_changed(visitor, wanted.get(visitor.id), known.get(visitor.id))
-    ]
+    states = (_Change(visitor, wanted.get(name), known.get(name)) for name, visitor in merged.items())
+    changes = [state for state in states if state.is_news]
     ids = _write(changes, website_id=website_id, state=state, books=books)
     changed = {change.visitor.id for change in changes}
     for found in known.values():
@@ -46,10 +45,6 @@ def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, 
             books.touch(found.contact_id, due=found.due)
     _count_rows(page, merged=merged, wanted=wanted, books=books)
     books.newly_rejected += state.rejections.refuse_rows(website_id, page.rejections)
-
-
-def _has_changed(visitor: Visitor, key: ContactKey | None, before: KnownVisitor | None) -> bool:
-    return before is None or before.visitor != visitor or before.key != key
 
 
 def _write(changes: list[_Change], *, website_id: int, state: Transaction, books: Books) -> set[int]:

@@ -77,7 +77,7 @@ class Backlog:
             contact_id=due.contact_id,
             id_property="email" if key.kind is ContactKind.EMAIL else self._names.visitor_id,
             id_value=key.value,
-            properties=properties if due.known else {**properties, **name},
+            properties=properties if due.known or not name else {**properties, **name},
             fingerprint=due.fingerprint,
             name_properties=name,
             known=due.known,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from etl.errors import BooksDoNotBalanceError
@@ -11,28 +10,16 @@ from etl.models import ContactCounts, Outcome, RowCounts
 if TYPE_CHECKING:
     from etl.models import Verdict
 
-_MEMBERSHIPS = 8
+_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED = range(5)
+_NOT_OURS, _TOUCHED, _CARRIED_OVER = range(0, 24, 8)
+"""A contact's mark is one of these plus its standing: two enumerations would cost a microsecond a contact."""
 
-
-class _Standing(IntEnum):
-    UNCHANGED = 0
-    CREATED = 1
-    UPDATED = 2
-    REJECTED = 3
-    DEFERRED = 4
-
-
-class _Membership(IntEnum):
-    NONE = 0
-    TOUCHED = 1
-    CARRIED_OVER = 2
-
-
-_STANDING = {
-    Outcome.CREATED: _Standing.CREATED,
-    Outcome.UPDATED: _Standing.UPDATED,
-    Outcome.REJECTED: _Standing.REJECTED,
-    Outcome.DEFERRED: _Standing.DEFERRED,
+_MEMBERSHIP, _STANDING = 0b11000, 0b111
+_SAID = {
+    Outcome.CREATED: _CREATED,
+    Outcome.UPDATED: _UPDATED,
+    Outcome.REJECTED: _REJECTED,
+    Outcome.DEFERRED: _DEFERRED,
 }
 
 
@@ -54,51 +41,47 @@ class Books:
 
     def carry_over(self, contact_id: int) -> None:
         """A contact that was due before this run."""
-        self._mark(contact_id, _Membership.CARRIED_OVER, _Standing.DEFERRED)
+        self._mark(contact_id, _CARRIED_OVER + _DEFERRED)
 
     def touch(self, contact_id: int, *, due: bool) -> None:
         """A row of this run belongs to the contact."""
-        _, standing = self._read(contact_id)
         if due:
-            standing = _Standing.DEFERRED
-        elif standing is _Standing.DEFERRED:
-            standing = _Standing.UNCHANGED
-        self._mark(contact_id, _Membership.TOUCHED, standing)
+            self._mark(contact_id, _TOUCHED + _DEFERRED)
+            return
+        standing = self._read(contact_id) & _STANDING
+        self._mark(contact_id, _TOUCHED + (_UNCHANGED if standing == _DEFERRED else standing))
 
     def relieve(self, contact_id: int) -> None:
         """The contact is no longer due, though no row of this run belongs to it: a visitor left it."""
-        membership, standing = self._read(contact_id)
-        if standing is _Standing.DEFERRED:
-            self._mark(contact_id, membership, _Standing.UNCHANGED)
+        mark = self._read(contact_id)
+        if mark & _STANDING == _DEFERRED:
+            self._mark(contact_id, (mark & _MEMBERSHIP) + _UNCHANGED)
 
     def forget(self, contact_id: int) -> None:
         """The contact is no longer wanted."""
-        self._mark(contact_id, _Membership.NONE, _Standing.UNCHANGED)
+        self._mark(contact_id, _NOT_OURS + _UNCHANGED)
 
     def settle(self, verdict: Verdict, *, due_again: bool) -> None:
         """HubSpot spoke. ``due_again``: new facts arrived while it did."""
-        membership, _ = self._read(verdict.contact_id)
-        standing = _Standing.DEFERRED if due_again else _STANDING[verdict.outcome]
+        membership = self._read(verdict.contact_id) & _MEMBERSHIP
         if verdict.outcome is Outcome.REJECTED:
             self.newly_rejected += 1
-        if membership is not _Membership.NONE:
-            self._mark(verdict.contact_id, membership, standing)
+        if membership:
+            self._mark(verdict.contact_id, membership + (_DEFERRED if due_again else _SAID[verdict.outcome]))
 
     def contacts(self) -> ContactCounts:
         """The counts as they stand now."""
-        by_standing = {
-            standing: self._count(_Membership.TOUCHED, standing)
-            + self._count(_Membership.CARRIED_OVER, standing)
-            for standing in _Standing
-        }
+        touched = [self._marks.count(_TOUCHED + standing) for standing in _STANDINGS]
+        carried_over = [self._marks.count(_CARRIED_OVER + standing) for standing in _STANDINGS]
+        unchanged, created, updated, rejected, deferred = map(sum, zip(touched, carried_over, strict=True))
         return ContactCounts(
-            touched=sum(self._count(_Membership.TOUCHED, standing) for standing in _Standing),
-            carried_over=sum(self._count(_Membership.CARRIED_OVER, standing) for standing in _Standing),
-            unchanged=by_standing[_Standing.UNCHANGED],
-            created=by_standing[_Standing.CREATED],
-            updated=by_standing[_Standing.UPDATED],
-            rejected=by_standing[_Standing.REJECTED],
-            deferred=by_standing[_Standing.DEFERRED],
+            touched=sum(touched),
+            carried_over=sum(carried_over),
+            unchanged=unchanged,
+            created=created,
+            updated=updated,
+            rejected=rejected,
+            deferred=deferred,
         )
 
     def balance(self, *, due: int) -> None:
@@ -122,14 +105,10 @@ class Books:
                 f"{contacts.deferred} contacts are deferred, the ledger says {due} are due."
             )
 
-    def _count(self, membership: _Membership, standing: _Standing) -> int:
-        return self._marks.count(membership * _MEMBERSHIPS + standing)
+    def _read(self, contact_id: int) -> int:
+        return self._marks[contact_id] if contact_id < len(self._marks) else 0
 
-    def _read(self, contact_id: int) -> tuple[_Membership, _Standing]:
-        mark = self._marks[contact_id] if contact_id < len(self._marks) else 0
-        return _Membership(mark // _MEMBERSHIPS), _Standing(mark % _MEMBERSHIPS)
-
-    def _mark(self, contact_id: int, membership: _Membership, standing: _Standing) -> None:
+    def _mark(self, contact_id: int, mark: int) -> None:
         if contact_id >= len(self._marks):
             self._marks.extend(bytes(contact_id + 1024 - len(self._marks)))
-        self._marks[contact_id] = membership * _MEMBERSHIPS + standing
+        self._marks[contact_id] = mark

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import delete, insert, select, update
 
+from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models import Backfill, Mark
-from etl.state.tables import backfills, websites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from etl.state.statements import Row, Statements
+
+_MINE = """
+    SELECT id, since, until, started, "offset", tail, reached, requests FROM backfills
+    WHERE website_id = ? AND since = ? AND """
+_OPEN, _CLOSED = _MINE + "open", _MINE + "until = ? AND NOT open"
+_BEGIN = """
+    INSERT INTO backfills (website_id, since, until, open, started, requests)
+    VALUES (?, ?, ?, ?, ?, 0) RETURNING id"""
+_ADVANCE = """UPDATE backfills SET "offset" = ?, tail = ?, reached = ?, requests = ? WHERE id = ?"""
+_UNFINISHED = """
+    SELECT b.id, b.since, b.until, b.started, b."offset", b.tail, b.reached, b.requests
+    FROM backfills b JOIN websites w ON w.id = b.website_id
+    WHERE w.name = ? ORDER BY b.started"""
 
 
 class Backfills:
     """One row per website and window, inside one transaction. ``now`` is the instant of what happens."""
 
-    def __init__(self, connection: Connection, *, now: datetime) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements, *, now: datetime) -> None:
+        self._statements = statements
         self._now = now
 
     def begin(self, website_id: int, since: datetime, until: datetime | None) -> Backfill:
@@ -29,43 +41,32 @@ class Backfills:
 
         Without ``until`` it is the one that was begun without an end, which then is when it began.
         """
-        mine = (backfills.c.website_id == website_id) & (backfills.c.since == since)
-        mine &= backfills.c.open if until is None else (backfills.c.until == until) & ~backfills.c.open
-        row = self._connection.execute(select(backfills).where(mine)).one_or_none()
+        window = (website_id, microseconds(since))
+        if until is None:
+            row = self._statements.row(_OPEN, window)
+        else:
+            row = self._statements.row(_CLOSED, (*window, microseconds(until)))
         if row is not None:
             return _backfill(row)
-        begun = {"since": since, "until": until or self._now, "open": until is None, "started": self._now}
-        made = insert(backfills).values(website_id=website_id, requests=0, **begun).returning(backfills.c.id)
-        number = self._connection.execute(made).scalar_one()
-        return Backfill(number, since, until or self._now, self._now, None, 0)
+        end = until or self._now
+        begun = (*window, microseconds(end), until is None, microseconds(self._now))
+        return Backfill(self._statements.value(_BEGIN, begun), since, end, self._now, None, 0)
 
     def advance(self, number: int, mark: Mark, *, requests: int) -> None:
         """The backfill stands at ``mark``, after ``requests`` in all."""
-        self._connection.execute(
-            update(backfills)
-            .where(backfills.c.id == number)
-            .values(
-                offset=mark.offset,
-                tail=orjson.dumps(mark.tail).decode(),
-                reached=mark.reached,
-                requests=requests,
-            )
-        )
+        tail = orjson.dumps(mark.tail).decode()
+        stands = (mark.offset, tail, microseconds_or_none(mark.reached), requests)
+        self._statements.change(_ADVANCE, (*stands, number))
 
     def finish(self, number: int) -> None:
-        self._connection.execute(delete(backfills).where(backfills.c.id == number))
+        self._statements.change("DELETE FROM backfills WHERE id = ?", (number,))
 
     def unfinished(self, website: str) -> Iterator[Backfill]:
         """Those of a website, the oldest first."""
-        query = (
-            select(backfills)
-            .join_from(backfills, websites)
-            .where(websites.c.name == website)
-            .order_by(backfills.c.started)
-        )
-        yield from map(_backfill, self._connection.execute(query))
+        yield from map(_backfill, self._statements.rows(_UNFINISHED, (website,)))
 
 
-def _backfill(row: Any) -> Backfill:
-    mark = None if row.offset is None else Mark(row.offset, tuple(orjson.loads(row.tail)), row.reached)
-    return Backfill(row.id, row.since, row.until, row.started, mark, row.requests)
+def _backfill(row: Row) -> Backfill:
+    number, since, until, started, offset, tail, reached, requests = row
+    mark = None if offset is None else Mark(offset, tuple(orjson.loads(tail)), instant_or_none(reached))
+    return Backfill(number, instant(since), instant(until), instant(started), mark, requests)

@@ -7,17 +7,29 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import delete, insert, select, update
 
+from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models import Quota
 from etl.pipeline.ports import Stop
-from etl.state.tables import facts, instant, limits, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Table
+    from etl.state.statements import Row, Statements
+
+_PLACE = "INSERT INTO limits (api, account) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_SENT = "UPDATE limits SET sent = ? WHERE api = ? AND account = ?"
+_STOP = "UPDATE limits SET stopped_until = ?, stop_reason = ? WHERE api = ? AND account = ?"
+_USED = """
+    UPDATE limits SET used = ?, month_limit = ?, resets_at = ?, ahead = ? WHERE api = ? AND account = ?"""
+_QUOTA = """
+    SELECT used, month_limit, resets_at, ahead FROM limits
+    WHERE used IS NOT NULL AND api = ? AND account = ?"""
+_LATEST_QUOTA = """
+    SELECT used, month_limit, resets_at, ahead FROM limits
+    WHERE used IS NOT NULL AND api = ? ORDER BY resets_at DESC LIMIT 1"""
+_PUT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 def account(credential: str) -> str:
@@ -28,79 +40,71 @@ def account(credential: str) -> str:
 class Limits:
     """The limits of both APIs, inside one transaction. ``accounts`` names our account at each API."""
 
-    def __init__(self, connection: Connection, accounts: dict[str, str]) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements, accounts: dict[str, str]) -> None:
+        self._statements = statements
         self._accounts = accounts
 
-    def sent(self, api: str) -> list[datetime]:
-        """When the last requests were sent, as far as the limit's window reaches."""
-        row = self._row(api)
-        return [instant(value) for value in orjson.loads(row.sent)] if row and row.sent else []
+    def sent(self, api: str) -> list[int]:
+        """When the last requests were sent, as far as the limit's window reaches: microseconds."""
+        query = "SELECT sent FROM limits WHERE api = ? AND account = ?"
+        sent = self._statements.value(query, (api, self._accounts[api]))
+        return [int(value) for value in orjson.loads(sent)] if sent else []
 
-    def remember_sent(self, api: str, instants: Sequence[datetime]) -> None:
-        self._put(api, sent=orjson.dumps([microseconds(sent) for sent in instants]).decode())
+    def remember_sent(self, api: str, sent: Sequence[int]) -> None:
+        self._put(_SENT, (orjson.dumps(sent).decode(),), api)
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known."""
-        row = self._row(api)
-        return _quota(row) if row and row.used is not None else None
+        return _quota(self._statements.row(_QUOTA, (api, self._accounts[api])))
 
     def latest_quota(self, api: str) -> Quota | None:
         """The requests of the month of the account that was asked last, whichever it is."""
-        query = select(limits).where(limits.c.api == api, limits.c.used.is_not(None))
-        row = self._connection.execute(query.order_by(limits.c.resets_at.desc()).limit(1)).one_or_none()
-        return _quota(row) if row else None
+        return _quota(self._statements.row(_LATEST_QUOTA, (api,)))
 
     def remember_quota(self, api: str, quota: Quota) -> None:
         ahead = quota.ahead // timedelta(microseconds=1)
-        self._put(api, used=quota.used, month_limit=quota.limit, resets_at=quota.resets_at, ahead=ahead)
+        self._put(_USED, (quota.used, quota.limit, microseconds(quota.resets_at), ahead), api)
 
     def stop(self, api: str, now: datetime) -> Stop | None:
         """The stop that is in force, if any."""
-        row = self._row(api)
-        if row is None or row.stopped_until is None or row.stopped_until <= now:
+        query = "SELECT stopped_until, stop_reason FROM limits WHERE api = ? AND account = ?"
+        found = self._statements.row(query, (api, self._accounts[api]))
+        until = instant_or_none(found[0]) if found else None
+        if found is None or until is None or until <= now:
             return None
-        return Stop(row.stopped_until, row.stop_reason)
+        return Stop(until, found[1])
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
         until, reason = stop or (None, None)
-        self._put(api, stopped_until=until, stop_reason=reason)
+        self._put(_STOP, (microseconds_or_none(until), reason), api)
 
-    def _row(self, api: str) -> Any:
-        query = select(limits).where(limits.c.api == api, limits.c.account == self._accounts[api])
-        return self._connection.execute(query).one_or_none()
+    def _put(self, statement: str, values: tuple[Any, ...], api: str) -> None:
+        """Update the row of our account at ``api``; made if it is missing."""
+        place = (api, self._accounts[api])
+        if self._statements.change(statement, (*values, *place)) == 0:
+            self._statements.change(_PLACE, place)
+            self._statements.change(statement, (*values, *place))
 
-    def _put(self, api: str, **values: object) -> None:
-        keys = {"api": api, "account": self._accounts[api]}
-        _put(self._connection, limits, keys, values)
 
-
-def _quota(row: Any) -> Quota:
-    return Quota(row.used, row.month_limit, row.resets_at, timedelta(microseconds=row.ahead))
+def _quota(row: Row | None) -> Quota | None:
+    if row is None:
+        return None
+    used, limit, resets_at, ahead = row
+    return Quota(used, limit, instant(resets_at), timedelta(microseconds=ahead))
 
 
 class Facts:
     """Named texts, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def get(self, name: str) -> str | None:
-        return self._connection.execute(
-            select(facts.c.value).where(facts.c.name == name)
-        ).scalar_one_or_none()
+        value: str | None = self._statements.value("SELECT value FROM facts WHERE name = ?", (name,))
+        return value
 
     def put(self, name: str, value: str) -> None:
-        _put(self._connection, facts, {"name": name}, {"value": value})
+        self._statements.change(_PUT, (name, value))
 
     def drop(self, name: str) -> None:
-        self._connection.execute(delete(facts).where(facts.c.name == name))
-
-
-def _put(connection: Connection, table: Table, keys: dict[str, str], values: dict[str, object]) -> None:
-    """Update the row with these keys, or insert it."""
-    changed = update(table).values(**values)
-    for name, key in keys.items():
-        changed = changed.where(table.c[name] == key)
-    if connection.execute(changed).rowcount == 0:
-        connection.execute(insert(table).values(**keys, **values))
+        self._statements.change("DELETE FROM facts WHERE name = ?", (name,))

@@ -1,4 +1,4 @@
-"""Websites, their watermarks, and the history of runs."""
+"""Websites, what was found out about them, and the history of runs."""
 
 from __future__ import annotations
 
@@ -6,37 +6,61 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import delete, insert, select, update
 
+from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models import Listing, Status, Website
-from etl.state.tables import runs, websites
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from etl.state.statements import Row, Statements
 
 KEPT_RUNS = 1000
 """Per website; older ones are forgotten."""
+
+_WEBSITES = """
+    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why
+    FROM websites ORDER BY name"""
+_WEBSITE = """
+    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why
+    FROM websites WHERE name = ?"""
+_FOUND_OUT = """
+    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, strays = ?, traffic = ?,
+                        degraded_since = ?, degraded_why = ?
+    WHERE id = ?"""
+_FORGET = """
+    DELETE FROM runs WHERE website_id = ? AND started <= (
+        SELECT started FROM runs WHERE website_id = ? ORDER BY started DESC LIMIT 1 OFFSET ?)"""
+_LAST_SUCCESS = """
+    SELECT r.started FROM runs r JOIN websites w ON w.id = r.website_id
+    WHERE w.name = ? AND r.kind = 'incremental' AND r.status IN (?, ?)
+    ORDER BY r.started DESC LIMIT 1"""
+_LAST = """
+    SELECT r.id, r.kind, r.started, r.ended, r.status, r.summary
+    FROM runs r JOIN websites w ON w.id = r.website_id
+    WHERE w.name = ? ORDER BY r.started DESC LIMIT ?"""
+_SUMMARIES = """
+    SELECT r.started, r.summary FROM runs r JOIN websites w ON w.id = r.website_id
+    WHERE w.name = ? AND r.kind = 'incremental' AND r.started >= ? AND r.summary IS NOT NULL
+    ORDER BY r.started"""
 
 
 class Runs:
     """The history, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def website(self, name: str) -> Website:
         """What is known of a website; its row is made if need be."""
         found = self.known_website(name)
         if found:
             return found
-        made = insert(websites).values(name=name).returning(websites.c.id)
-        return Website(self._connection.execute(made).scalar_one())
+        return Website(self._statements.value("INSERT INTO websites (name) VALUES (?) RETURNING id", (name,)))
 
     def known_website(self, name: str) -> Website | None:
         """What is known of a website, if it is known at all."""
-        row = self._connection.execute(select(websites).where(websites.c.name == name)).one_or_none()
+        row = self._statements.row(_WEBSITE, (name,))
         return _website(row) if row else None
 
     def watermark(self, name: str) -> datetime | None:
@@ -46,105 +70,76 @@ class Runs:
 
     def websites(self) -> dict[str, Website]:
         """Every website that the state knows, by name."""
-        rows = self._connection.execute(select(websites).order_by(websites.c.name))
-        return {row.name: _website(row) for row in rows}
+        return {row[0]: _website(row) for row in self._statements.rows(_WEBSITES)}
 
     def close_window(self, website: Website) -> Website:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
-        mine = websites.c.id == website.id
-        before = self._connection.execute(select(websites.c.watermark).where(mine)).scalar_one()
+        kept = self._statements.value("SELECT watermark FROM websites WHERE id = ?", (website.id,))
+        before = instant_or_none(kept)
         if before is not None and (website.watermark is None or website.watermark < before):
             website = replace(website, watermark=before)
-        facts = {
-            "watermark": website.watermark,
-            "swept": website.swept,
-            "newest_first": website.listing.newest_first,
-            "strays": orjson.dumps(website.listing.strays).decode(),
-            "traffic": orjson.dumps(list(website.traffic.items())).decode(),
-            "degraded_since": website.degraded_since,
-            "degraded_why": website.degraded_why,
-        }
-        self._connection.execute(update(websites).where(mine).values(facts))
+        facts = (
+            microseconds_or_none(website.watermark),
+            microseconds_or_none(website.swept),
+            website.listing.newest_first,
+            orjson.dumps(website.listing.strays).decode(),
+            orjson.dumps(list(website.traffic.items())).decode(),
+            microseconds_or_none(website.degraded_since),
+            website.degraded_why,
+        )
+        self._statements.change(_FOUND_OUT, (*facts, website.id))
         return website
 
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
-        self._connection.execute(
-            insert(runs).values(id=run, website_id=website_id, kind=kind, started=started)
+        self._statements.change(
+            "INSERT INTO runs (id, website_id, kind, started) VALUES (?, ?, ?, ?)",
+            (run, website_id, kind, microseconds(started)),
         )
 
     def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None:
         """Write down how a run ended, and forget the oldest ones."""
-        self._connection.execute(
-            update(runs)
-            .where(runs.c.id == run)
-            .values(ended=ended, status=summary["status"], summary=orjson.dumps(summary).decode())
+        website_id = self._statements.value("SELECT website_id FROM runs WHERE id = ?", (run,))
+        self._statements.change(
+            "UPDATE runs SET ended = ?, status = ?, summary = ? WHERE id = ?",
+            (microseconds(ended), summary["status"], orjson.dumps(summary).decode(), run),
         )
-        website_id = select(runs.c.website_id).where(runs.c.id == run).scalar_subquery()
-        oldest_kept = (
-            select(runs.c.started)
-            .where(runs.c.website_id == website_id)
-            .order_by(runs.c.started.desc())
-            .offset(KEPT_RUNS)
-            .limit(1)
-            .scalar_subquery()
-        )
-        self._connection.execute(
-            delete(runs).where(runs.c.website_id == website_id, runs.c.started <= oldest_kept)
-        )
+        self._statements.change(_FORGET, (website_id, website_id, KEPT_RUNS))
 
     def last_success(self, website: str) -> datetime | None:
         """When the last incremental run that ended done or partial was started."""
-        query = (
-            select(runs.c.started)
-            .join_from(runs, websites)
-            .where(websites.c.name == website, runs.c.kind == "incremental")
-            .where(runs.c.status.in_([Status.DONE, Status.PARTIAL]))
-            .order_by(runs.c.started.desc())
-            .limit(1)
-        )
-        return self._connection.execute(query).scalar_one_or_none()
+        values = (website, Status.DONE.value, Status.PARTIAL.value)
+        return instant_or_none(self._statements.value(_LAST_SUCCESS, values))
 
     def last(self, website: str, most: int) -> list[dict[str, Any]]:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
-        query = (
-            select(runs.c.id, runs.c.kind, runs.c.started, runs.c.ended, runs.c.status, runs.c.summary)
-            .join_from(runs, websites)
-            .where(websites.c.name == website)
-            .order_by(runs.c.started.desc())
-            .limit(most)
-        )
         return [
             {
-                **(orjson.loads(row.summary) if row.summary else {"run": row.id, "kind": row.kind}),
-                "status": row.status,
-                "started": row.started,
-                "ended": row.ended,
+                **(orjson.loads(summary) if summary else {"run": run, "kind": kind}),
+                "status": status,
+                "started": instant(started),
+                "ended": instant_or_none(ended),
             }
-            for row in self._connection.execute(query)
+            for run, kind, started, ended, status, summary in self._statements.rows(_LAST, (website, most))
         ]
 
     def requests(self, website: str, *, since: datetime) -> list[tuple[datetime, int]]:
         """When each incremental run since then was started, and how many requests to the source it cost."""
-        query = (
-            select(runs.c.started, runs.c.summary)
-            .join_from(runs, websites)
-            .where(websites.c.name == website, runs.c.kind == "incremental", runs.c.started >= since)
-            .where(runs.c.summary.is_not(None))
-            .order_by(runs.c.started)
-        )
         return [
-            (row.started, orjson.loads(row.summary)["requests"]["zenovay"])
-            for row in self._connection.execute(query)
+            (instant(started), orjson.loads(summary)["requests"]["zenovay"])
+            for started, summary in self._statements.rows(_SUMMARIES, (website, microseconds(since)))
         ]
 
 
-def _website(row: Any) -> Website:
+def _website(row: Row) -> Website:
+    _, number, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why = row
     return Website(
-        id=row.id,
-        watermark=row.watermark,
-        swept=row.swept,
-        listing=Listing(row.newest_first, tuple(orjson.loads(row.strays or "[]"))),
-        traffic=dict(orjson.loads(row.traffic or "[]")),
-        degraded_since=row.degraded_since,
-        degraded_why=row.degraded_why,
+        id=number,
+        watermark=instant_or_none(watermark),
+        swept=instant_or_none(swept),
+        listing=Listing(
+            None if newest_first is None else bool(newest_first), tuple(orjson.loads(strays or "[]"))
+        ),
+        traffic=dict(orjson.loads(traffic or "[]")),
+        degraded_since=instant_or_none(degraded_since),
+        degraded_why=degraded_why,
     )

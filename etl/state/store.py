@@ -14,6 +14,7 @@ from etl.state.lock import LEASE, Lock, held_by
 from etl.state.lock import read as read_lock
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
+from etl.state.statements import Statements
 from etl.state.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ _PATIENT_TICKS = 100
 class History(Protocol):
     """Something that knows when requests were sent, such as a pace."""
 
-    def history(self) -> Sequence[datetime]: ...
+    def history(self) -> Sequence[int]:
+        """Microseconds since 1970."""
+        ...
 
 
 class Counted(Protocol):
@@ -50,14 +53,15 @@ class Transaction:
     def __init__(
         self, connection: Connection, *, now: datetime, anonymous: bool, accounts: dict[str, str]
     ) -> None:
-        self.visitors = Visitors(connection)
-        self.ledger = Ledger(connection, anonymous=anonymous)
-        self.rejections = Rejections(connection, now=now)
+        statements = Statements(connection)
+        self.visitors = Visitors(statements)
+        self.ledger = Ledger(statements, anonymous=anonymous)
+        self.rejections = Rejections(statements, now=now)
+        self.runs = Runs(statements)
+        self.backfills = Backfills(statements, now=now)
+        self.limits = Limits(statements, accounts)
+        self.facts = Facts(statements)
         self._connection = connection
-        self.runs = Runs(connection)
-        self.backfills = Backfills(connection, now=now)
-        self.limits = Limits(connection, accounts)
-        self.facts = Facts(connection)
 
     def holder(self) -> Holder | None:
         """Who holds the lock, dead or alive."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
@@ -23,21 +23,10 @@ from sqlalchemy import (
     text,
 )
 
+from etl.instants import instant, microseconds
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(instant: datetime) -> int:
-    """Whole microseconds since 1970."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def instant(value: int) -> datetime:
-    """The inverse of ``microseconds``."""
-    return _EPOCH + timedelta(microseconds=value)
 
 
 class Instant(TypeDecorator[datetime]):

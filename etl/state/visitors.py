@@ -5,93 +5,101 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
-
+from etl.instants import instant, instant_or_none, microseconds
 from etl.models import ContactKey, ContactKind, KnownVisitor, Visitor
-from etl.state.tables import contacts, visitors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from datetime import datetime
 
-    from sqlalchemy import Connection
+    from etl.state.statements import Row, Statements
 
-_FACTS = (
-    visitors.c.id,
-    visitors.c.last_seen,
-    visitors.c.pageviews,
-    visitors.c.country,
-    visitors.c.country_at,
-    visitors.c.email,
-    visitors.c.email_at,
-    visitors.c.opted_out,
-    visitors.c.opted_out_at,
-)
-_KNOWN = (
-    select(*_FACTS, visitors.c.contact_id, contacts.c.kind, contacts.c.key, contacts.c.due)
-    .join_from(visitors, contacts, isouter=True)
-    .where(visitors.c.website_id == bindparam("website_id"))
-    .where(visitors.c.id.in_(bindparam("ids", expanding=True)))
-)
-_MEMBERS = select(visitors.c.contact_id, *_FACTS).where(
-    visitors.c.contact_id.in_(bindparam("contact_ids", expanding=True))
-)
-_UPDATE = (
-    update(visitors)
-    .where(visitors.c.website_id == bindparam("of_website"), visitors.c.id == bindparam("of_id"))
-    .values({column.name: bindparam(column.name) for column in (*_FACTS[1:], visitors.c.contact_id)})
-)
+_KNOWN = """
+    SELECT v.id, v.last_seen, v.pageviews, v.country, v.country_at, v.email, v.email_at,
+           v.opted_out, v.opted_out_at, v.contact_id, c.kind, c.key, c.due
+    FROM visitors v LEFT JOIN contacts c ON c.id = v.contact_id
+    WHERE v.website_id = ? AND v.id IN (?, …)"""
+_MEMBERS = """
+    SELECT id, last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at, contact_id
+    FROM visitors WHERE contact_id IN (?, …)"""
+_ADD = """
+    INSERT INTO visitors (last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at,
+                          contact_id, website_id, id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CHANGE = """
+    UPDATE visitors
+    SET last_seen = ?, pageviews = ?, country = ?, country_at = ?, email = ?, email_at = ?,
+        opted_out = ?, opted_out_at = ?, contact_id = ?
+    WHERE website_id = ? AND id = ?"""
 
 
 class Visitors:
     """Visitors of all websites, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def known(self, website_id: int, ids: Collection[str]) -> dict[str, KnownVisitor]:
         """Those of ``ids`` that the state holds, by id."""
-        rows = self._connection.execute(_KNOWN, {"website_id": website_id, "ids": list(ids)})
         return {
             row[0]: KnownVisitor(
-                visitor=Visitor(*row[:9]),
+                visitor=_visitor(row),
                 contact_id=row[9],
                 key=None if row[10] is None else ContactKey(ContactKind(row[10]), row[11]),
                 due=bool(row[12]),
             )
-            for row in rows
+            for row in self._statements.among(_KNOWN, ids, before=(website_id,))
         }
 
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Insert visitors, each with the id of its contact."""
-        if rows := [{"website_id": website_id, **_row(visitor, of)} for visitor, of in members]:
-            self._connection.execute(insert(visitors), rows)
+        self._statements.change_many(_ADD, (_row(website_id, visitor, of) for visitor, of in members))
 
     def change(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Overwrite visitors that the state holds, each with the id of its contact."""
-        rows = [
-            {"of_website": website_id, "of_id": visitor.id, **_row(visitor, of)} for visitor, of in members
-        ]
-        if rows:
-            self._connection.execute(_UPDATE, rows)
+        self._statements.change_many(_CHANGE, (_row(website_id, visitor, of) for visitor, of in members))
 
     def members(self, contact_ids: Collection[int]) -> dict[int, list[Visitor]]:
         """The visitors of these contacts, on whatever website."""
         found: defaultdict[int, list[Visitor]] = defaultdict(list)
-        for contact_id, *facts in self._connection.execute(_MEMBERS, {"contact_ids": list(contact_ids)}):
-            found[contact_id].append(Visitor(*facts))
+        for row in self._statements.among(_MEMBERS, contact_ids):
+            found[row[9]].append(_visitor(row))
         return found
 
 
-def _row(visitor: Visitor, contact_id: int | None) -> dict[str, Any]:
-    return {
-        "id": visitor.id,
-        "contact_id": contact_id,
-        "last_seen": visitor.last_seen,
-        "pageviews": visitor.pageviews,
-        "country": visitor.country,
-        "country_at": visitor.country_at,
-        "email": visitor.email,
-        "email_at": visitor.email_at,
-        "opted_out": visitor.opted_out,
-        "opted_out_at": visitor.opted_out_at,
-    }
+def _visitor(row: Row) -> Visitor:
+    visitor_id, last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at, *_ = row
+    return Visitor(
+        visitor_id,
+        instant(last_seen),
+        pageviews,
+        country,
+        instant_or_none(country_at),
+        email,
+        instant_or_none(email_at),
+        None if opted_out is None else bool(opted_out),
+        instant_or_none(opted_out_at),
+    )
+
+
+def _row(website_id: int, visitor: Visitor, contact_id: int | None) -> tuple[Any, ...]:
+    last_seen = visitor.last_seen
+    kept = microseconds(last_seen)
+
+    def at(stated: datetime | None) -> int | None:
+        """Most facts are stated by the latest row."""
+        return None if stated is None else kept if stated is last_seen else microseconds(stated)
+
+    return (
+        kept,
+        visitor.pageviews,
+        visitor.country,
+        at(visitor.country_at),
+        visitor.email,
+        at(visitor.email_at),
+        visitor.opted_out,
+        at(visitor.opted_out_at),
+        contact_id,
+        website_id,
+        visitor.id,
+    )
