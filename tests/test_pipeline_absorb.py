@@ -74,9 +74,9 @@ def absorbed(store: Store, pages: list[Page], *, website: str = "site", anonymou
 def answer_all(store: Store, outcome: Outcome) -> None:
     """HubSpot says the same of everything that is due."""
     with store.transaction() as state:
-        batch = {
-            each.contact_id: each for each in Backlog(PropertyNames()).next_batch(state.ledger, flush=True)
-        }
+        backlog = Backlog(PropertyNames())
+        backlog.look(state.ledger)
+        batch = {each.contact_id: each for each in backlog.next_batch(flush=True)}
         state.ledger.settle([Verdict(each, outcome) for each in batch], batch)
 
 

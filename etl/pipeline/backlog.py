@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BATCH = 100
 """HubSpot takes at most so many inputs in one request."""
 
+_AHEAD = 500
+"""So many due contacts are looked up at a time."""
+
 
 class Backlog:
     """Due contacts in the order of their ids, and round again.
@@ -30,40 +33,59 @@ class Backlog:
         self._after = 0
         self._in_flight: set[int] = set()
         self._held_back: set[int] = set()
+        self._ahead: list[DueContact] = []
+        self._lone: list[DueContact] = []
+        self._is_current = False
+        self._is_complete = False
 
-    def next_batch(self, ledger: Ledger, *, flush: bool) -> list[Parcel]:
-        """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send."""
-        together: list[DueContact] = []
-        lone: DueContact | None = None
+    def outdate(self) -> None:
+        """The ledger has changed: what was looked up may no longer be what is due."""
+        self._ahead, self._lone, self._is_current = [], [], False
+
+    @property
+    def wants_a_look(self) -> bool:
+        """Whether the ledger may hold more that is due than was looked up."""
+        return len(self._ahead) < BATCH and not (self._is_current and self._is_complete)
+
+    def look(self, ledger: Ledger) -> None:
+        """Look up what is due: some contacts after the last that was handed out, and round again."""
+        self._ahead, self._lone = [], []
+        self._is_current, self._is_complete = True, True
         for due in self._free(ledger):
-            if due.alone:
-                lone = lone or due
-            else:
-                together.append(due)
-            if len(together) == BATCH:
-                break
-        if len(together) == BATCH or (flush and together):
+            (self._lone if due.alone else self._ahead).append(due)
+            if len(self._ahead) == _AHEAD:
+                self._is_complete = False
+                return
+
+    def next_batch(self, *, flush: bool) -> list[Parcel]:
+        """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send."""
+        if len(self._ahead) >= BATCH or (flush and self._ahead):
+            together, self._ahead = self._ahead[:BATCH], self._ahead[BATCH:]
             self._after = together[-1].contact_id
             return self._hand_out(together)
-        return self._hand_out([lone]) if lone else []
+        return self._hand_out([self._lone.pop(0)]) if self._lone else []
 
     def _free(self, ledger: Ledger) -> Iterator[DueContact]:
         """Due contacts that may be handed out: those after the last batch, then those before."""
         taken = self._in_flight | self._held_back
         for after, until in ((self._after, None), (0, self._after)):
-            found = ledger.due(after=after, most=BATCH)
+            found = ledger.due(after=after, most=_AHEAD)
             while found:
                 for due in found:
                     if until is not None and due.contact_id > until:
                         return
                     if due.contact_id not in taken:
                         yield due
-                found = ledger.due(after=found[-1].contact_id, most=BATCH) if len(found) == BATCH else []
+                found = ledger.due(after=found[-1].contact_id, most=_AHEAD) if len(found) == _AHEAD else []
 
-    def returned(self, contact_ids: Iterable[int], *, held_back: Iterable[int]) -> None:
-        """These are no longer in flight; ``held_back`` are not to be sent again in this run."""
+    def returned(self, contact_ids: Iterable[int], *, held_back: Iterable[int], due_again: bool) -> None:
+        """These are no longer in flight; ``held_back`` are not to be sent again in this run.
+
+        ``due_again``: some of them have new facts, or got no verdict.
+        """
         self._in_flight.difference_update(contact_ids)
         self._held_back.update(held_back)
+        self._is_current = self._is_current and not due_again
 
     def _hand_out(self, contacts: list[DueContact]) -> list[Parcel]:
         self._in_flight.update(due.contact_id for due in contacts)

@@ -27,7 +27,7 @@ from etl.pipeline.window import OpenWindow
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from etl.clock import Clock
@@ -186,16 +186,19 @@ class _Run:
         while self.may_send and len(self.in_flight) < self.order.concurrency:
             if self.delivery_stop or self.interruption():
                 return
-            with self.store.reading() as state:
-                batch = self.backlog.next_batch(state.ledger, flush=self.reading is None)
+            if self.backlog.wants_a_look:
+                with self.store.reading() as state:
+                    self.backlog.look(state.ledger)
+            batch = self.backlog.next_batch(flush=self.reading is None)
             if batch:
                 self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
             self.may_send = bool(batch)
 
     def _collect(self, threads: ThreadPoolExecutor, pages: Pages) -> None:
-        for future in [future for future in self.in_flight if future.done()]:
-            batch = self.in_flight.pop(future)
-            self._settle(batch, _delivery(future, batch))
+        done = [future for future in self.in_flight if future.done()]
+        if done:
+            batches = [self.in_flight.pop(future) for future in done]
+            self._settle_all(batches, [_delivery(*each) for each in zip(done, batches, strict=True)])
             self.may_send = True
         if self.reading is not None and self.reading.done():
             self.reading = self._read(self.reading, threads, pages)
@@ -234,6 +237,7 @@ class _Run:
                 books=self.books,
             )
             self.window.absorbed(page, state, requests=self.source.requests - self.requests_before[0])
+        self.backlog.outdate()
         if self.observer:
             self.observer.rows_read(page.read)
 
@@ -250,16 +254,26 @@ class _Run:
         for warning in self.window.warnings:
             log.warning("the window needs a look", extra=self._facts("window_warning") | {"why": warning})
 
-    def _settle(self, batch: list[Parcel], delivery: Delivery) -> None:
-        parcels = {parcel.contact_id: parcel for parcel in batch}
-        keys = {parcel.contact_id: parcel.id_value for parcel in batch}
+    def _settle_all(self, batches: Sequence[list[Parcel]], deliveries: Sequence[Delivery]) -> None:
+        """Commit the verdicts on these batches, which came back at the same time."""
+        parcels = {parcel.contact_id: parcel for batch in batches for parcel in batch}
+        keys = {contact_id: parcel.id_value for contact_id, parcel in parcels.items()}
+        verdicts = [verdict for delivery in deliveries for verdict in delivery.verdicts]
         with self.store.transaction() as state:
-            due = state.ledger.settle(delivery.verdicts, parcels)
-            state.rejections.settle(delivery.verdicts, keys)
+            due = state.ledger.settle(verdicts, parcels)
+            state.rejections.settle(verdicts, keys)
+        for batch, delivery in zip(batches, deliveries, strict=True):
+            self._settle(batch, delivery, due)
+
+    def _settle(self, batch: list[Parcel], delivery: Delivery, due: Mapping[int, bool]) -> None:
         deferred = [verdict for verdict in delivery.verdicts if verdict.outcome is Outcome.DEFERRED]
         for verdict in delivery.verdicts:
             self.books.settle(verdict, due_again=due[verdict.contact_id])
-        self.backlog.returned(parcels, held_back=(verdict.contact_id for verdict in deferred))
+        self.backlog.returned(
+            (parcel.contact_id for parcel in batch),
+            held_back=(verdict.contact_id for verdict in deferred),
+            due_again=any(due[verdict.contact_id] for verdict in delivery.verdicts),
+        )
         self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
         self.delivery_stop = _graver(self.delivery_stop, self.refusals.weigh(delivery.verdicts))
         self._watch_for_silence(fruitless=len(deferred) == len(batch) and not delivery.stop)
