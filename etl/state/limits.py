@@ -40,6 +40,17 @@ class Limits:
     def remember_sent(self, api: str, instants: Sequence[datetime]) -> None:
         self._put(api, sent=orjson.dumps([microseconds(sent) for sent in instants]).decode())
 
+    def stated(self, api: str) -> int | None:
+        """The limit that the API stated last, in requests per window."""
+        found = Facts(self._connection).get(self._fact(api))
+        return None if found is None else int(found)
+
+    def remember_stated(self, api: str, limit: int) -> None:
+        Facts(self._connection).put(self._fact(api), str(limit))
+
+    def _fact(self, api: str) -> str:
+        return f"stated_limit:{api}:{self._accounts[api]}"
+
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known."""
         row = self._row(api)
