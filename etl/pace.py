@@ -35,7 +35,9 @@ class Pace:
         guard: Callable[[], None] = lambda: None,
     ) -> None:
         """``guard`` is asked right before each request, and raises where none may be sent any more."""
-        self._limit = limit
+        self._limit = self._configured = limit
+        self._stated: int | None = None
+        self._recalled = False
         self._window_s = window_s
         self._clock = clock
         self._name = name
@@ -49,6 +51,11 @@ class Pace:
     def limit(self) -> int:
         """Requests in a window."""
         return self._limit
+
+    @property
+    def stated(self) -> int | None:
+        """The limit that the other side stated last, to this process or an earlier one."""
+        return self._stated
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -74,12 +81,13 @@ class Pace:
     def lower_limit(self, limit: int) -> None:
         """Obey a limit that the other side stated, where it is stricter than ours."""
         with self._lock:
-            self._limit = max(1, min(self._limit, limit))
+            ours = self._configured if self._recalled else self._limit
+            self._state(limit, obeyed=min(ours, limit))
 
     def set_limit(self, limit: int) -> None:
         """Obey a limit that the other side stated, be it stricter than ours or not."""
         with self._lock:
-            self._limit = max(1, limit)
+            self._state(limit, obeyed=limit)
 
     def history(self) -> list[int]:
         """When the requests of the last window were sent, oldest first: microseconds on the wall clock."""
@@ -88,16 +96,23 @@ class Pace:
             self._forget(monotonic)
             return [now - round((monotonic - stamp) * 1e6) for stamp in self._stamps]
 
-    def restore(self, history: Iterable[int], *, unlogged: int = 0) -> None:
+    def restore(self, history: Iterable[int], *, unlogged: int = 0, stated: int | None = None) -> None:
         """Count the requests of an earlier process. Instants in the future are taken as now.
 
-        So are the ``unlogged`` that it may have sent and not written down: it may have died a moment ago.
+        So are the ``unlogged`` that it may have sent and not written down: it may have died a moment ago. A
+        limit that was ``stated`` to it, if stricter than ours, is obeyed until the other side states one.
         """
         monotonic, now = self._clock.monotonic(), microseconds(self._clock.now())
         ages = sorted((max(0.0, (now - sent) / 1e6) for sent in history), reverse=True)
         ages += [0.0] * unlogged
         with self._lock:
             self._stamps.extendleft(reversed([monotonic - age for age in ages]))
+            if stated is not None:
+                self._state(stated, obeyed=min(self._configured, stated))
+                self._recalled = True
+
+    def _state(self, limit: int, *, obeyed: int) -> None:
+        self._stated, self._limit, self._recalled = limit, max(1, obeyed), False
 
     def _try_acquire(self) -> float:
         """Take a slot and return 0, or return the seconds after which to try again."""

@@ -168,6 +168,26 @@ def test_what_one_process_wrote_down_binds_the_next(clock: FakeClock) -> None:
         assert WINDOW_S <= clock.monotonic() - 1000 <= WINDOW_S + 0.5
 
 
+def test_a_limit_stated_to_one_process_binds_the_next_until_another_is_stated(clock: FakeClock) -> None:
+    first = pace(clock, 5)
+    first.lower_limit(2)
+    second = pace(clock, 5)
+    second.restore([], stated=first.stated)
+    assert (second.limit, second.stated) == (2, 2)
+
+    second.lower_limit(4)
+    second.lower_limit(5)
+    assert second.limit == 4
+
+
+def test_a_laxer_limit_of_an_earlier_process_waits_until_it_is_stated_again(clock: FakeClock) -> None:
+    limited = pace(clock, 5)
+    limited.restore([], stated=60)
+    assert limited.limit == 5
+    limited.set_limit(60)
+    assert limited.limit == 60
+
+
 def test_a_history_from_the_future_counts_as_now(clock: FakeClock) -> None:
     limited = pace(clock, 1)
     limited.restore([microseconds(NOW + timedelta(days=1))])

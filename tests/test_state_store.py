@@ -419,6 +419,8 @@ def test_a_stop_is_in_force_until_its_time_and_for_its_account_alone(
 class Sent:
     """A pace that knows when requests were sent."""
 
+    stated = 12
+
     def history(self) -> list[int]:
         return [microseconds(EARLIER), microseconds(NOW) + 1]
 
@@ -442,6 +444,7 @@ def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: St
         assert state.limits.quota("hubspot") is None
         assert state.limits.sent("hubspot") == [microseconds(EARLIER), microseconds(NOW) + 1]
         assert state.limits.sent("zenovay") == []
+        assert (state.limits.stated("hubspot"), state.limits.stated("zenovay")) == (12, None)
 
 
 def test_facts_are_put_replaced_and_dropped(store: Store) -> None:

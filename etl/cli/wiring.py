@@ -39,6 +39,9 @@ MINUTE_S = 60.0
 HUBSPOT_WINDOW_S = 10.0
 PATIENCE = Patience()
 
+_READ_AHEAD = 2
+"""Requests for pages that are not absorbed yet: of the one that waits for it, and of the next."""
+
 _VERIFIED = "verified_setup"
 _MAPPING = "property_names"
 
@@ -224,9 +227,12 @@ def _prepare(
     with store.transaction() as state:
         verified = state.facts.get(_VERIFIED) == _setup_digest(settings)
         looks = 0 if verified else len(needed_properties(settings.sync))
-        unknown = {"zenovay": 1, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
+        unknown = (
+            {"zenovay": _READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
+        )
         for api, pace in paces.items():
-            pace.restore(state.limits.sent(api), unlogged=unknown.get(api, 0))
+            sent, stated = state.limits.sent(api), state.limits.stated(api)
+            pace.restore(sent, unlogged=unknown.get(api, 0), stated=stated)
         budget.restore(state.limits.quota("zenovay"), unlogged=unknown.get("zenovay", 0))
         if state.facts.get(_MAPPING) not in (None, mapping):
             state.ledger.forget_confirmations()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from etl.state.statements import Row, Statements
 
 _PLACE = "INSERT INTO limits (api, account) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_SENT = "UPDATE limits SET sent = ? WHERE api = ? AND account = ?"
+_SENT = "UPDATE limits SET sent = ?, stated = COALESCE(?, stated) WHERE api = ? AND account = ?"
 _STOP = "UPDATE limits SET stopped_until = ?, stop_reason = ? WHERE api = ? AND account = ?"
 _USED = """
     UPDATE limits SET used = ?, month_limit = ?, resets_at = ?, ahead = ? WHERE api = ? AND account = ?"""
@@ -50,8 +50,15 @@ class Limits:
         sent = self._statements.value(query, (api, self._accounts[api]))
         return [int(value) for value in orjson.loads(sent)] if sent else []
 
-    def remember_sent(self, api: str, sent: Sequence[int]) -> None:
-        self._put(_SENT, (orjson.dumps(sent).decode(),), api)
+    def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
+        """``stated`` is the limit that the API stated; None if it has said nothing new."""
+        self._put(_SENT, (orjson.dumps(sent).decode(), stated), api)
+
+    def stated(self, api: str) -> int | None:
+        """The limit that the API stated last, in requests per window."""
+        query = "SELECT stated FROM limits WHERE api = ? AND account = ?"
+        stated: int | None = self._statements.value(query, (api, self._accounts[api]))
+        return stated
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known."""

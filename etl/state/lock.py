@@ -15,6 +15,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from etl.errors import LockedError
+from etl.instants import microseconds
+from etl.state.statements import Statements
 from etl.state.tables import lock
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
+
+_RENEW = "UPDATE lock SET heartbeat = ? WHERE owner = ?"
 
 LEASE = timedelta(seconds=60)
 """An owner that has not written for this long may be replaced, even if its process is still there."""
@@ -73,8 +77,7 @@ class Lock:
 
         Raises LockedError if another run took it over while this one was silent.
         """
-        claim = update(lock).where(lock.c.owner == self.owner).values(heartbeat=now)
-        if connection.execute(claim).rowcount == 0:
+        if Statements(connection).change(_RENEW, (microseconds(now), self.owner)) == 0:
             raise LockedError(
                 "This run was silent for longer than its lease, and another one took over the lock.",
                 fix="Nothing is lost: the other run, or the next one, delivers what is due.",

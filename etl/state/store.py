@@ -33,7 +33,10 @@ _PATIENT_TICKS = 100
 
 
 class History(Protocol):
-    """Something that knows when requests were sent, such as a pace."""
+    """Something that knows when requests were sent, and what limit was stated, such as a pace."""
+
+    @property
+    def stated(self) -> int | None: ...
 
     def history(self) -> Sequence[int]:
         """Microseconds since 1970."""
@@ -121,7 +124,7 @@ class Store:
             transaction = self._tables(now)
             yield transaction
             for api, history in self._histories.items():
-                transaction.limits.remember_sent(api, history.history())
+                transaction.limits.remember_sent(api, history.history(), stated=history.stated)
             for api, budget in self._budgets.items():
                 transaction.limits.remember_quota(api, budget.quota)
         self._renewed_at = claimed_at  # not the time of the commit: the others see the heartbeat

@@ -175,6 +175,7 @@ limits = Table(
     Column("stopped_until", Instant),
     Column("stop_reason", Text),
     Column("sent", Text, comment="JSON: when the requests of the last window were sent, microseconds"),
+    Column("stated", Integer, comment="the limit that the API stated, in requests per window"),
     Column("used", BigInteger, comment="requests of this month"),
     Column("month_limit", BigInteger, comment="as the API states it"),
     Column("resets_at", Instant, comment="when the month ends, by the API's clock"),

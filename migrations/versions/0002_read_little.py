@@ -48,6 +48,12 @@ def website_columns() -> tuple[sa.Column[Any], ...]:
 
 def limit_columns() -> tuple[sa.Column[Any], ...]:
     return (
+        sa.Column(
+            "stated",
+            sa.Integer(),
+            nullable=True,
+            comment="the limit that the API stated, in requests per window",
+        ),
         sa.Column("used", sa.BigInteger(), nullable=True, comment="requests of this month"),
         sa.Column("month_limit", sa.BigInteger(), nullable=True, comment="as the API states it"),
         sa.Column(
