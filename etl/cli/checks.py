@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from etl.cli import budgeting, logs, wiring
+from etl.cli import budgeting, derived, logs, wiring
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import SettingsError, StateError, SyncError
@@ -116,7 +116,7 @@ def _settings(settings: Settings) -> str:
 
 def _state(settings: Settings) -> str:
     """Reads a copy, so that a fault of the file shows and nothing is written."""
-    url = wiring.state_url(settings.sync)
+    url = derived.state_url(settings.sync)
     where = place(parse_url(url))
     if not exists(url):
         return f"{where} is not there yet; the first run makes it. {_writable(url)}".strip()
@@ -177,7 +177,7 @@ def _usage(client: ZenovayClient, settings: Settings) -> str:
 
 def _schedule(settings: Settings, clock: SystemClock) -> str:
     """What the runs so far cost in a month. Raises SettingsError where that is more than the plan has."""
-    with read_state(wiring.state_url(settings.sync), clock, wiring.accounts(settings)) as state:
+    with read_state(derived.state_url(settings.sync), clock, derived.accounts(settings)) as state:
         if state is None:
             return budgeting.sentence(None, None)
         plan = settings.zenovay

@@ -10,11 +10,11 @@ import click
 import orjson
 
 from etl.cli import budgeting, logs
+from etl.cli.derived import state_url
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.models import utc_text
 from etl.settings import load_status, load_sync
-from etl.state.database import default_url
 from etl.state.store import Store, open_state, read_state
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
 
 def _state_url(settings: SyncSettings) -> str:
     logs.configure(settings.log_format, [])
-    return settings.state_url or default_url()
+    return state_url(settings)
 
 
 def _print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

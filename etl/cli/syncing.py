@@ -137,7 +137,7 @@ def _sync_all(
     schedule: _Schedule,
     thrift: Thrift,
 ) -> int:
-    from etl.cli.wiring import property_names, session, stoppable  # noqa: PLC0415
+    from etl.cli.derived import property_names  # noqa: PLC0415
 
     orders = [
         replace(
@@ -155,6 +155,8 @@ def _sync_all(
         for summary in idle:
             report.add(summary)
         return report.close()
+    from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
+
     with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, thrift=thrift) as opened:
         for mine in orders:
             with opened.store.reading() as state:
@@ -169,7 +171,7 @@ def _all_idle(
     settings: Settings, orders: list[Order], schedule: _Schedule, clock: SystemClock
 ) -> list[RunSummary]:
     """Look, without the lock and without writing, whether no website is to be synced now."""
-    from etl.cli.wiring import accounts, state_url  # noqa: PLC0415
+    from etl.cli.derived import accounts, state_url  # noqa: PLC0415
     from etl.state.store import read_state  # noqa: PLC0415
 
     with read_state(state_url(settings.sync), clock, accounts(settings)) as state:

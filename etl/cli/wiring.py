@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from etl.cli.budgeting import cost, observed
+from etl.cli.derived import accounts, property_names, state_url
 from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
@@ -18,14 +19,13 @@ from etl.load.preview import Preview
 from etl.load.properties import WantedProperty, wanted_properties
 from etl.pace import Pace
 from etl.retry import Patience
-from etl.state.database import default_url
-from etl.state.limits import account
-from etl.state.snapshot import snapshot
 from etl.state.store import Store, open_state
-from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
 
     from etl.cli.thrift import Thrift
     from etl.clock import Clock, SystemClock
@@ -48,19 +48,6 @@ _MAPPING = "property_names"
 
 def _unguarded() -> None:
     """Outside a run there is no lock to lose."""
-
-
-def state_url(settings: SyncSettings) -> str:
-    return settings.state_url or default_url()
-
-
-def property_names(settings: SyncSettings) -> PropertyNames:
-    return PropertyNames(
-        country=settings.country_property,
-        last_seen=settings.last_seen_property,
-        pageviews=settings.pageviews_property,
-        visitor_id=settings.visitor_id_property,
-    )
 
 
 def needed_properties(settings: SyncSettings) -> tuple[WantedProperty, ...]:
@@ -118,13 +105,6 @@ def hubspot_pace(settings: HubSpotSettings, clock: Clock, guard: Guard = _unguar
     return Pace(limit=limit, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot", guard=guard)
 
 
-def accounts(settings: Settings) -> dict[str, str]:
-    return {
-        "zenovay": account(settings.zenovay.api_key.get_secret_value()),
-        "hubspot": account(settings.hubspot.access_token.get_secret_value()),
-    }
-
-
 @contextmanager
 def stoppable(clock: SystemClock) -> Iterator[None]:
     """SIGINT and SIGTERM ask the clock to stop; a second one ends the process at once."""
@@ -176,7 +156,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
     """
     url = state_url(settings.sync)
     with ExitStack() as stack:
-        connection = stack.enter_context(snapshot(url) if dry_run else open_state(url))
+        connection = stack.enter_context(_snapshot(url) if dry_run else open_state(url))
         store = Store(
             connection,
             clock=clock,
@@ -214,6 +194,12 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),
         )
+
+
+def _snapshot(url: str) -> AbstractContextManager[Connection]:
+    from etl.state.snapshot import snapshot  # noqa: PLC0415 -- needed by dry runs only
+
+    return snapshot(url)
 
 
 def _prepare(

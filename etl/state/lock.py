@@ -11,13 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from etl.errors import LockedError
-from etl.instants import microseconds
+from etl.instants import instant, microseconds
 from etl.state.statements import Statements
-from etl.state.tables import lock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +24,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_HOLDER = "SELECT owner, host, pid, process_started, since, heartbeat FROM lock"
+_TAKE = """
+    INSERT INTO lock (id, owner, host, pid, process_started, since, heartbeat) VALUES (1, ?, ?, ?, ?, ?, ?)"""
+_TAKE_OVER = """
+    UPDATE lock SET owner = ?, host = ?, pid = ?, process_started = ?, since = ?, heartbeat = ?
+    WHERE owner = ?"""
 _RENEW = "UPDATE lock SET heartbeat = ? WHERE owner = ?"
 
 LEASE = timedelta(seconds=60)
@@ -84,28 +88,20 @@ class Lock:
             )
 
     def release(self, connection: Connection) -> None:
-        connection.execute(delete(lock).where(lock.c.owner == self.owner))
+        Statements(connection).change("DELETE FROM lock WHERE owner = ?", (self.owner,))
 
     def _write(self, connection: Connection, now: datetime, *, replacing: Holder | None) -> None:
-        pid = os.getpid()
-        row = {
-            "owner": self.owner,
-            "host": socket.gethostname(),
-            "pid": pid,
-            "process_started": _process_started(pid),
-            "since": now,
-            "heartbeat": now,
-        }
+        pid, since = os.getpid(), microseconds(now)
+        row = (self.owner, socket.gethostname(), pid, _process_started(pid), since, since)
+        statements = Statements(connection)
         try:
             if replacing:
-                taken = connection.execute(update(lock).where(lock.c.owner == replacing.owner).values(row))
-                lost = taken.rowcount == 0
+                taken = statements.change(_TAKE_OVER, (*row, replacing.owner))
             else:
-                connection.execute(insert(lock).values(id=1, **row))
-                lost = False
+                taken = statements.change(_TAKE, row)
         except IntegrityError:
-            lost = True
-        if lost:
+            taken = 0
+        if not taken:
             raise LockedError("Another run took the lock at the same moment.", fix="Wait for it to end.")
 
 
@@ -120,16 +116,11 @@ def held_by(holder: Holder) -> LockedError:
 
 def read(connection: Connection) -> Holder | None:
     """The holder of the lock, dead or alive."""
-    columns = (
-        lock.c.owner,
-        lock.c.host,
-        lock.c.pid,
-        lock.c.process_started,
-        lock.c.since,
-        lock.c.heartbeat,
-    )
-    row = connection.execute(select(*columns)).one_or_none()
-    return Holder(*row) if row else None
+    row = Statements(connection).row(_HOLDER)
+    if row is None:
+        return None
+    owner, host, pid, process_started, since, heartbeat = row
+    return Holder(owner, host, pid, process_started, instant(since), instant(heartbeat))
 
 
 def _process_started(pid: int) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 
 from etl.errors import StateError
 from etl.state.database import (
@@ -22,7 +22,6 @@ from etl.state.database import (
     translated,
     upgrade,
 )
-from etl.state.tables import lock, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +45,7 @@ def snapshot(url: str, *, keep_lock: bool = False) -> Iterator[Connection]:
                 _copy_rows(url, connection)
             if not keep_lock:
                 with connection.begin():
-                    connection.execute(delete(lock))
+                    connection.exec_driver_sql("DELETE FROM lock")
             yield connection
 
 
@@ -66,6 +65,8 @@ def _copy_file(path: Path, copy: Path) -> None:
 
 
 def _copy_rows(url: str, target: Connection) -> None:
+    from etl.state.tables import metadata  # noqa: PLC0415 -- takes 30 ms, and a file needs none of it
+
     with connect(url, writing=False) as source, translated(source.engine.url), source.begin():
         found = revision(source)
         if found is None:

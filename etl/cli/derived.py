@@ -1,0 +1,33 @@
+"""What follows from the settings alone, without opening anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.state.database import default_url
+from etl.state.limits import account
+from etl.transform import PropertyNames
+
+if TYPE_CHECKING:
+    from etl.settings import Settings, SyncSettings
+
+
+def state_url(settings: SyncSettings) -> str:
+    return settings.state_url or default_url()
+
+
+def property_names(settings: SyncSettings) -> PropertyNames:
+    return PropertyNames(
+        country=settings.country_property,
+        last_seen=settings.last_seen_property,
+        pageviews=settings.pageviews_property,
+        visitor_id=settings.visitor_id_property,
+    )
+
+
+def accounts(settings: Settings) -> dict[str, str]:
+    """A name for our account at each API."""
+    return {
+        "zenovay": account(settings.zenovay.api_key.get_secret_value()),
+        "hubspot": account(settings.hubspot.access_token.get_secret_value()),
+    }
