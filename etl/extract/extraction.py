@@ -263,7 +263,7 @@ class Extraction:
         self._sieve = Sieve(
             since=since,
             ceiling=ceiling if until is None else min(until, ceiling),
-            memory=clock - traffic.MEMORY,
+            memory=min(clock, self._reading.since or clock) - traffic.MEMORY,
             clock=clock,
         )
 
