@@ -24,7 +24,10 @@ _MINUTE = timedelta(minutes=1)
 _SHORTEST = timedelta(minutes=5)
 """Zenovay advises against asking more often."""
 
+_SECOND = timedelta(seconds=1)
+
 _ENOUGH_RUNS = 3
+_LONG_ENOUGH = timedelta(hours=1)
 
 Run = tuple["datetime", int]
 """When a run was started, and how many requests it cost."""
@@ -76,9 +79,13 @@ def advise(websites: Iterable[Sequence[Run]], *, limit: int, reserve: float) -> 
 
 
 def _interval(runs: Sequence[Run]) -> timedelta:
-    """The median pause from start to start, and at least a second."""
+    """The median pause from start to start.
+
+    Some runs by hand in a row are no schedule: within an hour, the shortest sensible one is assumed.
+    """
     pauses = [(later - earlier).total_seconds() for (earlier, _), (later, _) in pairwise(runs)]
-    return timedelta(seconds=max(1.0, median(pauses)))
+    brief = runs[-1][0] - runs[0][0] < _LONG_ENOUGH
+    return max(_SHORTEST if brief else _SECOND, timedelta(seconds=median(pauses)))
 
 
 def _beyond(runs: Sequence[Run]) -> float:

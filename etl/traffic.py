@@ -1,7 +1,8 @@
 """How many rows a website has in ten minutes, and whether an answer falls short of that. Pure.
 
 An API that is out of order may answer well-formed and empty. What was read before says how much there must
-be: rows do not leave a range before their time.
+be: rows do not leave a range before their time, except where a visitor has one row only, which moves on
+with every visit.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ def merged(usual: Mapping[int, int], seen: Mapping[int, int], *, since: datetime
     first = slot(since)
     slots = sorted(number for number in {*usual, *seen} if number >= first)
     return {number: max(usual.get(number, 0), seen.get(number, 0)) for number in slots}
+
+
+def without(usual: Mapping[int, int], left: Mapping[int, int]) -> dict[int, int]:
+    """``usual``, less the rows that may have moved on to a later slot."""
+    return {number: max(0, rows - left.get(number, 0)) for number, rows in usual.items()}
 
 
 def shortfall(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -89,3 +90,83 @@ def test_a_dry_run_of_a_backfill_writes_nothing(program: Program) -> None:
     assert summary["contacts"]["created"] == 1
     assert program.sandbox.hubspot.contacts == {}
     assert list(program.folder.iterdir()) == []
+
+
+def listed(program: Program, website: str, count: int) -> None:
+    """``count`` rows, one every 20 minutes."""
+    prefix = website[-1]
+    program.sandbox.zenovay.websites[website] = [
+        row(number, id=f"{prefix}{number}", minutes_ago=20 * number + 1) for number in range(count)
+    ]
+
+
+def created(program: Program) -> int:
+    return len(program.sandbox.hubspot.contacts)
+
+
+def unfinished(program: Program) -> list[int]:
+    websites = program("status", "--json").value["websites"]
+    return [len(website["backfills"]) for website in websites]
+
+
+def test_a_search_of_few_requests_a_day_gets_on_and_comes_to_its_end(program: Program) -> None:
+    listed(program, program.website, 20_000)
+    dates = ("backfill", "--from", day(201), "--to", day(200), "--json")
+    limited = {"ZENOVAY_PAGE_SIZE": "100"}
+
+    codes = []
+    for _ in range(8):
+        ended = program(*dates, "--max-requests", "6", **limited)
+        codes.append(ended.exit_code)
+        assert ended.summary["requests"]["zenovay"] <= 6
+        if ended.exit_code == 0:
+            break
+        assert unfinished(program) == [1]
+        assert "unfinished backfill" in program("status").stdout
+
+    assert codes[-1] == 0
+    assert len(codes) > 2
+    assert created(program) == 2 * 72
+    assert unfinished(program) == [0]
+    again = program(*dates, **limited).summary
+    assert (again["contacts"]["unchanged"], again["requests"]["hubspot"]) == (2 * 72, 0)
+
+
+def test_a_website_that_is_through_leaves_the_requests_to_the_others(program: Program) -> None:
+    program.settings["ZENOVAY_WEBSITE_ID"] = f"{program.website},site_b"
+    for website in (program.website, "site_b"):
+        listed(program, website, 700)
+    program.sandbox.zenovay.order = "shuffled"
+    command = ("backfill", "--from", day(5), "--to", day(4), "--json", "--max-requests", "5")
+    limited = {"ZENOVAY_PAGE_SIZE": "101"}
+
+    assert program(*command, **limited).exit_code == 4
+    second = program(*command, **limited)
+    assert second.exit_code == 4
+    assert [summary["status"] for summary in second.summaries] == ["done", "incomplete"]
+    third = program(*command, **limited)
+    assert third.exit_code == 0
+    assert [summary["status"] for summary in third.summaries] == ["skipped", "done"]
+    assert created(program) == 2 * 2 * 72
+
+    afresh = program(*command[:-2], **limited)
+    assert [summary["status"] for summary in afresh.summaries] == ["done", "done"]
+
+
+@pytest.mark.parametrize("count", [0, 3, 500])
+def test_what_it_costs_is_said_however_little_it_is(program: Program, count: int) -> None:
+    listed(program, program.website, count)
+    said = program("backfill", "--from", day(3), "--to", day(2), ZENOVAY_PAGE_SIZE="100").stderr
+    planned = [json.loads(line) for line in said.splitlines() if "backfill_planned" in line]
+    assert len(planned) == 1
+    assert {"requests", "minutes", "share_of_month"} <= planned[0].keys()
+
+
+def test_ten_months_back_are_reckoned_by_the_clock_of_the_source(program: Program) -> None:
+    program.sandbox.zenovay.skew = timedelta(days=-120)
+    program.visitors(row(1, minutes_ago=(120 + 300) * 24 * 60))
+    program.run()
+
+    summary = program("backfill", "--from", day(421), "--to", day(419), "--json").summary
+
+    assert summary["contacts"]["created"] == 1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from etl.models import utc_text
-from etl.schedule import OBSERVED, advise
+from etl.schedule import MONTH, OBSERVED, advise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from etl.models import Quota
     from etl.schedule import Advice
@@ -41,11 +42,24 @@ def cost(advice: Advice, quota: Quota | None) -> str:
     )
 
 
+def warning(advice: Advice, quota: Quota, now: datetime) -> str:
+    """That the requests of this month will be spent before it ends. ``now`` is the API's clock."""
+    left = max(0, advice.allowed - quota.used)
+    spent_at = min(now + MONTH * left / advice.per_month, quota.resets_at)
+    return (
+        f"The month's requests to Zenovay will not last: {quota.used} of {advice.allowed} are used, the rest"
+        f" about {utc_text(spent_at.replace(microsecond=0))}, and the month ends at"
+        f" {utc_text(quota.resets_at)}. {cost(advice, None)}"
+    )
+
+
 def observed(state: Transaction, names: Iterable[str], plan: Plan, now: datetime) -> Advice | None:
-    """What the runs of the last days say of the websites ``names``."""
+    """What the runs of the last days say of the websites ``names``. ``now`` is our clock."""
     quota = state.limits.latest_quota("zenovay")
+    ahead = quota.ahead if quota else timedelta(0)
+    since = now + ahead - OBSERVED
     limit = (quota and quota.limit) or plan.requests_per_month
-    websites = [state.runs.requests(name, since=now - OBSERVED) for name in names]
+    websites = [state.runs.requests(name, since=since, ahead=ahead) for name in names]
     return advise(websites, limit=limit, reserve=plan.reserve)
 
 

@@ -57,3 +57,4 @@ def configure(log_format: str | None, secrets: Iterable[str]) -> None:
     log.handlers[:] = [output]
     log.propagate = False
     log.setLevel(logging.WARNING if terminal and style == "text" else logging.INFO)
+    logging.getLogger("etl.extract.forecast").setLevel(logging.INFO)  # what it will cost, people must see

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from etl.cli import logs
+from etl.cli.campaign import Campaign
 from etl.cli.report import Report
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
@@ -51,10 +52,20 @@ def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
 def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
     """Sync a past range of every website, with so many requests to Zenovay. Returns the exit code."""
     settings, clock = _start()
-    begin, end = parse_range(since, until, now=clock.now())
+    begin, end = parse_range(since, until, now=_source_clock(settings, clock))
     order = Order(run="", kind="backfill", website="", since=begin, until=end, dry_run=dry_run)
     report = Report(as_json=as_json, always=True)
     return _sync_all(settings, clock, order, report, schedule=_Schedule(), thrift=Thrift(most=max_requests))
+
+
+def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
+    """The API's clock, as far as earlier runs have seen it."""
+    from etl.cli.derived import accounts, state_url  # noqa: PLC0415
+    from etl.state.store import read_state  # noqa: PLC0415
+
+    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
+        quota = state.limits.quota("zenovay") if state else None
+    return clock.now() + (quota.ahead if quota else timedelta(0))
 
 
 def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
@@ -158,13 +169,27 @@ def _sync_all(
     from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, thrift=thrift) as opened:
+        campaign = _campaign(orders, opened)
         for mine in orders:
             with opened.store.reading() as state:
                 rests = schedule.idle(mine, state, clock.now())
+                if campaign and rests is None:
+                    rests = campaign.rests(mine, state)
             report.add(rests or _sync_one(mine, opened, clock, report))
+            if campaign:
+                with opened.store.transaction() as state:
+                    campaign.note(state)
             if clock.interruption():
                 break
     return report.close()
+
+
+def _campaign(orders: list[Order], opened: Session) -> Campaign | None:
+    """What a backfill of several websites remembers of them; a dry run remembers nothing."""
+    if len(orders) == 1 or orders[0].kind != "backfill" or orders[0].dry_run:
+        return None
+    with opened.store.transaction() as state:
+        return Campaign(orders, state)
 
 
 def _all_idle(
@@ -201,15 +226,29 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report)
 
 def _look_ahead(summary: RunSummary, opened: Session, clock: SystemClock) -> None:
     """Say once a day if the month will not last, or what else is not as it should be."""
+    now = opened.budget.now()
     with opened.store.transaction() as state:
-        told = f"told_{summary.website}"[:64]
-        last = state.facts.get(told)
-        if last is not None and clock.now() - datetime.fromisoformat(last) < ONE_DAY:
+        if summary.warnings and not _was_told("window", summary.website, state, now):
+            _tell("window", summary, state, now)
+        if _was_told("month", summary.website, state, now):
             return
         if warning := opened.month_warning(state, clock):
+            _tell("month", summary, state, now)
             summary.warnings.append(warning)
             summary.reason = summary.reason or warning
             log.warning("the month will not last", extra={"action": "month_warning", "why": warning})
-        if summary.warnings:
-            summary.is_news = True
-            state.facts.put(told, clock.now().isoformat())
+
+
+def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> bool:
+    """Whether somebody was told of this within a day. ``now`` is the API's clock."""
+    last = state.facts.get(_told(kind, website))
+    return last is not None and abs(now - datetime.fromisoformat(last)) < ONE_DAY
+
+
+def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> None:
+    summary.is_news = True
+    state.facts.put(_told(kind, summary.website), now.isoformat())
+
+
+def _told(kind: str, website: str) -> str:
+    return f"told_{kind}_{website}"[:64]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from etl.cli.budgeting import cost, observed
+from etl.cli.budgeting import observed, warning
 from etl.cli.derived import accounts, property_names, state_url
 from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
@@ -135,9 +135,8 @@ class Session:
     def month_warning(self, state: Transaction, clock: Clock) -> str | None:
         """What to say if the requests of the month will be spent before it ends; None if they last."""
         advice = observed(state, self.plan.website_id, self.plan, clock.now())
-        if advice is None or advice.lasts(self.budget.quota, self.budget.now()):
-            return None
-        return cost(advice, self.budget.quota)
+        quota, now = self.budget.quota, self.budget.now()
+        return None if advice is None or advice.lasts(quota, now) else warning(advice, quota, now)
 
     def remember_setup(self) -> None:
         """Write down whether HubSpot's properties are known to be right, so that later runs need not ask."""

@@ -50,10 +50,13 @@ class Budget:
         self._sent = 0
         self._lock = threading.Lock()
         self._quota = Quota(0, None, month_after(clock.now()))
+        self._is_guess = True
+        self._stated_end: datetime | None = None
 
     def restore(self, quota: Quota | None, *, unlogged: int) -> None:
         """Go on from what an earlier process has counted, and ``unlogged`` requests that it has not."""
         if quota is not None:
+            self._is_guess = False
             self._quota = replace(quota, used=quota.used + unlogged)
 
     @property
@@ -76,6 +79,15 @@ class Budget:
         """The API's clock shows ``stated`` now."""
         with self._lock:
             self._quota = replace(self._quota, ahead=stated - self._clock.now())
+            if self._is_guess:
+                self._is_guess = False
+                end = min(self._quota.resets_at, month_after(self.now()))
+                self._quota = replace(self._quota, resets_at=end)
+            self._believe_end()
+
+    def now_by(self, date: datetime | None) -> datetime:
+        """The API's clock; by ``date``, that of an answer's header, where no answer has stated it so far."""
+        return date if date is not None and self._is_guess else self.now()
 
     def spend(self) -> None:
         """Count one request that is about to be sent. Raises BudgetSpentError where it must not be."""
@@ -105,8 +117,14 @@ class Budget:
                 self._quota = replace(self._quota, used=used)
             if limit:
                 self._quota = replace(self._quota, limit=limit)
-            if resets_at is not None and abs(resets_at - self.now()) < _LONGEST_MONTH:
-                self._quota = replace(self._quota, resets_at=resets_at)
+            self._stated_end = resets_at or self._stated_end
+            self._believe_end()
+
+    def _believe_end(self) -> None:
+        """Take over the end of the month as it was stated, once the API's clock says that it can be so."""
+        end = self._stated_end
+        if end is not None and abs(end - self.now()) < _LONGEST_MONTH:
+            self._quota, self._is_guess = replace(self._quota, resets_at=end), False
 
     def _allowed(self) -> int:
         return self.limit - int(self.limit * self._reserve)

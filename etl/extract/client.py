@@ -7,7 +7,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from etl.errors import SettingsError
+from etl.errors import SettingsError, UnavailableError
 from etl.extract.payload import UnreadableBodyError
 from etl.extract.refusals import refusal
 from etl.extract.wire import Wire
@@ -98,7 +98,10 @@ class ZenovayClient:
             reply = self._wire.get(path, params)
         self._keep_limits(reply)
         if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-            failure = refusal(reply, path=path, api_key=self._api_key, now=self._clock.now())
+            now = self.budget.now_by(reply.date)
+            failure = refusal(reply, path=path, api_key=self._api_key, now=now)
+            if isinstance(failure, UnavailableError) and failure.until:
+                failure.until = self._clock.now() + (failure.until - now)
             self._pause_if_asked(reply, failure)
             raise failure
         return Answer(_read(reply, readable), reply.date, asked_at)

@@ -49,6 +49,7 @@ class Extraction:
         self.ending: Ending | None = None
         self._rows = rows
         self._reading = reading
+        self._made_before = rows.client.requests
         self._descent = Descent(reading.listing)
         self._begun = False
         self._restarted = False
@@ -87,7 +88,9 @@ class Extraction:
         mark = self._reading.mark
         if mark is not None and mark.reached is None:
             walk = self._walk(start=mark.offset, tail=mark.tail)
-            yield from self._read(walk, self._open(walk), stop=None)
+            answer = self._open(walk)
+            self._announce(None, walk)
+            yield from self._read(walk, answer, stop=None)
         else:
             yield from self._seek(start=mark.offset if mark else 0)
             if not self._whole and not self._descent.has_passed(self._window.since):
@@ -171,6 +174,8 @@ class Extraction:
         self._from_start = start == 0
         seen = instants(answer.value.rows)
         if answer.value.has_more is False or not seen:
+            is_all = answer.value.has_more is False or not answer.value.rows
+            self._announce(0 if is_all else None, walk)
             yield from self._read(walk, answer, stop=self._window.since)
             return
         search = Search(ceiling=self._ceiling(), size=walk.size, start=start, seen=seen)
@@ -179,8 +184,8 @@ class Extraction:
             _, page = self._take(walk, answer.value)
             if page is not None:
                 yield page
-            self._look_around(search, {name(row) for row in answer.value.rows})
-        self._announce(search, walk)
+            yield from self._look_around(search, {name(row) for row in answer.value.rows})
+        self._announce(search.rows_until(self._window.since) if search.is_orderly else None, walk)
         if is_before and search.is_orderly:
             walk, answer = self._arrive(search, walk, start)
         elif is_before:
@@ -195,8 +200,12 @@ class Extraction:
                 break
         self._whole = self._whole and self._from_start
 
-    def _look_around(self, search: Search, first: set[str]) -> None:
-        """Let ``search`` look until it knows; a server that always shows the ``first`` page has no order."""
+    def _look_around(self, search: Search, first: set[str]) -> Iterator[Page]:
+        """Let ``search`` look until it knows; a server that always shows the ``first`` page has no order.
+
+        Each look makes a page without rows, so that neither the place nor the request is forgotten should the
+        process end.
+        """
         while search.is_orderly and (offset := search.offset) is not None:
             at, rows = self._rows.sample(self._span, offset, _SAMPLE)
             seen = instants(rows)
@@ -204,6 +213,20 @@ class Extraction:
                 search.is_orderly = False
             else:
                 search.look(at, seen)
+            yield self._glimpse(search)
+
+    def _glimpse(self, search: Search) -> Page:
+        reached = self._ceiling() - timedelta.resolution
+        mark = Mark(search.start, (), reached) if search.is_orderly else Mark(0, (), None)
+        return Page(
+            window=self._window,
+            clock=self._clock,
+            read=0,
+            out_of_window=0,
+            visitors=(),
+            rejections=(),
+            mark=mark,
+        )
 
     def _arrive(self, search: Search, walk: Walk, start: int) -> tuple[Walk, Answer[Payload]]:
         """The walk that begins at the page which ``search`` has found, and that page."""
@@ -223,9 +246,9 @@ class Extraction:
         seen = instants(answer.value.rows)
         return bool(seen) and seen[0] >= self._ceiling()
 
-    def _announce(self, search: Search, walk: Walk) -> None:
-        rows = search.rows_until(self._window.since) if search.is_orderly else None
-        announce(self._rows.client, website=self._reading.website, rows=rows, page=walk.size)
+    def _announce(self, rows: int | None, walk: Walk) -> None:
+        made = self._rows.client.requests - self._made_before
+        announce(self._rows.client, website=self._reading.website, rows=rows, page=walk.size, made=made)
 
     def _read_everything(self) -> Iterator[Page]:
         """From the start to the end of the list, counting anew."""
@@ -263,7 +286,7 @@ class Extraction:
         self._sieve = Sieve(
             since=since,
             ceiling=ceiling if until is None else min(until, ceiling),
-            memory=clock - traffic.MEMORY,
+            memory=min(clock, self._reading.since or clock) - traffic.MEMORY,
             clock=clock,
         )
 

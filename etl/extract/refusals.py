@@ -57,7 +57,10 @@ def complaint(body: bytes) -> Complaint:
 
 
 def refusal(reply: Reply, *, path: str, api_key: str, now: datetime) -> SyncError | TransientError:
-    """The error to raise for ``reply``, whose status is not a success. ``now`` is our own clock."""
+    """The error to raise for ``reply``, whose status is not a success.
+
+    ``now`` is the API's clock, as is the instant before which nothing is to be had.
+    """
     said = complaint(reply.body)
     told = vendor_text(": ".join(filter(None, (said.code, said.message))), api_key)
     saw = f"status {reply.status} ({told or reply.kind})"

@@ -9,6 +9,7 @@ from etl import transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from etl.models import ContactKey, KnownVisitor, LedgerEntry, Page, Visitor
     from etl.pipeline.books import Books
@@ -27,8 +28,14 @@ class _Change(NamedTuple):
         return self.before is None or self.before.visitor != self.visitor or self.before.key != self.key
 
 
-def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, books: Books) -> None:
-    """Merge the page's visitors into the state, and make due what thereby changed."""
+def absorb(
+    page: Page, *, website_id: int, anonymous: bool, state: Transaction, books: Books
+) -> list[datetime]:
+    """Merge the page's visitors into the state, and make due what thereby changed.
+
+    Returns when those that were seen again had last been seen: a source that lists each visitor once has no
+    row for these instants any more.
+    """
     known = state.visitors.known(website_id, {visitor.id for visitor in page.visitors})
     merged = transform.merge_all({key: found.visitor for key, found in known.items()}, page.visitors)
     wanted = {
@@ -45,6 +52,11 @@ def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, 
             books.touch(found.contact_id, due=found.due)
     _count_rows(page, merged=merged, wanted=wanted, books=books)
     books.newly_rejected += state.rejections.refuse_rows(website_id, page.rejections)
+    return [
+        change.before.visitor.last_seen
+        for change in changes
+        if change.before and change.before.visitor.last_seen < change.visitor.last_seen
+    ]
 
 
 def _write(changes: list[_Change], *, website_id: int, state: Transaction, books: Books) -> set[int]:

@@ -229,14 +229,15 @@ class _Run:
         if page.restarted:
             self.books.count_rows_anew()
         with self.store.transaction() as state:
-            absorb(
+            left = absorb(
                 page,
                 website_id=self.website_id,
                 anonymous=self.order.anonymous,
                 state=state,
                 books=self.books,
             )
-            self.window.absorbed(page, state, requests=self.source.requests - self.requests_before[0])
+            made = self.source.requests - self.requests_before[0]
+            self.window.absorbed(page, state, left=left, requests=made)
         self.backlog.outdate()
         if self.observer:
             self.observer.rows_read(page.read)

@@ -10,6 +10,9 @@ from etl import traffic
 from etl.models import Reading, Sweep, utc_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
     from etl.models import Backfill, Ending, Page, Website
     from etl.pipeline.ports import Transaction
     from etl.pipeline.run import Order
@@ -23,6 +26,7 @@ class OpenWindow:
         self._website = website
         self._backfill = backfill
         self._traffic: Counter[int] = Counter()
+        self._left: Counter[int] = Counter()
         self._rows = 0
         self.warnings: list[str] = []
 
@@ -45,12 +49,16 @@ class OpenWindow:
         sweep = Sweep(last, order.sweep_interval, website.watermark)
         return replace(reading, since=website.watermark - order.lookback, sweep=sweep)
 
-    def absorbed(self, page: Page, state: Transaction, *, requests: int) -> None:
-        """The page is in the state; ``requests`` to the source were made by this run."""
+    def absorbed(self, page: Page, state: Transaction, *, left: Iterable[datetime], requests: int) -> None:
+        """The page is in the state; ``requests`` to the source were made by this run.
+
+        Visitors who had last been seen at the instants ``left`` were seen again since.
+        """
         if page.restarted:
             self._traffic.clear()
             self._rows = 0
         self._traffic.update(page.traffic)
+        self._left.update(traffic.slot(instant) for instant in left)
         self._rows += page.read - page.out_of_window
         if self._backfill and page.mark:
             state.backfills.advance(
@@ -69,9 +77,10 @@ class OpenWindow:
         """The watermark moves to the source's clock, unless the answer fell short of what there must be."""
         website = self._website
         watermark = website.watermark
-        why = self._falls_short(ending)
+        known = traffic.without(website.traffic, self._left)
+        why = self._falls_short(ending, known)
         held = watermark if why and watermark else ending.clock
-        usual = traffic.merged(website.traffic, self._traffic, since=held - traffic.MEMORY)
+        usual = traffic.merged(known, self._traffic, since=held - traffic.MEMORY)
         if why:
             since = website.degraded_since or ending.clock
             self.warnings.append(f"{why} The watermark stays, so that a good answer covers the gap.")
@@ -86,11 +95,11 @@ class OpenWindow:
             degraded_why=None,
         )
 
-    def _falls_short(self, ending: Ending) -> str | None:
+    def _falls_short(self, ending: Ending, usual: Mapping[int, int]) -> str | None:
         website = self._website
         if website.watermark is None:
             return None
-        usual, read_to = website.traffic, website.watermark
+        read_to = website.watermark
         short = traffic.shortfall(usual, self._traffic, since=ending.horizon, until=read_to)
         if short:
             return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,7 +12,7 @@ from etl.instants import instant, instant_or_none, microseconds, microseconds_or
 from etl.models import Listing, Status, Website
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import timedelta
 
     from etl.state.statements import Row, Statements
 
@@ -41,7 +42,7 @@ _LAST = """
     WHERE w.name = ? ORDER BY r.started DESC LIMIT ?"""
 _SUMMARIES = """
     SELECT r.started, r.summary FROM runs r JOIN websites w ON w.id = r.website_id
-    WHERE w.name = ? AND r.kind = 'incremental' AND r.started >= ? AND r.summary IS NOT NULL
+    WHERE w.name = ? AND r.kind = 'incremental' AND r.summary IS NOT NULL
     ORDER BY r.started"""
 
 
@@ -122,12 +123,23 @@ class Runs:
             for run, kind, started, ended, status, summary in self._statements.rows(_LAST, (website, most))
         ]
 
-    def requests(self, website: str, *, since: datetime) -> list[tuple[datetime, int]]:
-        """When each incremental run since then was started, and how many requests to the source it cost."""
-        return [
-            (instant(started), orjson.loads(summary)["requests"]["zenovay"])
-            for started, summary in self._statements.rows(_SUMMARIES, (website, microseconds(since)))
+    def requests(self, website: str, *, since: datetime, ahead: timedelta) -> list[tuple[datetime, int]]:
+        """When each incremental run since then was started, and how many requests to the source it cost.
+
+        By the source's clock, which is ``ahead`` of ours where a run did not come so far as to see it.
+        """
+        rows = self._statements.rows(_SUMMARIES, (website,))
+        found = ((instant(started), orjson.loads(summary)) for started, summary in rows)
+        costs = [
+            (_at_source(summary) or started + ahead, summary["requests"]["zenovay"])
+            for started, summary in found
         ]
+        return [(at, requests) for at, requests in costs if at >= since]
+
+
+def _at_source(summary: dict[str, Any]) -> datetime | None:
+    window = summary.get("window")
+    return datetime.fromisoformat(window["until"]) if window else None
 
 
 def _website(row: Row) -> Website:
