@@ -27,6 +27,9 @@ _SHORTEST = timedelta(minutes=5)
 _SECOND = timedelta(seconds=1)
 
 _ENOUGH_RUNS = 3
+_SETTLED = 6
+"""After so many runs the median is that of the schedule."""
+
 _LONG_ENOUGH = timedelta(hours=1)
 
 Run = tuple["datetime", int]
@@ -38,22 +41,40 @@ class Advice:
     """``interval`` is the one observed, ``per_month`` its cost in requests.
 
     ``allowed`` are the plan's requests, less the reserve. ``shortest`` is the interval that they suffice
-    for; None where they suffice for none.
+    for; None where they suffice for none. ``runs`` are the fewest that were seen of a website.
+    ``polls_per_month`` leaves out what single runs cost beyond the median one, ``dearest`` is what the most
+    expensive of these cost.
     """
 
     interval: timedelta
     per_month: int
     allowed: int
     shortest: timedelta | None
+    runs: int = _SETTLED
+    polls_per_month: int = 0
+    dearest: int = 0
 
     @property
     def fits(self) -> bool:
         return self.per_month <= self.allowed
 
     def lasts(self, quota: Quota, now: datetime) -> bool:
-        """Whether what is left of the month suffices for the rest of it. ``now`` is the API's clock."""
+        """Whether what is left of the month suffices for the rest of it. ``now`` is the API's clock.
+
+        After a few runs, which may have had days to catch up on, nothing is said against it.
+        """
+        return self.runs < _SETTLED or self.leaves(quota, now) >= 0
+
+    def affords_sweep(self, quota: Quota, now: datetime, *, allowed: int) -> bool:
+        """Whether a sweep leaves enough of the month for the runs to come, or they have not enough anyway."""
+        polls = self.polls_per_month * max(quota.resets_at - now, timedelta(0)) / MONTH
+        left = allowed - quota.used - polls
+        return left < 0 or left >= self.dearest
+
+    def leaves(self, quota: Quota, now: datetime) -> float:
+        """How many requests will be left at the end of the month. ``now`` is the API's clock."""
         to_come = self.per_month * max(quota.resets_at - now, timedelta(0)) / MONTH
-        return quota.used + to_come <= self.allowed
+        return self.allowed - quota.used - to_come
 
 
 def advise(websites: Iterable[Sequence[Run]], *, limit: int, reserve: float) -> Advice | None:
@@ -75,6 +96,9 @@ def advise(websites: Iterable[Sequence[Run]], *, limit: int, reserve: float) -> 
         per_month=ceil(pages * (MONTH / interval) + beyond),
         allowed=allowed,
         shortest=max(_SHORTEST, ceil(pages * (MONTH / _MINUTE) / left) * _MINUTE) if left >= 1 else None,
+        runs=min(map(len, known)),
+        polls_per_month=ceil(pages * (MONTH / interval)),
+        dearest=max(requests for runs in known for _, requests in runs[1:]),
     )
 
 

@@ -113,17 +113,17 @@ def swept(zenovay: VirtualZenovay, *, last: float, listing: Listing = TRUSTED) -
     return read_by(zenovay, Reading("w", since=read_at - HOUR, listing=listing, sweep=sweep))
 
 
-def test_a_sweep_reads_all_of_the_newest_range_and_six_hours_behind_the_one_before() -> None:
+def test_a_sweep_reads_all_of_the_newest_range_and_four_hours_behind_the_one_before() -> None:
     now = 3 * DAY_S
     rows = steady(30_000, every_s=8.64)
     zenovay = VirtualZenovay(rows, clock_s=now)
     last = now - DAY_S
     seen, extraction = swept(zenovay, last=last)
-    assert seen == window_ids(rows, instant(last) - 6 * HOUR, zenovay.now())
+    assert seen == window_ids(rows, instant(last) - 4 * HOUR, zenovay.now())
     assert extraction.ending
     assert extraction.ending.swept
-    assert extraction.ending.window.since == instant(last) - 6 * HOUR
-    assert [params["range"] for params in zenovay.asked] == ["24h"] * 11 + ["7d"] * 3
+    assert extraction.ending.window.since == instant(last) - 4 * HOUR
+    assert [params["range"] for params in zenovay.asked] == ["24h"] * 11 + ["7d"] * 2
 
 
 def test_a_sweep_of_rows_in_no_order_reads_the_newest_range() -> None:
@@ -149,7 +149,7 @@ def test_a_sweep_is_due_before_the_next_run_would_be_too_late() -> None:
 def some_of_them_late(random: Random) -> Iterator[Arrival]:
     for number in range(8_000):
         seen = random.uniform(0, 4 * DAY_S)
-        late = random.choice([0, 0, 0, random.uniform(0, HOUR_S), random.uniform(0, 5.9 * HOUR_S)])
+        late = random.choice([0, 0, 0, random.uniform(0, HOUR_S), random.uniform(0, 3.9 * HOUR_S)])
         yield Arrival(seen + late, seen, f"v{number}")
 
 

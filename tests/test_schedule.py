@@ -23,7 +23,7 @@ def polled(*, every: timedelta, requests: int = 1, count: int = 288, sweeps: int
 
 def test_one_request_every_five_minutes_fits_the_pro_plan() -> None:
     advice = advise([polled(every=5 * MINUTE)], limit=10_000, reserve=0.05)
-    assert advice == Advice(5 * MINUTE, 8640, 9500, 5 * MINUTE)
+    assert advice == Advice(5 * MINUTE, 8640, 9500, 5 * MINUTE, runs=288, polls_per_month=8640, dearest=1)
     assert advice.fits
 
 
@@ -63,3 +63,21 @@ def test_whether_the_month_lasts() -> None:
     in_ten_days = NOW + 10 * DAY
     assert advice.lasts(Quota(6000, 10_000, in_ten_days), NOW)
     assert not advice.lasts(Quota(7000, 10_000, in_ten_days), NOW)
+
+
+def test_a_sweep_is_left_out_where_it_would_starve_the_runs_to_come() -> None:
+    advice = advise([polled(every=5 * MINUTE, sweeps=1)], limit=10_000, reserve=0.05)
+    assert advice
+    in_ten_days = NOW + 10 * DAY
+    afforded = [
+        advice.affords_sweep(Quota(used, None, in_ten_days), NOW, allowed=9500)
+        for used in (6500, 6599, 6600, 6620, 6621)
+    ]
+    assert afforded == [True, True, False, False, True]
+
+
+def test_a_few_runs_that_caught_up_on_days_raise_no_alarm() -> None:
+    advice = advise([polled(every=5 * MINUTE, requests=9, count=5)], limit=10_000, reserve=0.05)
+    assert advice
+    assert not advice.fits
+    assert advice.lasts(Quota(45, 10_000, NOW + 20 * DAY), NOW)

@@ -207,6 +207,9 @@ def _all_idle(
 
 
 def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report) -> RunSummary:
+    if order.kind == "incremental" and not opened.affords_sweep(order, clock):
+        log.warning("no sweep: the month has no requests for it", extra={"action": "sweep_left_out"})
+        order = replace(order, sweep_interval=None)
     with report.watching(order, clock) as observer:
         summary = sync(
             order,

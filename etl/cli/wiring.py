@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from etl.cli.thrift import Thrift
     from etl.clock import Clock, SystemClock
+    from etl.pipeline import Order
 
     Guard = Callable[[], None]
 
@@ -137,6 +138,19 @@ class Session:
         advice = observed(state, self.plan.website_id, self.plan, clock.now())
         quota, now = self.budget.quota, self.budget.now()
         return None if advice is None or advice.lasts(quota, now) else warning(advice, quota, now)
+
+    def affords_sweep(self, order: Order, clock: Clock) -> bool:
+        """Whether a sweep that may be due leaves enough of the month for the runs to come."""
+        with self.store.reading() as state:
+            website = state.runs.known_website(order.website)
+            if website is None or website.swept is None or order.sweep_interval is None:
+                return True
+            if self.budget.now() - website.swept < 0.9 * order.sweep_interval:
+                return True
+            advice = observed(state, self.plan.website_id, self.plan, clock.now())
+        if advice is None:
+            return True
+        return advice.affords_sweep(self.budget.quota, self.budget.now(), allowed=self.budget.allowed)
 
     def remember_setup(self) -> None:
         """Write down whether HubSpot's properties are known to be right, so that later runs need not ask."""

@@ -71,6 +71,11 @@ class Budget:
         """Requests a month, by the API's own word where it has given it."""
         return self._quota.limit or self._limit
 
+    @property
+    def allowed(self) -> int:
+        """Requests a month that this command may use."""
+        return self.limit - int(self.limit * self._reserve)
+
     def now(self) -> datetime:
         """The API's clock, by the last answer that stated it."""
         return self._clock.now() + self._quota.ahead
@@ -98,7 +103,7 @@ class Budget:
                     f"The {self._most} requests of --max-requests are spent.",
                     fix="Nothing is lost; the same command goes on from here.",
                 )
-            if self._quota.used >= self._allowed() and self._sent >= self._tries:
+            if self._quota.used >= self.allowed and self._sent >= self._tries:
                 raise self._spent()
             self._sent += 1
             self._quota = replace(self._quota, used=self._quota.used + 1)
@@ -126,9 +131,6 @@ class Budget:
         if end is not None and abs(end - self.now()) < _LONGEST_MONTH:
             self._quota, self._is_guess = replace(self._quota, resets_at=end), False
 
-    def _allowed(self) -> int:
-        return self.limit - int(self.limit * self._reserve)
-
     def _turn_the_month(self) -> None:
         """Begin to count anew, once the API's clock has passed the end of the month."""
         now = self.now()
@@ -137,7 +139,7 @@ class Budget:
 
     def _spent(self) -> BudgetSpentError:
         used, limit = self._quota.used, self.limit
-        kept = f"; the last {limit - self._allowed()} are kept for people (ZENOVAY_RESERVE)"
+        kept = f"; the last {limit - self.allowed} are kept for people (ZENOVAY_RESERVE)"
         return BudgetSpentError(
             f"{used} of the {limit} requests of this month to Zenovay are used"
             f"{kept if self._reserve and used < limit else ''}."

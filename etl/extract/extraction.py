@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _SLACK = timedelta(seconds=60)
 """What our clock may be off, and what the relative window may move on while it is being read."""
 
-LATE = timedelta(hours=6)
+LATE = timedelta(hours=4)
 """A sweep reaches so far behind the one before, for rows that arrived late."""
 
 _SAMPLE = 5
@@ -178,7 +178,9 @@ class Extraction:
             self._announce(0 if is_all else None, walk)
             yield from self._read(walk, answer, stop=self._window.since)
             return
-        search = Search(ceiling=self._ceiling(), size=walk.size, start=start, seen=seen)
+        mark = self._reading.mark
+        is_near = mark is None or bool(mark.tail)
+        search = Search(ceiling=self._ceiling(), size=walk.size, start=start, seen=seen, is_near=is_near)
         is_before = search.is_orderly and seen[-1] >= self._ceiling()
         if is_before:
             _, page = self._take(walk, answer.value)

@@ -19,13 +19,18 @@ class Search:
     halves. ``start`` is always an offset at which, or before which, nothing is missed.
     """
 
-    def __init__(self, *, ceiling: datetime, size: int, start: int, seen: Sequence[datetime]) -> None:
-        """``seen`` are the rows of the page at ``start``, at least one; ``size`` is as near as is wanted."""
+    def __init__(
+        self, *, ceiling: datetime, size: int, start: int, seen: Sequence[datetime], is_near: bool = True
+    ) -> None:
+        """``seen`` are the rows of the page at ``start``, at least one; ``size`` is as near as is wanted.
+
+        ``is_near``: the place is thought to be near ``start``. Else it is an earlier search that goes on.
+        """
         self._ceiling = ceiling
         self._size = size
         self.start = start
         self._past: int | None = None
-        self._step = size
+        self._step = size if is_near else max(size, start)
         self._points: dict[int, datetime] = {start + len(seen) - 1: seen[-1], start: seen[0]}
         self._end: int | None = None
         self.is_orderly = list(seen) == sorted(seen, reverse=True)

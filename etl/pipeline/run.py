@@ -58,7 +58,8 @@ FRUITLESS_BATCHES = 3
 class Order:
     """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock.
 
-    ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``.
+    ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``
+    (None: not now).
     ``max_rejected`` is the share of the verdicts above which rejections stop the run.
     """
 
@@ -68,7 +69,7 @@ class Order:
     since: datetime | None = None
     until: datetime | None = None
     lookback: timedelta = timedelta(0)
-    sweep_interval: timedelta = timedelta(hours=24)
+    sweep_interval: timedelta | None = timedelta(hours=24)
     initial: timedelta = timedelta(days=30)
     anonymous: bool = True
     concurrency: int = 4

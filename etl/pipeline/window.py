@@ -45,9 +45,11 @@ class OpenWindow:
             return replace(reading, past=True, mark=mark, until=self._backfill.until if mark else order.until)
         if website.watermark is None:
             return reading
+        reading = replace(reading, since=website.watermark - order.lookback)
+        if order.sweep_interval is None:
+            return reading
         last = website.swept or website.watermark - order.sweep_interval
-        sweep = Sweep(last, order.sweep_interval, website.watermark)
-        return replace(reading, since=website.watermark - order.lookback, sweep=sweep)
+        return replace(reading, sweep=Sweep(last, order.sweep_interval, website.watermark))
 
     def absorbed(self, page: Page, state: Transaction, *, left: Iterable[datetime], requests: int) -> None:
         """The page is in the state; ``requests`` to the source were made by this run.
