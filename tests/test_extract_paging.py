@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from etl.errors import ContractBrokenError
 from etl.extract.paging import Walk, place
 from etl.extract.payload import Payload
-from etl.extract.rows import digest
 from etl.extract.windows import narrowest
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def walk_of(
 
 
 def take(walk: Walk, *rows: str, more: bool | None, sinks: bool = True) -> Step:
-    payload = Payload(rows=list(rows), has_more=more, clock=None, digest=digest(list(rows)))
+    payload = Payload(rows=list(rows), has_more=more, clock=None)
     return walk.take(payload, rows, sinks=sinks)
 
 

@@ -137,7 +137,7 @@ class Walk:
         self._longest = 0
         self._recent = _Recent(tail, most=max(_REMEMBERED, 4 * self._size))
         self._last = tail[-1] if tail else None
-        self._previous = (b"", 0)
+        self._previous: tuple[Sequence[str], int] = ((), 0)
 
     @property
     def size(self) -> int:
@@ -167,7 +167,7 @@ class Walk:
         pages that would never end, UnavailableError where rows move faster than they can be read.
         """
         asked = self._place()
-        self._refuse_repetition(payload, asked.offset)
+        self._refuse_repetition(payload, names, asked.offset)
         if not names and (asked.offset == 0 or sinks):
             return self._end(payload)
         seam = self._seam(names)
@@ -209,11 +209,11 @@ class Walk:
         self._keep_to_the_cap(payload, len(names))
         self._frontier = asked.offset + len(names)
         self._stalls = 0 if len(names) > behind else self._stalls + 1
-        done = self._is_done(payload, len(names), behind=behind, asked=asked)
+        done = self._is_done(payload, names, behind=behind, asked=asked)
         if names:
             self._last = names[-1]
         self._recent.add(names)
-        self._previous = (payload.digest, asked.offset)
+        self._previous = (names, asked.offset)
         self._pages += 1
         return Step(fresh, behind, done=done, restarted=restarted)
 
@@ -229,16 +229,15 @@ class Walk:
         elif self._dialect == "page":
             self._size = max(_SMALLEST, min(self._size, count))
 
-    def _is_done(self, payload: Payload, count: int, *, behind: int, asked: Place) -> bool:
+    def _is_done(self, payload: Payload, names: Sequence[str], *, behind: int, asked: Place) -> bool:
         if payload.has_more is not None:
             if payload.has_more and self._stalls > _MOST_STALLS:
                 raise self._repeating()
             return not payload.has_more
-        if count > behind:
+        if len(names) > behind:
             return False
-        return (
-            count < min(self._longest, asked.size) or payload.digest == self._previous[0] or self._stalls > 1
-        )
+        is_short = len(names) < min(self._longest, asked.size)
+        return is_short or names == self._previous[0] or self._stalls > 1
 
     def _end(self, payload: Payload) -> Step:
         if payload.has_more:
@@ -248,14 +247,14 @@ class Walk:
             )
         return Step(done=True)
 
-    def _refuse_repetition(self, payload: Payload, asked: int) -> None:
+    def _refuse_repetition(self, payload: Payload, names: Sequence[str], asked: int) -> None:
         """The page of before at another place, unless the list may just have moved by as much."""
-        digest, before = self._previous
-        if not payload.rows or payload.digest != digest or asked == before or self._back:
+        previous, before = self._previous
+        if not names or names != previous or asked == before or self._back:
             self._repeats = 0
             return
         self._repeats += 1
-        if payload.has_more is not None and (self._repeats > 1 or len(payload.rows) >= _UNMISTAKABLE):
+        if payload.has_more is not None and (self._repeats > 1 or len(names) >= _UNMISTAKABLE):
             raise self._repeating()
 
     def _repeating(self) -> ContractBrokenError:

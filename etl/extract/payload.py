@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.extract.instants import clock, instant
-from etl.extract.rows import digest
 from etl.redact import vendor_text
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ class Payload:
     rows: list[Any]
     has_more: bool | None
     clock: datetime | None
-    digest: bytes
 
 
 def read_payload(body: Any) -> Payload:
@@ -47,7 +45,6 @@ def read_payload(body: Any) -> Payload:
         rows=rows,
         has_more=_has_more(inner.get("pagination") or envelope.get("pagination")),
         clock=_clock(envelope.get("timestamp")),
-        digest=digest(rows),
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from etl.models import ContactKey, KnownVisitor, LedgerEntry, Page, Visitor
+    from etl.models import ContactKey, DueContact, KnownVisitor, LedgerEntry, Page, Visitor
     from etl.pipeline.books import Books
     from etl.pipeline.ports import Transaction
 
@@ -28,14 +28,29 @@ class _Change(NamedTuple):
         return self.before is None or self.before.visitor != self.visitor or self.before.key != self.key
 
 
-def absorb(
-    page: Page, *, website_id: int, anonymous: bool, state: Transaction, books: Books
-) -> list[datetime]:
-    """Merge the page's visitors into the state, and make due what thereby changed.
+class Absorbed(NamedTuple):
+    """What a page has changed.
 
-    Returns when those that were seen again had last been seen: a source that lists each visitor once has no
-    row for these instants any more.
+    ``added`` are contacts that nobody knew; all of them are due. ``renewed`` says whether known ones changed.
+    ``left`` are the instants at which visitors seen again had last been seen: a source that lists each
+    visitor once has no row for these any more.
     """
+
+    added: list[DueContact]
+    renewed: bool
+    left: list[datetime]
+
+
+class _Written(NamedTuple):
+    """``looked_at`` are the ids of all contacts that were computed anew."""
+
+    added: list[DueContact]
+    renewed: bool
+    looked_at: set[int]
+
+
+def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, books: Books) -> Absorbed:
+    """Merge the page's visitors into the state, and make due what thereby changed."""
     known = state.visitors.known(website_id, {visitor.id for visitor in page.visitors})
     merged = transform.merge_all({key: found.visitor for key, found in known.items()}, page.visitors)
     wanted = {
@@ -45,24 +60,26 @@ def absorb(
     }
     states = (_Change(visitor, wanted.get(name), known.get(name)) for name, visitor in merged.items())
     changes = [state for state in states if state.is_news]
-    ids = _write(changes, website_id=website_id, state=state, books=books)
-    changed = {change.visitor.id for change in changes}
+    written = _write(changes, website_id=website_id, state=state, books=books)
+    done, changed = written.looked_at, {change.visitor.id for change in changes}
     for found in known.values():
-        if found.contact_id is not None and found.visitor.id not in changed and found.contact_id not in ids:
+        if found.contact_id is not None and found.visitor.id not in changed and found.contact_id not in done:
             books.touch(found.contact_id, due=found.due)
     _count_rows(page, merged=merged, wanted=wanted, books=books)
     books.newly_rejected += state.rejections.refuse_rows(website_id, page.rejections)
-    return [
+    left = [
         change.before.visitor.last_seen
         for change in changes
         if change.before and change.before.visitor.last_seen < change.visitor.last_seen
     ]
+    return Absorbed(written.added, written.renewed, left)
 
 
-def _write(changes: list[_Change], *, website_id: int, state: Transaction, books: Books) -> set[int]:
-    """Write changed visitors and their contacts. Returns the ids of all contacts that were looked at anew."""
+def _write(changes: list[_Change], *, website_id: int, state: Transaction, books: Books) -> _Written:
+    """Write changed visitors and their contacts."""
     entries = state.ledger.by_key({change.key for change in changes if change.key})
-    new_ids = _add_contacts(changes, entries, state=state, books=books)
+    added = _add_contacts(changes, entries, state=state, books=books)
+    new_ids = {due.contact.key: due.contact_id for due in added}
 
     def contact_id(change: _Change) -> int | None:
         if change.key is None:
@@ -84,22 +101,22 @@ def _write(changes: list[_Change], *, website_id: int, state: Transaction, books
     }
     lost = state.ledger.by_id(left - gained.keys()) if left - gained.keys() else {}
     _renew_contacts(gained, lost, state=state, books=books)
-    return {*new_ids.values(), *gained, *lost}
+    return _Written(added, bool(gained or lost), {*new_ids.values(), *gained, *lost})
 
 
 def _add_contacts(
     changes: list[_Change], entries: Mapping[ContactKey, LedgerEntry], *, state: Transaction, books: Books
-) -> dict[ContactKey, int]:
+) -> list[DueContact]:
     """Contacts that nobody knew: all their visitors are in this page."""
     members: defaultdict[ContactKey, list[Visitor]] = defaultdict(list)
     for change in changes:
         if change.key and change.key not in entries:
             members[change.key].append(change.visitor)
     contacts = [transform.contact(key, visitors) for key, visitors in members.items()]
-    ids = state.ledger.add([(contact, transform.fingerprint(contact)) for contact in contacts])
-    for contact_id in ids.values():
-        books.touch(contact_id, due=True)
-    return ids
+    added = state.ledger.add([(contact, transform.fingerprint(contact)) for contact in contacts])
+    for due in added:
+        books.touch(due.contact_id, due=True)
+    return added
 
 
 def _renew_contacts(

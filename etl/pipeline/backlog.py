@@ -8,7 +8,7 @@ from etl import transform
 from etl.models import ContactKind, Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from etl.models import DueContact
     from etl.pipeline.ports import Ledger
@@ -19,6 +19,9 @@ BATCH = 100
 
 _AHEAD = 500
 """So many due contacts are looked up at a time."""
+
+_MOST_AHEAD = 2000
+"""So many are kept at the most; the others wait in the ledger."""
 
 
 class Backlog:
@@ -37,6 +40,14 @@ class Backlog:
         self._lone: list[DueContact] = []
         self._is_current = False
         self._is_complete = False
+
+    def add(self, contacts: Sequence[DueContact]) -> None:
+        """These have become due, and nothing else has changed; their ids are higher than any other."""
+        if not (self._is_current and self._is_complete):
+            return  # the next look finds them
+        room = _MOST_AHEAD - len(self._ahead)
+        self._ahead += contacts[:room]
+        self._is_complete = len(contacts) <= room
 
     def outdate(self) -> None:
         """The ledger has changed: what was looked up may no longer be what is due."""

@@ -230,7 +230,7 @@ class _Run:
         if page.restarted:
             self.books.count_rows_anew()
         with self.store.transaction() as state:
-            left = absorb(
+            absorbed = absorb(
                 page,
                 website_id=self.website_id,
                 anonymous=self.order.anonymous,
@@ -238,8 +238,11 @@ class _Run:
                 books=self.books,
             )
             made = self.source.requests - self.requests_before[0]
-            self.window.absorbed(page, state, left=left, requests=made)
-        self.backlog.outdate()
+            self.window.absorbed(page, state, left=absorbed.left, requests=made)
+        if absorbed.renewed:
+            self.backlog.outdate()
+        else:
+            self.backlog.add(absorbed.added)
         if self.observer:
             self.observer.rows_read(page.read)
 

@@ -71,10 +71,10 @@ class Ledger:
     def by_id(self, ids: Collection[int]) -> dict[int, LedgerEntry]:
         return {entry.contact_id: entry for entry in map(_entry, self._statements.among(_BY_ID, ids))}
 
-    def add(self, wanted: Sequence[tuple[Contact, bytes]]) -> dict[ContactKey, int]:
-        """Insert contacts that nobody knew, due at once. Returns their ids, which are dense from 1."""
+    def add(self, wanted: Sequence[tuple[Contact, bytes]]) -> list[DueContact]:
+        """Insert contacts that nobody knew, due at once; their ids are dense from 1. Returns them."""
         if not wanted:
-            return {}
+            return []
         first = (self._statements.value("SELECT max(id) FROM contacts") or 0) + 1
         self._statements.change_many(
             _ADD,
@@ -91,7 +91,10 @@ class Ledger:
                 for number, (contact, fingerprint) in enumerate(wanted, first)
             ),
         )
-        return {contact.key: number for number, (contact, _) in enumerate(wanted, first)}
+        return [
+            DueContact(number, contact, fingerprint, known=False, alone=False)
+            for number, (contact, fingerprint) in enumerate(wanted, first)
+        ]
 
     def want(self, changes: Iterable[tuple[LedgerEntry, Contact | None, bytes | None]]) -> dict[int, bool]:
         """Write what is wanted now, None for nothing. Returns whether each contact is to be delivered.
