@@ -213,11 +213,13 @@ class Mark:
 
     ``offset`` is the place in the list, ``tail`` names the rows read last. Where the list is newest first,
     every row of the window that was last seen after ``reached`` is absorbed; None where no order helps.
+    While the place is still searched for, ``tail`` is empty, and ``past`` is an offset behind it, if known.
     """
 
     offset: int
     tail: tuple[str, ...]
     reached: datetime | None
+    past: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

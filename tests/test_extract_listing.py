@@ -104,6 +104,33 @@ def test_a_search_begins_where_it_is_told() -> None:
     assert looks == 1
 
 
+@given(
+    place=st.integers(0, 60_000), size=st.integers(10, 100), looks=st.integers(3, 6), moved=st.integers(0, 8)
+)
+def test_a_search_of_a_few_looks_at_a_time_comes_to_its_end(
+    place: int, size: int, looks: int, moved: int
+) -> None:
+    """In between, the list grows at its front by less than a page."""
+    rows = [ago(minutes) for minutes in range(60_000)]
+    start, past, goes_on = 0, None, False
+    for turn in range(40):
+        listed = (
+            rows if not turn else [NOW + MINUTE * (moved * turn - at) for at in range(moved * turn)] + rows
+        )
+        seen, first = listed[start : start + size], moved * turn + min(place + 1, 60_000)
+        if seen[-1] < ago(place):
+            assert start <= first <= start + size
+            return
+        search = Search(ceiling=ago(place), size=size, start=start, seen=seen, goes_on=goes_on, past=past)
+        for _ in range(looks):
+            if (offset := search.offset) is None:
+                assert search.start <= first <= search.start + size + 1
+                return
+            search.look(offset, listed[offset : offset + 5])
+        start, past, goes_on = search.start, search.past, True
+    raise AssertionError("the search does not end")
+
+
 def test_a_search_notices_that_there_is_no_order() -> None:
     rows = [ago(minutes) for minutes in range(1000)]
     rows[400:700] = reversed(rows[400:700])

@@ -179,8 +179,14 @@ class Extraction:
             yield from self._read(walk, answer, stop=self._window.since)
             return
         mark = self._reading.mark
-        is_near = mark is None or bool(mark.tail)
-        search = Search(ceiling=self._ceiling(), size=walk.size, start=start, seen=seen, is_near=is_near)
+        search = Search(
+            ceiling=self._ceiling(),
+            size=walk.size,
+            start=start,
+            seen=seen,
+            goes_on=mark is not None and not mark.tail,
+            past=mark.past if mark and start else None,
+        )
         is_before = search.is_orderly and seen[-1] >= self._ceiling()
         if is_before:
             _, page = self._take(walk, answer.value)
@@ -219,7 +225,7 @@ class Extraction:
 
     def _glimpse(self, search: Search) -> Page:
         reached = self._ceiling() - timedelta.resolution
-        mark = Mark(search.start, (), reached) if search.is_orderly else Mark(0, (), None)
+        mark = Mark(search.start, (), reached, search.past) if search.is_orderly else Mark(0, (), None)
         return Page(
             window=self._window,
             clock=self._clock,

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from etl.state.statements import Row, Statements
 
 _MINE = """
-    SELECT id, since, until, started, "offset", tail, reached, requests FROM backfills
+    SELECT id, since, until, started, "offset", tail, reached, past, requests FROM backfills
     WHERE website_id = ? AND since = ? AND """
 _OPEN, _CLOSED = _MINE + "open", _MINE + "until = ? AND NOT open"
 _BEGIN = """
     INSERT INTO backfills (website_id, since, until, open, started, requests)
     VALUES (?, ?, ?, ?, ?, 0) RETURNING id"""
-_ADVANCE = """UPDATE backfills SET "offset" = ?, tail = ?, reached = ?, requests = ? WHERE id = ?"""
+_ADVANCE = """UPDATE backfills SET "offset" = ?, tail = ?, reached = ?, past = ?, requests = ? WHERE id = ?"""
 _UNFINISHED = """
-    SELECT b.id, b.since, b.until, b.started, b."offset", b.tail, b.reached, b.requests
+    SELECT b.id, b.since, b.until, b.started, b."offset", b.tail, b.reached, b.past, b.requests
     FROM backfills b JOIN websites w ON w.id = b.website_id
     WHERE w.name = ? ORDER BY b.started"""
 
@@ -55,7 +55,7 @@ class Backfills:
     def advance(self, number: int, mark: Mark, *, requests: int) -> None:
         """The backfill stands at ``mark``, after ``requests`` in all."""
         tail = orjson.dumps(mark.tail).decode()
-        stands = (mark.offset, tail, microseconds_or_none(mark.reached), requests)
+        stands = (mark.offset, tail, microseconds_or_none(mark.reached), mark.past, requests)
         self._statements.change(_ADVANCE, (*stands, number))
 
     def finish(self, number: int) -> None:
@@ -67,6 +67,8 @@ class Backfills:
 
 
 def _backfill(row: Row) -> Backfill:
-    number, since, until, started, offset, tail, reached, requests = row
-    mark = None if offset is None else Mark(offset, tuple(orjson.loads(tail)), instant_or_none(reached))
+    number, since, until, started, offset, tail, reached, past, requests = row
+    mark = None
+    if offset is not None:
+        mark = Mark(offset, tuple(orjson.loads(tail)), instant_or_none(reached), past)
     return Backfill(number, instant(since), instant(until), instant(started), mark, requests)

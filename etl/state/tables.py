@@ -150,6 +150,7 @@ backfills = Table(
     Column("offset", BigInteger, comment="where to go on in the list; null: nothing was read yet"),
     Column("tail", Text, comment="JSON: the names of the rows before it"),
     Column("reached", Instant, comment="all later rows of the window are absorbed; null: no order helps"),
+    Column("past", BigInteger, comment="an offset behind the place that is searched for"),
     Column("requests", BigInteger, nullable=False),
     UniqueConstraint("website_id", "since", "until", "open"),
 )

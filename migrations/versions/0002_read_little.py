@@ -91,6 +91,9 @@ def upgrade() -> None:
             nullable=True,
             comment="all later rows of the window are absorbed; null: no order helps",
         ),
+        sa.Column(
+            "past", sa.BigInteger(), nullable=True, comment="an offset behind the place that is searched for"
+        ),
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["website_id"], ["websites.id"], name=op.f("fk_backfills_website_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_backfills")),
