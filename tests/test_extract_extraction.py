@@ -201,6 +201,16 @@ def test_a_backfill_of_a_small_website_costs_one_request() -> None:
     assert zenovay.requests == 1
 
 
+def test_a_backfill_of_days_just_behind_the_first_page_does_not_search() -> None:
+    zenovay = VirtualZenovay(steady(2_500, every_s=1000), clock_s=2_500_000)
+    reading = backfill(15, now=zenovay.now())
+    seen, _ = read_by(zenovay, reading)
+    assert reading.since
+    assert reading.until
+    assert seen == window_ids(steady(2_500, every_s=1000), reading.since, reading.until)
+    assert zenovay.requests == 2
+
+
 @pytest.mark.parametrize(
     "arranged",
     [

@@ -41,6 +41,9 @@ _SAMPLE = 5
 
 _MOST_STEPS_BACK = 5
 
+_NEAR = 3
+"""To so many pages ahead a search is not worth its looks."""
+
 
 class Extraction:
     """The pages of one reading. After the last one, ``ending`` says what was read."""
@@ -187,7 +190,7 @@ class Extraction:
             goes_on=mark is not None and not mark.tail,
             past=mark.past if mark and start else None,
         )
-        is_before = search.is_orderly and seen[-1] >= self._ceiling()
+        is_before = search.is_orderly and seen[-1] >= self._ceiling() and self._is_far(search, walk)
         if is_before:
             _, page = self._take(walk, answer.value)
             if page is not None:
@@ -199,6 +202,11 @@ class Extraction:
         elif is_before:
             return
         yield from self._read_in_order(walk, answer)
+
+    def _is_far(self, search: Search, walk: Walk) -> bool:
+        """Whether to search for the window is cheaper than to read on to it, as far as one page can tell."""
+        rows = search.rows_until(self._ceiling())
+        return rows is None or rows > _NEAR * walk.size
 
     def _read_in_order(self, walk: Walk, answer: Answer[Payload]) -> Iterator[Page]:
         """As ``_read``, but give up as soon as the order breaks, unless nothing was left out so far."""
