@@ -350,3 +350,23 @@ def test_a_window_that_cannot_be_read_ends_with_the_place_and_what_was_seen(
         with pytest.raises(kind) as caught:
             next(walk)
     assert str(caught.value).startswith(f"Zenovay /analytics/w1/visitors: {saw}")
+
+
+def test_two_rows_of_one_visitor_and_one_instant_are_both_read_if_they_differ() -> None:
+    rows = [row("v0", NOW), row("v1", NOW - HOUR), {**row("v1", NOW - HOUR), "email": "ann@example.test"}]
+    with reading(Zenovay(rows), page_size=2) as reader:
+        visitors = [visitor for page in reader.pages() for visitor in page.visitors]
+    assert [(visitor.id, visitor.email) for visitor in visitors] == [
+        ("v0", None),
+        ("v1", None),
+        ("v1", "ann@example.test"),
+    ]
+
+
+def test_what_no_text_can_hold_does_not_keep_a_backfill_from_writing_down_its_place() -> None:
+    odd = {"id": "half a pair: \ud800", "visited_at": (NOW - HOUR).isoformat()}
+    with reading(Zenovay([row("v0", NOW), odd, *many(3)]), page_size=2) as reader:
+        pages = list(reader.source.read(Reading("w1", since=NOW - DAY, past=True)))
+    for page in pages:
+        assert page.mark
+        assert all(name.isascii() for name in page.mark.tail)
