@@ -1,7 +1,7 @@
 """The promises, held against whatever may happen: arrivals, runs, backfills, faults, kills, wrong clocks.
 
-A small CRM and a small website stand in for the real ones; batches hold three contacts, so that a handful of
-visitors makes several.
+A small CRM and a small website stand in for the real ones, and the reader of the website is the real one;
+batches hold three contacts and pages twelve rows, so that a handful of visitors makes several.
 """
 
 from __future__ import annotations
@@ -16,27 +16,32 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from fakes import NOW, FakeClock, FakePages, World, modelled, opened, page, row
+from fakes import NOW, FakeClock, World, modelled, opened, row
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from strategies import COUNTRIES
 
 from etl.errors import UnavailableError
+from etl.extract.budget import Budget
+from etl.extract.client import Answer
+from etl.extract.visitors import ZenovayVisitors
 from etl.models import Outcome, Verdict
+from etl.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from etl.models import Page, Parcel, Reading, RunSummary, Visitor
+    from etl.extract.extraction import Extraction
+    from etl.models import Parcel, Reading, RunSummary, Visitor
     from etl.pipeline.ports import Transaction
     from etl.state.store import Store
 
 LOOKBACK = timedelta(minutes=10)
 BEGINNING = NOW - timedelta(days=20)
-ROWS_OF_A_PAGE = 2
+ROWS_OF_A_PAGE = 12
 MINUTES = st.integers(0, 30).map(lambda minutes: timedelta(minutes=minutes))
 FACTS = st.fixed_dictionaries(
     {"visitor_id": st.sampled_from(["v1", "v2", "v3"])},
@@ -54,34 +59,65 @@ class Killed(BaseException):
 
 
 class Website:
-    """A source over the rows that have arrived. ``skew`` is how far its clock is off."""
+    """An API over the rows that have arrived, read by the real reader. ``skew`` is how far its clock is off.
+
+    It lists its rows newest first, a few to a page. It stands in for the client: no HTTP, and no waiting.
+    """
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
-        self.arrived: list[Visitor] = []
+        self._arrived: list[Visitor] = []
         self.skew = timedelta()
         self.requests = 0
         self.fails_after: int | None = None
         self.given: list[Visitor] = []
+        self.pace = Pace(limit=30, window_s=60, clock=clock, name="Zenovay")
+        self.budget = Budget(clock=clock, limit=1_000_000)
+        self._reader = ZenovayVisitors(self, paging="offset", page_size=ROWS_OF_A_PAGE)  # type: ignore[arg-type]
+
+    @property
+    def arrived(self) -> list[Visitor]:
+        """What the rows say: of those who opted out, nothing else."""
+        return [
+            row(each.id, each.last_seen, opted_out=True) if each.opted_out else each for each in self._arrived
+        ]
+
+    def arrive(self, rows: Iterable[Visitor]) -> None:
+        self._arrived += rows
 
     def now(self) -> datetime:
         return self._clock.now() + self.skew
 
-    def read(self, reading: Reading) -> FakePages:
-        return FakePages(self._pages(reading))
-
-    def _pages(self, reading: Reading) -> Iterator[Page]:
+    def read(self, reading: Reading) -> Extraction:
         now = self.now()
         begin, end = reading.since or now - reading.initial, min(reading.until or now, now)
-        seen = [each for each in self.arrived if begin <= each.last_seen]
-        self.given = [each for each in seen if each.last_seen < end]
-        late = len(seen) - len(self.given)
-        pages = [self.given[at : at + ROWS_OF_A_PAGE] for at in range(0, len(self.given), ROWS_OF_A_PAGE)]
-        for number, rows in enumerate([[], *pages]):
-            if number == self.fails_after:
-                raise UnavailableError(f"{reading.website} does not answer.")
-            self.requests += 1
-            yield page(*rows, out_of_window=0 if number else late, clock=now)
+        self.given = [each for each in self.arrived if begin <= each.last_seen < end]
+        self._asked = 0
+        return self._reader.read(reading)
+
+    def get(self, _path: str, params: Mapping[str, str], *, readable: Callable[[Any], Any]) -> Answer[Any]:
+        if self._asked == self.fails_after:
+            raise UnavailableError("Zenovay does not answer.")
+        self._asked += 1
+        self.requests += 1
+        first, size = int(params["offset"]), int(params["limit"])
+        listed = sorted(map(json_row, self._arrived), key=lambda each: each["last_seen"], reverse=True)
+        block = {"has_more": first + size < len(listed)}
+        body = {"visitors": listed[first : first + size], "pagination": block}
+        return Answer(
+            readable({"success": True, "data": body, "timestamp": self.now().isoformat()}), None, self.now()
+        )
+
+
+def json_row(visitor: Visitor) -> dict[str, Any]:
+    return {
+        "id": visitor.id,
+        "last_seen": visitor.last_seen.isoformat(timespec="microseconds"),
+        "country_code": visitor.country,
+        "pageviews": visitor.pageviews,
+        "email": visitor.email,
+        "gpc_opted_out": visitor.opted_out,
+    }
 
 
 class MortalStore:
@@ -128,12 +164,12 @@ class Promises(RuleBasedStateMachine):
     @rule(rows=st.lists(st.tuples(MINUTES, FACTS), min_size=1, max_size=5))
     def rows_arrive(self, rows: list[tuple[timedelta, dict[str, Any]]]) -> None:
         now = self.world.clock.now()
-        self.website.arrived += [row(at=now - age, **facts) for age, facts in rows]
+        self.website.arrive(row(at=now - age, **facts) for age, facts in rows)
 
     @rule(count=st.integers(1, 7), age=MINUTES)
     def many_visitors_are_seen(self, count: int, age: timedelta) -> None:
         seen = self.world.clock.now() - age
-        self.website.arrived += [row(f"v{number}", seen, pageviews=count) for number in range(count)]
+        self.website.arrive(row(f"v{number}", seen, pageviews=count) for number in range(count))
 
     @rule(minutes=st.integers(1, 30))
     def time_passes(self, minutes: int) -> None:
