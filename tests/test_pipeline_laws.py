@@ -1,7 +1,7 @@
 """The promises, held against whatever may happen: arrivals, runs, backfills, faults, kills, wrong clocks.
 
 A small CRM and a small website stand in for the real ones, and the reader of the website is the real one;
-batches hold three contacts and pages twelve rows, so that a handful of visitors makes several.
+batches hold three contacts and pages three rows, so that a handful of visitors makes several.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LOOKBACK = timedelta(minutes=10)
 BEGINNING = NOW - timedelta(days=20)
-ROWS_OF_A_PAGE = 12
+ROWS_OF_A_PAGE = 3
 MINUTES = st.integers(0, 30).map(lambda minutes: timedelta(minutes=minutes))
 FACTS = st.fixed_dictionaries(
     {"visitor_id": st.sampled_from(["v1", "v2", "v3"])},
@@ -61,7 +61,8 @@ class Killed(BaseException):
 class Website:
     """An API over the rows that have arrived, read by the real reader. ``skew`` is how far its clock is off.
 
-    It lists its rows newest first, a few to a page. It stands in for the client: no HTTP, and no waiting.
+    It lists its rows newest first, a few to a page, none of them twice. It stands in for the client: no
+    HTTP, and no waiting.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -83,7 +84,7 @@ class Website:
         ]
 
     def arrive(self, rows: Iterable[Visitor]) -> None:
-        self._arrived += rows
+        self._arrived += (each for each in rows if each not in self._arrived)
 
     def now(self) -> datetime:
         return self._clock.now() + self.skew
