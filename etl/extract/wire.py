@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.deadline import Deadline, shut_down
 from etl.errors import SettingsError
 from etl.extract.instants import clock, http_date
 from etl.redact import vendor_text
@@ -59,8 +57,7 @@ class Reply:
 class Wire:
     """An HTTP client that never waits longer than ``deadline_s`` for one answer.
 
-    httpx bounds the silence before each byte, not the sum; so a timer shuts the socket down when the time is
-    up, wherever the bytes have stuck. Redirects are not followed: they would carry the key elsewhere.
+    Redirects are not followed: they would carry the key elsewhere.
     """
 
     def __init__(
@@ -68,7 +65,7 @@ class Wire:
     ) -> None:
         self._base_url = _checked(base_url)
         self._deadline_s = deadline_s
-        self._socket: socket.socket | None = None
+        self._socket: object = None
         self._http = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(read_timeout_s, connect=_CONNECT_S),
@@ -78,50 +75,30 @@ class Wire:
 
     def get(self, path: str, params: Mapping[str, str]) -> Reply:
         """The answer, whatever its status. Raises TransientError when none arrives in time and whole."""
-        expired = threading.Event()
-        fuse = threading.Timer(self._deadline_s, self._expire, (expired,))
-        fuse.daemon = True
-        fuse.start()
-        try:
-            reply = self._exchange(path, params, expired)
-        except httpx.RequestError as exc:
-            raise TransientError(self._late() if expired.is_set() else _failure(exc)) from exc
-        finally:
-            fuse.cancel()
-            fuse.join()
-        if expired.is_set():
+        with Deadline(self._deadline_s, self._socket) as deadline:
+            try:
+                reply = self._exchange(path, params, deadline)
+            except httpx.RequestError as exc:
+                raise TransientError(self._late() if deadline.passed else _failure(exc)) from exc
+        if deadline.passed:
             raise TransientError(self._late())
         return reply
 
     def close(self) -> None:
         """Give up the connection; a request in flight in another thread fails."""
-        self._shut_down()
+        shut_down(self._socket)
         self._http.close()
 
-    def _exchange(self, path: str, params: Mapping[str, str], expired: threading.Event) -> Reply:
+    def _exchange(self, path: str, params: Mapping[str, str], deadline: Deadline) -> Reply:
         def remember_socket(event: str, seen: Mapping[str, Any]) -> None:
             if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
                 self._socket = seen["return_value"].get_extra_info("socket")
-                if expired.is_set():
-                    self._shut_down()
+                deadline.guard(self._socket)
 
         extensions = {"trace": remember_socket}
         url = self._base_url + path
         with self._http.stream("GET", url, params=params, extensions=extensions) as response:
             return Reply(response.status_code, response.headers, _whole_body(response))
-
-    def _expire(self, expired: threading.Event) -> None:
-        expired.set()
-        self._shut_down()
-
-    def _shut_down(self) -> None:
-        """Wake up whoever reads from the socket.
-
-        Past SSLSocket.shutdown, which would pull the TLS state from under the thread that reads.
-        """
-        if self._socket is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _late(self) -> str:
         return f"no whole answer within {self._deadline_s:g} s"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, Timeout
 
+from etl.deadline import Deadline
 from etl.load.replies import Reply
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from etl.clock import Clock
 
 _CHUNK = 1 << 16
@@ -89,48 +85,26 @@ class Wire:
 
 
 def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPConnectionPool]:
-    """``kind`` with connections that wait at most ``deadline_s`` for all the headers of an answer.
-
-    urllib3 bounds the silence before each byte, not the sum: headers that drip would hold it for ever.
-    """
+    """``kind`` with connections that wait at most ``deadline_s`` for all the headers of an answer."""
 
     class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
         def getresponse(self, *args: Any, **options: Any) -> Any:
-            with _fuse(self.sock, deadline_s):
-                return super().getresponse(*args, **options)
+            with Deadline(deadline_s, self.sock) as deadline:
+                try:
+                    response = super().getresponse(*args, **options)
+                except (HTTPException, OSError) as error:
+                    if deadline.passed:
+                        raise _late(deadline_s) from error
+                    raise
+            if deadline.passed:  # what looks like an answer is the half of one
+                response.close()
+                raise _late(deadline_s)
+            return response
 
     class Pool(kind):  # type: ignore[valid-type, misc]
         ConnectionCls = Connection
 
     return Pool
-
-
-@contextmanager
-def _fuse(connection: Any, deadline_s: float) -> Iterator[None]:
-    """Shut ``connection`` down after ``deadline_s``, and raise TransientError then, whatever was read."""
-    blown = threading.Event()
-
-    def blow() -> None:
-        blown.set()
-        if isinstance(connection, socket.socket):
-            # past SSLSocket.shutdown, which would pull the TLS state from under the thread that reads
-            with suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-    timer = threading.Timer(deadline_s, blow)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except (HTTPException, OSError) as error:
-        if blown.is_set():
-            raise _late(deadline_s) from error
-        raise
-    finally:
-        timer.cancel()
-        timer.join()
-    if blown.is_set():
-        raise _late(deadline_s)
 
 
 def _late(deadline_s: float) -> TransientError:

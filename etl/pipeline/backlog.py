@@ -23,6 +23,9 @@ _AHEAD = 500
 _MOST_AHEAD = 2000
 """So many are kept at the most; the others wait in the ledger."""
 
+_PAGE = 1000
+"""A page makes at most so many contacts due."""
+
 
 class Backlog:
     """Due contacts in the order of their ids, and round again.
@@ -52,6 +55,11 @@ class Backlog:
     def outdate(self) -> None:
         """The ledger has changed: what was looked up may no longer be what is due."""
         self._ahead, self._lone, self._is_current = [], [], False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all that is due is kept here, and what another page makes due might not be."""
+        return self._is_current and self._is_complete and len(self._ahead) > _MOST_AHEAD - _PAGE
 
     @property
     def wants_a_look(self) -> bool:

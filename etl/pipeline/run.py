@@ -167,12 +167,14 @@ class _Run:
             self._stay_alive()
             self._send(threads)
             waiting_for: list[Future[Any]] = [*self.in_flight]
-            if self.reading is not None:
+            if self.reading is not None and not self._has_enough:
                 waiting_for.append(self.reading)
             if not waiting_for:
                 return
             wait(waiting_for, timeout=TICK_S, return_when=FIRST_COMPLETED)
-            self._collect(threads, pages)
+            self._collect_deliveries()
+            self._send(threads)
+            self._collect_page(threads, pages)
             if self.interruption() and give_up_at == float("inf"):
                 give_up_at = self.clock.monotonic() + GRACE_S
                 self.reading = None
@@ -195,13 +197,20 @@ class _Run:
                 self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
             self.may_send = bool(batch)
 
-    def _collect(self, threads: ThreadPoolExecutor, pages: Pages) -> None:
+    @property
+    def _has_enough(self) -> bool:
+        """Whether another page may wait: HubSpot is the slower side, and what is due fits into memory."""
+        return bool(self.in_flight) and self.backlog.is_full
+
+    def _collect_deliveries(self) -> None:
         done = [future for future in self.in_flight if future.done()]
         if done:
             batches = [self.in_flight.pop(future) for future in done]
             self._settle_all(batches, [_delivery(*each) for each in zip(done, batches, strict=True)])
             self.may_send = True
-        if self.reading is not None and self.reading.done():
+
+    def _collect_page(self, threads: ThreadPoolExecutor, pages: Pages) -> None:
+        if self.reading is not None and self.reading.done() and not self._has_enough:
             self.reading = self._read(self.reading, threads, pages)
             self.may_send = True
 
