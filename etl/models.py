@@ -128,6 +128,10 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
 
 
+TAKEN = (Outcome.CREATED, Outcome.UPDATED)
+"""HubSpot holds the contact as it was sent."""
+
+
 class Verdict(NamedTuple):
     """HubSpot's answer on one contact.
 

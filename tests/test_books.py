@@ -15,7 +15,7 @@ def books() -> Books:
 
 
 def settle(books: Books, contact_id: int, outcome: Outcome, *, due_again: bool = False) -> None:
-    books.settle(Verdict(contact_id, outcome), due_again=due_again)
+    books.settle([Verdict(contact_id, outcome)], due={contact_id} if due_again else set())
 
 
 def test_books_that_were_never_written_in_balance(books: Books) -> None:

@@ -76,8 +76,8 @@ def answer_all(store: Store, outcome: Outcome) -> None:
     with store.transaction() as state:
         backlog = Backlog(PropertyNames())
         backlog.look(state.ledger)
-        batch = {each.contact_id: each for each in backlog.next_batch(flush=True)}
-        state.ledger.settle([Verdict(each, outcome) for each in batch], batch)
+        batch = backlog.next_batch(flush=True)
+        state.ledger.settle([(each, Verdict(each.contact_id, outcome)) for each in batch])
 
 
 def due(store: Store) -> list[DueContact]:

@@ -64,25 +64,24 @@ def due(store: Store) -> list[str]:
         return [each.contact.key.value for each in state.ledger.due(after=0, most=1000)]
 
 
-def answer(store: Store, outcome: Outcome, *, final: bool = False, alone: bool = False) -> dict[int, bool]:
+def answer(store: Store, outcome: Outcome, *, final: bool = False, alone: bool = False) -> set[int]:
     """HubSpot says the same of everything that is due. Returns what is due again."""
     with store.transaction() as state:
         return settle(state, outcome, final=final, alone=alone)
 
 
-def settle(
-    state: Transaction, outcome: Outcome, *, final: bool = False, alone: bool = False
-) -> dict[int, bool]:
-    found = state.ledger.due(after=0, most=1000)
-    parcels = {
-        each.contact_id: Parcel(each.contact_id, "id", each.contact.key.value, {}, each.fingerprint)
-        for each in found
-    }
-    verdicts = [
-        Verdict(each, outcome, f"hs-{each}", "no good", "INVALID", "trace", final, alone) for each in parcels
+def settle(state: Transaction, outcome: Outcome, *, final: bool = False, alone: bool = False) -> set[int]:
+    answered = [
+        (
+            Parcel(each.contact_id, "id", each.contact.key.value, {}, each.fingerprint),
+            Verdict(
+                each.contact_id, outcome, f"hs-{each.contact_id}", "no good", "INVALID", "trace", final, alone
+            ),
+        )
+        for each in state.ledger.due(after=0, most=1000)
     ]
-    state.rejections.settle(verdicts, {number: parcel.id_value for number, parcel in parcels.items()})
-    return state.ledger.settle(verdicts, parcels)
+    state.rejections.settle(answered)
+    return state.ledger.settle(answered)
 
 
 def entry(store: Store, value: str) -> LedgerEntry:
@@ -128,7 +127,7 @@ def test_a_due_contact_carries_what_is_to_be_sent(store: Store) -> None:
 @pytest.mark.parametrize("outcome", [Outcome.CREATED, Outcome.UPDATED])
 def test_a_confirmed_contact_is_due_again_only_with_new_facts(store: Store, outcome: Outcome) -> None:
     absorbed(store, row("a", EARLIER))
-    assert answer(store, outcome) == {1: False}
+    assert answer(store, outcome) == set()
     absorbed(store, row("a", EARLIER))
     assert due(store) == []
 
@@ -145,15 +144,15 @@ def test_a_contact_that_changed_while_it_was_sent_is_due_again(store: Store) -> 
     absorbed(store, row("a", LATER))
     with store.transaction() as state:
         parcel = Parcel(1, "id", "a", {}, sent.fingerprint)
-        again = state.ledger.settle([Verdict(1, Outcome.CREATED)], {1: parcel})
+        again = state.ledger.settle([(parcel, Verdict(1, Outcome.CREATED))])
 
-    assert again == {1: True}
+    assert again == {1}
     assert due(store) == ["a"]
 
 
 def test_a_rejected_contact_waits_for_new_facts(store: Store) -> None:
     absorbed(store, row("a", EARLIER))
-    assert answer(store, Outcome.REJECTED) == {1: False}
+    assert answer(store, Outcome.REJECTED) == set()
     absorbed(store, row("a", EARLIER))
     assert due(store) == []
 
@@ -187,7 +186,7 @@ def test_a_blocked_contact_waits_for_somebody_whatever_its_facts(store: Store) -
 
 def test_a_deferred_contact_stays_due_and_alone_if_it_has_to_be(store: Store) -> None:
     absorbed(store, row("a"))
-    assert answer(store, Outcome.DEFERRED, alone=True) == {1: True}
+    assert answer(store, Outcome.DEFERRED, alone=True) == {1}
     with store.reading() as state:
         assert state.ledger.due(after=0, most=1)[0].alone
 
@@ -202,7 +201,7 @@ def test_a_verdict_without_hubspots_id_does_not_forget_it(store: Store) -> None:
     absorbed(store, row("a", LATER))
     with store.transaction() as state:
         parcel = Parcel(1, "id", "a", {}, b"fingerprint")
-        state.ledger.settle([Verdict(1, Outcome.UPDATED)], {1: parcel})
+        state.ledger.settle([(parcel, Verdict(1, Outcome.UPDATED))])
 
     with store.reading() as state:
         from etl.state.tables import contacts  # noqa: PLC0415

@@ -8,6 +8,8 @@ from etl.errors import BooksDoNotBalanceError
 from etl.models import ContactCounts, Outcome, RowCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from etl.models import Verdict
 
 _STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED = range(5)
@@ -61,13 +63,14 @@ class Books:
         """The contact is no longer wanted."""
         self._mark(contact_id, _NOT_OURS + _UNCHANGED)
 
-    def settle(self, verdict: Verdict, *, due_again: bool) -> None:
-        """HubSpot spoke. ``due_again``: new facts arrived while it did."""
-        membership = self._read(verdict.contact_id) & _MEMBERSHIP
-        if verdict.outcome is Outcome.REJECTED:
-            self.newly_rejected += 1
-        if membership:
-            self._mark(verdict.contact_id, membership + (_DEFERRED if due_again else _SAID[verdict.outcome]))
+    def settle(self, verdicts: Iterable[Verdict], *, due: set[int]) -> None:
+        """HubSpot spoke. ``due`` are the contacts that are due still, or again, as new facts arrived."""
+        for contact_id, outcome, *_ in verdicts:
+            if outcome is Outcome.REJECTED:
+                self.newly_rejected += 1
+            if membership := self._read(contact_id) & _MEMBERSHIP:
+                standing = _DEFERRED if contact_id in due else _SAID[outcome]
+                self._marks[contact_id] = membership + standing
 
     def contacts(self) -> ContactCounts:
         """The counts as they stand now."""

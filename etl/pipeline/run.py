@@ -27,7 +27,7 @@ from etl.pipeline.window import OpenWindow
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from etl.clock import Clock
@@ -270,29 +270,27 @@ class _Run:
 
     def _settle_all(self, batches: Sequence[list[Parcel]], deliveries: Sequence[Delivery]) -> None:
         """Commit the verdicts on these batches, which came back at the same time."""
-        parcels = {parcel.contact_id: parcel for batch in batches for parcel in batch}
-        keys = {contact_id: parcel.id_value for contact_id, parcel in parcels.items()}
-        verdicts = [verdict for delivery in deliveries for verdict in delivery.verdicts]
+        answered = [
+            pair
+            for batch, delivery in zip(batches, deliveries, strict=True)
+            for pair in zip(batch, delivery.verdicts, strict=True)
+        ]
         with self.store.transaction() as state:
-            due = state.ledger.settle(verdicts, parcels)
-            state.rejections.settle(verdicts, keys)
+            due = state.ledger.settle(answered)
+            state.rejections.settle(answered)
         for batch, delivery in zip(batches, deliveries, strict=True):
-            self._settle(batch, delivery, due)
+            self._settle([parcel.contact_id for parcel in batch], delivery, due)
 
-    def _settle(self, batch: list[Parcel], delivery: Delivery, due: Mapping[int, bool]) -> None:
-        deferred = [verdict for verdict in delivery.verdicts if verdict.outcome is Outcome.DEFERRED]
-        for verdict in delivery.verdicts:
-            self.books.settle(verdict, due_again=due[verdict.contact_id])
-        self.backlog.returned(
-            (parcel.contact_id for parcel in batch),
-            held_back=(verdict.contact_id for verdict in deferred),
-            due_again=any(due[verdict.contact_id] for verdict in delivery.verdicts),
-        )
+    def _settle(self, contact_ids: list[int], delivery: Delivery, due: set[int]) -> None:
+        verdicts = delivery.verdicts
+        deferred = [verdict.contact_id for verdict in verdicts if verdict.outcome is Outcome.DEFERRED]
+        self.books.settle(verdicts, due=due)
+        self.backlog.returned(contact_ids, held_back=deferred, due_again=not due.isdisjoint(contact_ids))
         self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
-        self.delivery_stop = _graver(self.delivery_stop, self.refusals.weigh(delivery.verdicts))
-        self._watch_for_silence(fruitless=len(deferred) == len(batch) and not delivery.stop)
+        self.delivery_stop = _graver(self.delivery_stop, self.refusals.weigh(verdicts))
+        self._watch_for_silence(fruitless=len(deferred) == len(contact_ids) and not delivery.stop)
         if self.observer:
-            self.observer.contacts_settled(len(batch) - len(deferred))
+            self.observer.contacts_settled(len(contact_ids) - len(deferred))
 
     def _watch_for_silence(self, *, fruitless: bool) -> None:
         self.fruitless = self.fruitless + 1 if fruitless else 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.instants import instant, microseconds
-from etl.models import Contact, ContactKey, ContactKind, DueContact, LedgerEntry, Outcome
+from etl.models import TAKEN, Contact, ContactKey, ContactKind, DueContact, LedgerEntry, Outcome
 from etl.transform import is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from etl.models import Parcel, Verdict
     from etl.state.statements import Row, Statements
@@ -25,9 +25,16 @@ _ADD = """
 _WANT = """
     UPDATE contacts SET last_seen = ?, country = ?, pageviews = ?, wanted = ?, confirmed = ?, due = ?
     WHERE id = ?"""
+_CONFIRM = """
+    UPDATE contacts
+    SET confirmed = ?, refused = NULL, blocked = false, alone = false, due = false,
+        hubspot_id = COALESCE(?, hubspot_id)
+    WHERE id = ?"""
+_OUTDATED = "SELECT id FROM contacts WHERE wanted <> confirmed AND id IN (?, …)"
+_DUE_AGAIN = "UPDATE contacts SET due = true WHERE id IN (?, …)"
 _SETTLE = """
     UPDATE contacts
-    SET confirmed = ?, refused = ?, blocked = ?, alone = ?, due = ?, hubspot_id = COALESCE(?, hubspot_id)
+    SET refused = ?, blocked = ?, alone = ?, due = ?, hubspot_id = COALESCE(?, hubspot_id)
     WHERE id = ?"""
 _RETRY = "UPDATE contacts SET refused = NULL, blocked = false, due = ? WHERE id = ?"
 _FORGET = """
@@ -76,7 +83,7 @@ class Ledger:
         if not wanted:
             return []
         first = (self._statements.value("SELECT max(id) FROM contacts") or 0) + 1
-        self._statements.change_many(
+        self._statements.add_many(
             _ADD,
             (
                 (
@@ -137,15 +144,28 @@ class Ledger:
         ((confirmed, rejected),) = self._statements.rows(_COUNTS)
         return LedgerCounts(confirmed, self.due_count(), rejected)
 
-    def settle(self, verdicts: Iterable[Verdict], parcels: Mapping[int, Parcel]) -> dict[int, bool]:
-        """Write down what HubSpot said of each parcel. Returns whether each contact is due (again)."""
-        said = list(verdicts)
-        before = {row[0]: row for row in self._statements.among(_SAID, [each.contact_id for each in said])}
-        rows = [
-            _settled(before[verdict.contact_id], verdict, parcels[verdict.contact_id]) for verdict in said
+    def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> set[int]:
+        """Write down what HubSpot said of each parcel. Returns the ids of those that are due (again)."""
+        taken = [
+            (parcel.fingerprint, verdict.hubspot_id, parcel.contact_id)
+            for parcel, verdict in answered
+            if verdict.outcome in TAKEN
         ]
+        self._statements.change_many(_CONFIRM, taken)
+        ids = [contact_id for _, _, contact_id in taken]
+        due_again = {contact_id for (contact_id,) in self._statements.among(_OUTDATED, ids)}
+        self._statements.change_among(_DUE_AGAIN, due_again)
+        if len(taken) == len(answered):
+            return due_again
+        return due_again | self._settle_others([each for each in answered if each[1].outcome not in TAKEN])
+
+    def _settle_others(self, answered: Sequence[tuple[Parcel, Verdict]]) -> set[int]:
+        """What HubSpot did not take. Returns the ids of those that are due."""
+        ids = [parcel.contact_id for parcel, _ in answered]
+        before = {row[0]: row for row in self._statements.among(_SAID, ids)}
+        rows = [_refused(before[parcel.contact_id], parcel, verdict) for parcel, verdict in answered]
         self._statements.change_many(_SETTLE, rows)
-        return {contact_id: due for _, _, _, _, due, _, contact_id in rows}
+        return {contact_id for _, _, _, due, _, contact_id in rows if due}
 
     def retry(self, contact_ids: Collection[int]) -> None:
         """Lift the rejections of these contacts."""
@@ -182,12 +202,11 @@ def _due_contact(row: Row) -> DueContact:
     return DueContact(contact_id, contact, wanted, confirmed is not None, bool(alone))
 
 
-def _settled(before: Row, verdict: Verdict, parcel: Parcel) -> tuple[Any, ...]:
+def _refused(before: Row, parcel: Parcel, verdict: Verdict) -> tuple[Any, ...]:
+    """What a verdict other than a confirmation makes of a contact."""
     contact_id, wanted, confirmed, refused, blocked = before
-    if verdict.outcome in (Outcome.CREATED, Outcome.UPDATED):
-        confirmed, refused, blocked = parcel.fingerprint, None, False
-    elif verdict.outcome is Outcome.REJECTED:
+    if verdict.outcome is Outcome.REJECTED:
         refused, blocked = parcel.fingerprint, verdict.final
     alone = verdict.alone if verdict.outcome is Outcome.DEFERRED else False
     due = is_due(wanted=wanted, confirmed=confirmed, refused=refused, blocked=bool(blocked))
-    return (confirmed, refused, bool(blocked), alone, due, verdict.hubspot_id, contact_id)
+    return (refused, bool(blocked), alone, due, verdict.hubspot_id, contact_id)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etl.instants import instant, microseconds
-from etl.models import Outcome, RefusedThing
+from etl.models import TAKEN, Outcome, RefusedThing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from etl.models import Rejection, Verdict
+    from etl.models import Parcel, Rejection, Verdict
     from etl.state.statements import Statements
 
 _BY_DIGEST = "SELECT digest, id FROM rejections WHERE website_id = ? AND digest IN (?, …)"
@@ -53,22 +53,25 @@ class Rejections:
         self._write(new, again)
         return len(new)
 
-    def settle(self, verdicts: Iterable[Verdict], keys: Mapping[int, str]) -> None:
-        """List the contacts that HubSpot rejected, by the key of each; strike out those that it took."""
-        said = {each.contact_id: each for each in verdicts if each.outcome is not Outcome.DEFERRED}
-        listed: dict[int, int] = dict(self._statements.among(_BY_CONTACT, said))
-        rejected = [each for each in said.values() if each.outcome is Outcome.REJECTED]
+    def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None:
+        """List the contacts that HubSpot rejected; strike out those that it took."""
+        self.strike_out([parcel.contact_id for parcel, verdict in answered if verdict.outcome in TAKEN])
+        rejected = {
+            parcel.contact_id: (parcel, verdict)
+            for parcel, verdict in answered
+            if verdict.outcome is Outcome.REJECTED
+        }
+        listed: dict[int, int] = dict(self._statements.among(_BY_CONTACT, rejected))
         new, again = [], []
-        for each in rejected:
-            reason, code = each.reason or "no reason given", each.code or "REJECTED"
-            number = listed.pop(each.contact_id, None)
+        for contact_id, (parcel, verdict) in rejected.items():
+            reason, code = verdict.reason or "no reason given", verdict.code or "REJECTED"
+            number = listed.get(contact_id)
             if number is None:
-                told = (keys[each.contact_id], reason, code, each.correlation_id)
-                new.append(("contact", None, each.contact_id, None, *told, self._now, self._now))
+                told = (parcel.id_value, reason, code, verdict.correlation_id)
+                new.append(("contact", None, contact_id, None, *told, self._now, self._now))
             else:
-                again.append((reason, code, each.correlation_id, self._now, number))
+                again.append((reason, code, verdict.correlation_id, self._now, number))
         self._write(new, again)
-        self.strike_out(listed)
 
     def strike_out(self, contact_ids: Collection[int]) -> None:
         """Forget the rejections of these contacts: taken, or no longer wanted."""

@@ -7,6 +7,7 @@ parameters than the database takes to do the work.
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ MEMBERS = "(?, …)"
 """What a statement for ``among`` has where the members go."""
 
 _MOST_MEMBERS = 500
+_MOST_VALUES = 999  # in one statement: what every SQLite takes
 _FETCHED_AT_ONCE = 10_000
 
 
@@ -62,6 +64,17 @@ class Statements:
         """Returns how many rows were changed."""
         return self._execute(statement, tuple(values)).rowcount
 
+    def add_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert ``rows``; ``statement`` is the INSERT of one row, and ends with its values."""
+        several = list(rows)
+        together = _MOST_VALUES // len(several[0]) if several else 1
+        whole = len(several) - len(several) % together
+        hundreds = (several[at : at + together] for at in range(0, whole, together))
+        self.change_many(
+            _with_rows(statement, together), (tuple(chain.from_iterable(part)) for part in hundreds)
+        )
+        self.change_many(statement, several[whole:])
+
     def change_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run one statement for each of ``rows``."""
         if several := list(rows):
@@ -80,6 +93,12 @@ def _parts(members: Collection[Any]) -> Iterator[list[Any]]:
     asked = list(members)
     for start in range(0, len(asked), _MOST_MEMBERS):
         yield asked[start : start + _MOST_MEMBERS]
+
+
+@cache
+def _with_rows(statement: str, count: int) -> str:
+    inserting, values, row = statement.partition("VALUES")
+    return inserting + values + ",".join([row] * count)
 
 
 @cache

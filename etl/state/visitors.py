@@ -53,7 +53,7 @@ class Visitors:
 
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Insert visitors, each with the id of its contact."""
-        self._statements.change_many(_ADD, (_row(website_id, visitor, of) for visitor, of in members))
+        self._statements.add_many(_ADD, (_row(website_id, visitor, of) for visitor, of in members))
 
     def change(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Overwrite visitors that the state holds, each with the id of its contact."""
