@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -11,17 +10,16 @@ from typing import NoReturn
 import click
 
 from etl.cli.commands import program
+from etl.cli.memory import start_without_collecting
 from etl.errors import SyncError
 
 USAGE_EXIT_CODE = 2
 SIGINT_EXIT_CODE = 130
-COLLECTED_SELDOM = (100_000, 20, 50)
-"""Rows and contacts refer to nothing that refers back: to look for cycles takes 6 % of a run for nothing."""
 
 
 def main() -> NoReturn:
     """Run the command line and leave with the exit code of the design's table."""
-    gc.set_threshold(*COLLECTED_SELDOM)
+    start_without_collecting()
     code = _run()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.budgeting import observed, warning
 from etl.cli.derived import accounts, property_names, state_url
-from etl.cli.memory import share_one_heap
+from etl.cli.memory import collect_seldom, share_one_heap
 from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
@@ -169,6 +169,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
     Raises LockedError, StateError.
     """
     share_one_heap()
+    collect_seldom()
     url = state_url(settings.sync)
     with ExitStack() as stack:
         connection = stack.enter_context(_snapshot(url) if dry_run else open_state(url))
