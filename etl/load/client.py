@@ -8,23 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import timedelta
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    DecodeError,
-    HTTPError,
-    LocationValueError,
-    NameResolutionError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from etl import jsontext, redact
 from etl.errors import ContractBrokenError, SettingsError, UnavailableError
 from etl.load.circuit import Circuit
 from etl.load.replies import (
+    FIX_URL,
+    NO_URL,
     WRITE_SCOPE,
     BusyError,
     QuotaSpentError,
@@ -32,8 +23,7 @@ from etl.load.replies import (
     failure,
     ten_second_limit,
 )
-from etl.load.wire import Wire
-from etl.retry import Patience, TransientError, persevere
+from etl.retry import Patience, persevere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +36,6 @@ T = TypeVar("T")
 
 _PATIENCE = Patience()
 _POOL_SIZE = 32
-_NO_URL = "HUBSPOT_BASE_URL is not a URL that can be called."
-_FIX_URL = "Set it to https://api.hubapi.com."
 _TOO_MANY = 429
 
 
@@ -76,7 +64,7 @@ class HubSpotClient:
                 "HUBSPOT_ACCESS_TOKEN holds a character that no token has.", fix="Copy the token again."
             )
         if not base_url.startswith(("https://", "http://")):
-            raise SettingsError(_NO_URL, fix=_FIX_URL)
+            raise SettingsError(NO_URL, fix=FIX_URL)
         self._token = access_token
         self._base_url = base_url.rstrip("/")
         dated = "" if api_version == "v3" else f"/{api_version}"
@@ -169,20 +157,15 @@ class HubSpotClient:
         with self._lock:
             self._requests += 1
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        try:
-            reply: Reply = api.call_api(
-                path,
-                method,
-                header_params=headers,
-                body=payload,
-                auth_settings=["oauth2"],
-                _preload_content=False,
-                _request_timeout=self._timeout_s,
-            )
-        except LocationValueError as error:
-            raise SettingsError(_NO_URL, fix=_FIX_URL) from error
-        except (HTTPError, HTTPException, OSError) as error:
-            raise TransientError(_what_broke(error)) from error
+        reply: Reply = api.call_api(
+            path,
+            method,
+            header_params=headers,
+            body=payload,
+            auth_settings=["oauth2"],
+            _preload_content=False,
+            _request_timeout=self._timeout_s,
+        )
         if (limit := ten_second_limit(reply)) is not None:
             self._pace.lower_limit(limit)
         return reply
@@ -196,6 +179,8 @@ class HubSpotClient:
     def _import_official_client(self) -> Any:
         from hubspot import HubSpot  # noqa: PLC0415 -- costs 100 ms, which only a run that sends should pay
 
+        from etl.load.wire import Wire  # noqa: PLC0415 -- and this 10 ms
+
         official = HubSpot(
             access_token=self._token,
             host=self._base_url,
@@ -205,15 +190,3 @@ class HubSpotClient:
         api = official.crm.contacts.batch_api.api_client
         api.rest_client = Wire(api.rest_client.pool_manager, deadline_s=self._deadline_s, clock=self._clock)
         return api
-
-
-def _what_broke(error: Exception) -> str:
-    """What happened to a connection, without the URL and the rest that the vendor's text may hold."""
-    kinds: tuple[tuple[type[Exception], str], ...] = (
-        (NameResolutionError, "HubSpot's host name could not be resolved"),
-        (ReadTimeoutError, "HubSpot did not answer in time"),
-        (ConnectTimeoutError, "HubSpot could not be reached"),
-        (SSLError, "the TLS connection to HubSpot failed"),
-        (DecodeError, "HubSpot's answer could not be decompressed"),
-    )
-    return next((what for kind, what in kinds if isinstance(error, kind)), "the connection to HubSpot broke")

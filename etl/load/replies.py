@@ -34,6 +34,8 @@ _FORBIDDEN = 403
 _REQUEST_TIMEOUT = 408
 _SERVER_ERRORS = 500
 _MOVING_S = 86_400.0
+NO_URL = "HUBSPOT_BASE_URL is not a URL that can be called."
+FIX_URL = "Set it to https://api.hubapi.com."
 CHECK_ADDRESS = "Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION; nothing is lost."
 
 

@@ -6,9 +6,19 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from etl.deadline import Deadline
-from etl.load.replies import Reply
+from etl.errors import SettingsError
+from etl.load.replies import FIX_URL, NO_URL, Reply
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
@@ -50,26 +60,36 @@ class Wire:
         timeout_s: tuple[float, float],
         body: bytes | None = None,
     ) -> Reply:
-        response = self.pool.request(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            timeout=Timeout(connect=timeout_s[0], read=timeout_s[1]),
-            redirect=False,
-            preload_content=False,
+        try:
+            response = self.pool.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                timeout=Timeout(connect=timeout_s[0], read=timeout_s[1]),
+                redirect=False,
+                preload_content=False,
+            )
+            content = self._whole_body(response)
+        except LocationValueError as error:
+            raise SettingsError(NO_URL, fix=FIX_URL) from error
+        except (HTTPError, HTTPException, OSError) as error:
+            raise TransientError(_what_broke(error)) from error
+        return Reply(
+            status=response.status,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=content,
         )
+
+    def _whole_body(self, response: BaseHTTPResponse) -> bytes:
+        """The body of ``response``, whose connection is then given back, or closed if the body broke off."""
         try:
             content = self._body(response)
         except BaseException:
             response.close()
             raise
         response.release_conn()
-        return Reply(
-            status=response.status,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            body=content,
-        )
+        return content
 
     def _body(self, response: BaseHTTPResponse) -> bytes:
         """The whole body, or TransientError when it takes too long or does not end."""
@@ -109,3 +129,15 @@ def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPCon
 
 def _late(deadline_s: float) -> TransientError:
     return TransientError(f"HubSpot's answer took longer than {deadline_s:g} s to arrive")
+
+
+def _what_broke(error: Exception) -> str:
+    """What happened to a connection, without the URL and the rest that the vendor's text may hold."""
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (NameResolutionError, "HubSpot's host name could not be resolved"),
+        (ReadTimeoutError, "HubSpot did not answer in time"),
+        (ConnectTimeoutError, "HubSpot could not be reached"),
+        (SSLError, "the TLS connection to HubSpot failed"),
+        (DecodeError, "HubSpot's answer could not be decompressed"),
+    )
+    return next((what for kind, what in kinds if isinstance(error, kind)), "the connection to HubSpot broke")
