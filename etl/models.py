@@ -54,6 +54,10 @@ class ContactKind(StrEnum):
     VISITOR = "visitor"
 
 
+EMAIL, VISITOR = ContactKind
+"""By these names for what is done for every contact, as with the outcomes."""
+
+
 class ContactKey(NamedTuple):
     """The e-mail address (trimmed, lower-cased), else the visitor id."""
 
@@ -128,7 +132,10 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
 
 
-TAKEN = (Outcome.CREATED, Outcome.UPDATED)
+CREATED, UPDATED, REJECTED, DEFERRED = Outcome
+"""By these names for what is done for every contact: Python 3.11 looks a member up in Python."""
+
+TAKEN = (CREATED, UPDATED)
 """HubSpot holds the contact as it was sent."""
 
 

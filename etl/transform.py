@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 
 from etl import countries
-from etl.models import Contact, ContactKey, ContactKind, Visitor
+from etl.models import EMAIL, VISITOR, Contact, ContactKey, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,8 +71,8 @@ def merge_all(known: Mapping[str, Visitor], rows: Iterable[Visitor]) -> dict[str
 def contact_key(visitor: Visitor) -> ContactKey:
     """The contact that a visitor belongs to: its address, else its own id."""
     if visitor.email is not None:
-        return ContactKey(ContactKind.EMAIL, visitor.email)
-    return ContactKey(ContactKind.VISITOR, visitor.id)
+        return ContactKey(EMAIL, visitor.email)
+    return ContactKey(VISITOR, visitor.id)
 
 
 def is_wanted(visitor: Visitor, *, anonymous: bool) -> bool:
@@ -123,14 +123,14 @@ def properties(wanted: Contact, names: PropertyNames) -> dict[str, str]:
         texts[names.country] = country
     if wanted.pageviews is not None:
         texts[names.pageviews] = str(wanted.pageviews)
-    if wanted.key.kind is ContactKind.VISITOR:
+    if wanted.key.kind is VISITOR:
         texts[names.visitor_id] = wanted.key.value
     return texts
 
 
 def name_properties(key: ContactKey) -> dict[str, str]:
     """The name that a contact without an address gets when it is created, and never again."""
-    if key.kind is ContactKind.EMAIL:
+    if key.kind is EMAIL:
         return {}
     return {"firstname": "Visitor", "lastname": key.value[:SHORT_ID]}
 
@@ -138,10 +138,11 @@ def name_properties(key: ContactKey) -> dict[str, str]:
 def instant_text(instant: datetime) -> str:
     """ISO 8601 in UTC with milliseconds, as HubSpot's datetime properties take it.
 
-    orjson writes an instant in a sixth of the time that ``isoformat`` takes, but never in milliseconds.
+    orjson writes an instant in a sixth of the time that ``isoformat`` takes, but always in microseconds, or
+    without a fraction where it is zero.
     """
-    written = orjson.dumps(instant.astimezone(UTC))
-    return f"{written[1:20].decode()}.{instant.microsecond // 1000:03}Z"
+    written = orjson.dumps(instant.astimezone(UTC)).decode()
+    return f"{written[1:24]}Z" if instant.microsecond else f"{written[1:20]}.000Z"
 
 
 def _latest(

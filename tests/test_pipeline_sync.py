@@ -375,6 +375,31 @@ def test_only_full_batches_leave_while_pages_are_still_coming(world: World) -> N
     assert summary.contacts == ContactCounts(touched=2500, created=2500)
 
 
+def test_no_page_is_asked_for_while_hubspot_has_thousands_of_contacts_to_take(world: World) -> None:
+    asked = threading.Event()
+    rows = visitors(range(5000))
+    seen: list[bool] = []
+    world.crm.before = lambda _: seen.append(asked.wait(0.2)) if len(world.crm.batches) <= 4 else None
+
+    summary = world.run(
+        page(*rows[:1000]), page(*rows[1000:2000]), page(*rows[2000:3000]), asked.set, page(*rows[3000:])
+    )
+
+    assert seen == [False] * 4
+    assert summary.contacts == ContactCounts(touched=5000, created=5000)
+    assert world.crm.contacts == modelled(rows)
+
+
+def test_every_page_is_absorbed_though_hubspot_takes_nothing(world: World) -> None:
+    world.crm.outage = OUTAGE
+    rows = visitors(range(5000))
+
+    summary = world.run(*(page(*rows[at : at + 1000]) for at in range(0, 5000, 1000)))
+
+    assert summary.contacts == ContactCounts(touched=5000, deferred=5000)
+    assert due(world) == 5000
+
+
 def test_changed_contacts_are_sent_while_pages_are_still_coming(world: World) -> None:
     world.run(page(*visitors(range(400), EARLIER)))
     settled = Settled()

@@ -64,11 +64,7 @@ def digest(value: Any) -> bytes:
 
     What is nested too deeply to be written again counts only near its surface.
     """
-    try:
-        text = canonical(value)
-    except RecursionError:
-        text = canonical(_surface(value, depth=_SURFACE))
-    return blake2b(text, digest_size=16).digest()
+    return _digest(value).digest()
 
 
 def name(row: Any) -> str:
@@ -76,7 +72,15 @@ def name(row: Any) -> str:
 
     The same for rows that say the same: one visitor may have two rows of one instant that do not.
     """
-    return digest(row).hex()
+    return _digest(row).hexdigest()
+
+
+def _digest(value: Any) -> blake2b:
+    try:
+        text = canonical(value)
+    except RecursionError:
+        text = canonical(_surface(value, depth=_SURFACE))
+    return blake2b(text, digest_size=16)
 
 
 def _surface(value: Any, *, depth: int) -> Any:
@@ -99,13 +103,13 @@ def _visitor(row: Mapping[str, Any], last_seen: datetime) -> Visitor:
     return Visitor(
         visitor_id,
         last_seen,
-        pageviews=_pageviews(row),
-        country=country,
-        country_at=None if country is None else last_seen,
-        email=email,
-        email_at=None if email is None else last_seen,
-        opted_out=opted_out,
-        opted_out_at=None if opted_out is None else last_seen,
+        _pageviews(row),
+        country,
+        None if country is None else last_seen,
+        email,
+        None if email is None else last_seen,
+        opted_out,
+        None if opted_out is None else last_seen,
     )
 
 

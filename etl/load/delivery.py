@@ -11,7 +11,7 @@ from etl.load.complaints import Complaint
 from etl.load.properties import Assurance, Properties
 from etl.load.replies import Reply, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
-from etl.models import Delivery, Outcome, Parcel, Verdict
+from etl.models import REJECTED, Delivery, Parcel, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -99,9 +99,7 @@ class HubSpotContacts:
     def _take(self, reading: Reading, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
         doubtful = {
-            contact_id
-            for contact_id in reading.refusals
-            if reading.verdicts[contact_id].outcome is Outcome.REJECTED
+            contact_id for contact_id in reading.refusals if reading.verdicts[contact_id].outcome is REJECTED
         }
         rejected = [parcel for parcel in part if parcel.contact_id in doubtful] if doubtful else []
         work.record(verdict for contact_id, verdict in reading.verdicts.items() if contact_id not in doubtful)

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import Complaint, complaint
-from etl.models import Outcome, Verdict
+from etl.models import CREATED, DEFERRED, REJECTED, UPDATED, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ def refused(parcel: Parcel, said: Complaint) -> Verdict:
         return deferred(parcel, f"HubSpot could not take this contact now ({said.code}).")
     return Verdict(
         parcel.contact_id,
-        Outcome.REJECTED,
+        REJECTED,
         reason=said.reason,
         code=said.code,
         correlation_id=said.correlation_id,
@@ -71,21 +71,17 @@ def confirmed(parcel: Parcel, result: Mapping[str, Any]) -> Verdict:
     new = result.get("new")
     if not isinstance(new, bool):
         new = not parcel.known
-    return Verdict(
-        parcel.contact_id,
-        Outcome.CREATED if new else Outcome.UPDATED,
-        hubspot_id=_hubspot_id(result.get("id")),
-    )
+    return Verdict(parcel.contact_id, CREATED if new else UPDATED, _hubspot_id(result.get("id")))
 
 
 def deferred(parcel: Parcel, reason: str) -> Verdict:
     """Nothing is known of this contact; it goes again as it went."""
-    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason=reason, alone=parcel.alone)
+    return Verdict(parcel.contact_id, DEFERRED, reason=reason, alone=parcel.alone)
 
 
 def unanswered(parcel: Parcel) -> Verdict:
     """The answer left this contact out; next time it goes alone, so that the answer can only mean it."""
-    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason=UNANSWERED, alone=True)
+    return Verdict(parcel.contact_id, DEFERRED, reason=UNANSWERED, alone=True)
 
 
 def normalised(id_property: str, value: str) -> str:
@@ -177,14 +173,14 @@ class _Matching:
         refusals = {
             contact_id: said
             for contact_id, said in self._complaints.items()
-            if verdicts[contact_id].outcome is Outcome.REJECTED
+            if verdicts[contact_id].outcome is REJECTED
         }
         return Reading(verdicts, refusals, wrong_setup)
 
     def _verdict(self, parcel: Parcel) -> Verdict:
         result, said = self._results.get(parcel.contact_id), self._complaints.get(parcel.contact_id)
         if result is not None and said is not None:
-            return Verdict(parcel.contact_id, Outcome.DEFERRED, reason=_CONTRADICTED, alone=True)
+            return Verdict(parcel.contact_id, DEFERRED, reason=_CONTRADICTED, alone=True)
         if result is not None:
             return confirmed(parcel, result)
         if said is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl import transform
-from etl.models import ContactKind, Parcel
+from etl.models import EMAIL, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -111,16 +111,11 @@ class Backlog:
         return [self._parcel(due) for due in contacts]
 
     def _parcel(self, due: DueContact) -> Parcel:
-        key = due.contact.key
-        properties = transform.properties(due.contact, self._names)
-        name = transform.name_properties(key)
-        return Parcel(
-            contact_id=due.contact_id,
-            id_property="email" if key.kind is ContactKind.EMAIL else self._names.visitor_id,
-            id_value=key.value,
-            properties=properties if due.known or not name else {**properties, **name},
-            fingerprint=due.fingerprint,
-            name_properties=name,
-            known=due.known,
-            alone=due.alone,
-        )
+        contact_id, contact, fingerprint, known, alone = due
+        kind, value = contact.key
+        properties = transform.properties(contact, self._names)
+        if kind is EMAIL:
+            return Parcel(contact_id, "email", value, properties, fingerprint, {}, known, alone)
+        name = transform.name_properties(contact.key)
+        named = properties if known else {**properties, **name}
+        return Parcel(contact_id, self._names.visitor_id, value, named, fingerprint, name, known, alone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.errors import BooksDoNotBalanceError
-from etl.models import ContactCounts, Outcome, RowCounts
+from etl.models import CREATED, DEFERRED, REJECTED, UPDATED, ContactCounts, RowCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +18,10 @@ _NOT_OURS, _TOUCHED, _CARRIED_OVER = range(0, 24, 8)
 
 _MEMBERSHIP, _STANDING = 0b11000, 0b111
 _SAID = {
-    Outcome.CREATED: _CREATED,
-    Outcome.UPDATED: _UPDATED,
-    Outcome.REJECTED: _REJECTED,
-    Outcome.DEFERRED: _DEFERRED,
+    CREATED: _CREATED,
+    UPDATED: _UPDATED,
+    REJECTED: _REJECTED,
+    DEFERRED: _DEFERRED,
 }
 
 
@@ -66,7 +66,7 @@ class Books:
     def settle(self, verdicts: Iterable[Verdict], *, due: set[int]) -> None:
         """HubSpot spoke. ``due`` are the contacts that are due still, or again, as new facts arrived."""
         for contact_id, outcome, *_ in verdicts:
-            if outcome is Outcome.REJECTED:
+            if outcome is REJECTED:
                 self.newly_rejected += 1
             if membership := self._read(contact_id) & _MEMBERSHIP:
                 standing = _DEFERRED if contact_id in due else _SAID[outcome]

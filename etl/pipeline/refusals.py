@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl import redact
 from etl.errors import TooManyRejectedError
-from etl.models import Outcome
+from etl.models import DEFERRED, REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +45,8 @@ class Refusals:
 
     def _count(self, verdicts: Iterable[Verdict]) -> None:
         for verdict in verdicts:
-            self._verdicts += verdict.outcome is not Outcome.DEFERRED
-            if verdict.outcome is Outcome.REJECTED:
+            self._verdicts += verdict.outcome is not DEFERRED
+            if verdict.outcome is REJECTED:
                 self._reasons[f"{verdict.code}: {redact.vendor_text(verdict.reason or '')}"] += 1
 
     def _too_many(self) -> TooManyRejectedError | None:

@@ -17,7 +17,7 @@ from etl.errors import (
     TooManyRejectedError,
     UnavailableError,
 )
-from etl.models import Delivery, Outcome, Page, Parcel, RunKind, RunSummary, Status, Verdict
+from etl.models import DEFERRED, Delivery, Page, Parcel, RunKind, RunSummary, Status, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
@@ -283,7 +283,7 @@ class _Run:
 
     def _settle(self, contact_ids: list[int], delivery: Delivery, due: set[int]) -> None:
         verdicts = delivery.verdicts
-        deferred = [verdict.contact_id for verdict in verdicts if verdict.outcome is Outcome.DEFERRED]
+        deferred = [verdict.contact_id for verdict in verdicts if verdict.outcome is DEFERRED]
         self.books.settle(verdicts, due=due)
         self.backlog.returned(contact_ids, held_back=deferred, due_again=not due.isdisjoint(contact_ids))
         self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
@@ -357,7 +357,7 @@ def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
     try:
         return future.result()
     except Exception as exc:  # noqa: BLE001 -- the other batches in flight are still worth waiting for
-        verdicts = (Verdict(each.contact_id, Outcome.DEFERRED, alone=each.alone) for each in batch)
+        verdicts = (Verdict(each.contact_id, DEFERRED, alone=each.alone) for each in batch)
         return Delivery(tuple(verdicts), as_bug(exc))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etl.instants import instant, microseconds
-from etl.models import TAKEN, Outcome, RefusedThing
+from etl.models import REJECTED, TAKEN, RefusedThing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -59,7 +59,7 @@ class Rejections:
         rejected = {
             parcel.contact_id: (parcel, verdict)
             for parcel, verdict in answered
-            if verdict.outcome is Outcome.REJECTED
+            if verdict.outcome is REJECTED
         }
         listed: dict[int, int] = dict(self._statements.among(_BY_CONTACT, rejected))
         new, again = [], []

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from etl.instants import instant, instant_or_none, microseconds
+from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models import ContactKey, ContactKind, KnownVisitor, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
     from etl.state.statements import Row, Statements
 
@@ -83,23 +82,18 @@ def _visitor(row: Row) -> Visitor:
 
 
 def _row(website_id: int, visitor: Visitor, contact_id: int | None) -> tuple[Any, ...]:
-    last_seen = visitor.last_seen
-    kept = microseconds(last_seen)
-
-    def at(stated: datetime | None) -> int | None:
-        """Most facts are stated by the latest row."""
-        return None if stated is None else kept if stated is last_seen else microseconds(stated)
-
+    name, seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at = visitor
+    last_seen = microseconds(seen)
     return (
-        kept,
-        visitor.pageviews,
-        visitor.country,
-        at(visitor.country_at),
-        visitor.email,
-        at(visitor.email_at),
-        visitor.opted_out,
-        at(visitor.opted_out_at),
+        last_seen,
+        pageviews,
+        country,
+        last_seen if country_at is seen else microseconds_or_none(country_at),
+        email,
+        last_seen if email_at is seen else microseconds_or_none(email_at),
+        opted_out,
+        last_seen if opted_out_at is seen else microseconds_or_none(opted_out_at),
         contact_id,
         website_id,
-        visitor.id,
+        name,
     )
