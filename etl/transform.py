@@ -13,7 +13,7 @@ from etl import countries
 from etl.models import EMAIL, VISITOR, Contact, ContactKey, Visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
 T = TypeVar("T", str, bool)
@@ -80,12 +80,11 @@ def is_wanted(visitor: Visitor, *, anonymous: bool) -> bool:
     return not visitor.opted_out and (anonymous or visitor.email is not None)
 
 
-def contact(key: ContactKey, visitors: Iterable[Visitor]) -> Contact:
+def contact(key: ContactKey, members: Collection[Visitor]) -> Contact:
     """What HubSpot should hold of the person behind these visitors, in whatever order they come.
 
     Latest ``last_seen``, sum of the ``pageviews`` that are known, country of the latest visitor that has one.
     """
-    members = list(visitors)
     if len(members) == 1:
         (only,) = members
         return Contact(key, only.last_seen, only.country, only.pageviews)

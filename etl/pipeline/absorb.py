@@ -17,15 +17,11 @@ if TYPE_CHECKING:
 
 
 class _Change(NamedTuple):
-    """A visitor and its contact, now and before."""
+    """A visitor and its contact, now and before. They differ."""
 
     visitor: Visitor
     key: ContactKey | None
     before: KnownVisitor | None
-
-    @property
-    def is_news(self) -> bool:
-        return self.before is None or self.before.visitor != self.visitor or self.before.key != self.key
 
 
 class Absorbed(NamedTuple):
@@ -53,13 +49,14 @@ def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, 
     """Merge the page's visitors into the state, and make due what thereby changed."""
     known = state.visitors.known(website_id, {visitor.id for visitor in page.visitors})
     merged = transform.merge_all({key: found.visitor for key, found in known.items()}, page.visitors)
-    wanted = {
-        name: transform.contact_key(visitor)
-        for name, visitor in merged.items()
-        if transform.is_wanted(visitor, anonymous=anonymous)
-    }
-    states = (_Change(visitor, wanted.get(name), known.get(name)) for name, visitor in merged.items())
-    changes = [state for state in states if state.is_news]
+    wanted: dict[str, ContactKey] = {}
+    changes: list[_Change] = []
+    for name, visitor in merged.items():
+        key, before = None, known.get(name)
+        if transform.is_wanted(visitor, anonymous=anonymous):
+            key = wanted[name] = transform.contact_key(visitor)
+        if before is None or before.visitor != visitor or before.key != key:
+            changes.append(_Change(visitor, key, before))
     written = _write(changes, website_id=website_id, state=state, books=books)
     done, changed = written.looked_at, {change.visitor.id for change in changes}
     for found in known.values():
@@ -79,20 +76,12 @@ def _write(changes: list[_Change], *, website_id: int, state: Transaction, books
     """Write changed visitors and their contacts."""
     entries = state.ledger.by_key({change.key for change in changes if change.key})
     added = _add_contacts(changes, entries, state=state, books=books)
-    new_ids = {due.contact.key: due.contact_id for due in added}
-
-    def contact_id(change: _Change) -> int | None:
-        if change.key is None:
-            return None
-        entry = entries.get(change.key)
-        return entry.contact_id if entry else new_ids[change.key]
-
-    state.visitors.add(
-        website_id, ((change.visitor, contact_id(change)) for change in changes if change.before is None)
-    )
-    state.visitors.change(
-        website_id, ((change.visitor, contact_id(change)) for change in changes if change.before)
-    )
+    ids: dict[ContactKey | None, int] = {due.contact.key: due.contact_id for due in added}
+    new_ids = set(ids.values())
+    ids |= {key: entry.contact_id for key, entry in entries.items()}
+    members = [(change.visitor, ids.get(change.key), change.before) for change in changes]
+    state.visitors.add(website_id, [(visitor, of) for visitor, of, before in members if before is None])
+    state.visitors.change(website_id, [(visitor, of) for visitor, of, before in members if before])
     gained = {entry.contact_id: entry for entry in entries.values()}
     left = {
         change.before.contact_id
@@ -101,7 +90,7 @@ def _write(changes: list[_Change], *, website_id: int, state: Transaction, books
     }
     lost = state.ledger.by_id(left - gained.keys()) if left - gained.keys() else {}
     _renew_contacts(gained, lost, state=state, books=books)
-    return _Written(added, bool(gained or lost), {*new_ids.values(), *gained, *lost})
+    return _Written(added, bool(gained or lost), {*new_ids, *gained, *lost})
 
 
 def _add_contacts(
