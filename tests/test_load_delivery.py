@@ -426,7 +426,16 @@ def test_a_signal_defers_what_is_left() -> None:
     assert delivery.verdicts == (Verdict(1, Outcome.DEFERRED, reason="Stopped by a signal."),)
 
 
-def test_a_delivery_is_one_line_in_the_log_without_any_address(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_batch_that_hubspot_takes_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="etl")
+    deliver([by_email(1)], lambda inputs: multi_status([result_for(each) for each in inputs]))
+
+    assert caplog.records == []
+
+
+def test_a_batch_not_taken_whole_is_a_line_in_the_log_without_any_address(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, logger="etl")
     said = {**error_for("2", message="visitor2@example.test is invalid"), "correlationId": "c-2"}
     deliver([by_email(1), by_email(2)], lambda inputs: partial(inputs, said))

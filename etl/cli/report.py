@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from etl.clock import SystemClock
+    from etl.clock import Clock, SystemClock
     from etl.pipeline import Order
     from etl.pipeline.ports import Observer
+
+log = logging.getLogger(__name__)
+
+PROGRESS_S = 10.0
+"""So often at most the log says how far a run is."""
 
 _QUIET = frozenset({Status.DONE, Status.SKIPPED, Status.INCOMPLETE})
 
@@ -42,9 +48,9 @@ class Report:
             click.echo(f"error: {summary.website}: {summary.reason}", err=True)
 
     def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
-        """Somebody to tell of the progress of a run: a display on a terminal, else nobody."""
+        """Somebody to tell of the progress of a run: a display on a terminal, else the log."""
         if not sys.stderr.isatty():
-            return nullcontext()
+            return nullcontext(_Diary(order, clock))
         return _display(order, clock)
 
     def close(self) -> int:
@@ -82,6 +88,38 @@ def sentence(summary: RunSummary) -> str:
     )
     reason = f" {summary.reason}" if summary.reason else ""
     return f"{summary.website}: {summary.kind} {summary.status.value}: {facts}.{reason}"
+
+
+class _Diary:
+    """Writes into the log, once in a while, how far a run is."""
+
+    def __init__(self, order: Order, clock: Clock) -> None:
+        self._order = order
+        self._clock = clock
+        self._rows = self._contacts = 0
+        self._written_at = clock.monotonic()
+
+    def rows_read(self, rows: int) -> None:
+        self._rows += rows
+        self._write()
+
+    def contacts_settled(self, contacts: int) -> None:
+        self._contacts += contacts
+        self._write()
+
+    def _write(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._written_at < PROGRESS_S:
+            return
+        self._written_at = now
+        facts = {
+            "action": "run_progress",
+            "run": self._order.run,
+            "website": self._order.website,
+            "rows": self._rows,
+            "contacts": self._contacts,
+        }
+        log.info("run goes on", extra=facts)
 
 
 @contextmanager

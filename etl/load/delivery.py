@@ -11,7 +11,7 @@ from etl.load.complaints import Complaint
 from etl.load.properties import Assurance, Properties
 from etl.load.replies import Reply, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
-from etl.models import REJECTED, Delivery, Parcel, Verdict
+from etl.models import REJECTED, TAKEN, Delivery, Parcel, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -188,7 +188,10 @@ def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:
 
 
 def _log(delivery: Delivery, *, elapsed_s: float) -> None:
+    """One line about a batch of which HubSpot did not take everything."""
     counts = Counter(verdict.outcome for verdict in delivery.verdicts)
+    if not delivery.stop and counts.keys() <= set(TAKEN):
+        return
     traces = sorted({verdict.correlation_id for verdict in delivery.verdicts if verdict.correlation_id})
     facts: dict[str, Any] = {
         "contacts": {outcome.value: count for outcome, count in counts.items()},

@@ -1,0 +1,40 @@
+"""What a run says of itself while it goes on, where nobody looks at a terminal."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from etl.cli.report import PROGRESS_S, Report
+from etl.clock import SystemClock
+from etl.pipeline import Order
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Clock(SystemClock):
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_the_log_says_once_in_a_while_how_far_a_long_run_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="etl")
+    clock = Clock()
+    order = Order(run="r1", kind="incremental", website="site")
+
+    with Report(as_json=False, always=False).watching(order, clock) as observer:
+        assert observer is not None
+        for _ in range(21):
+            observer.rows_read(1000)
+            observer.contacts_settled(100)
+            clock.seconds += PROGRESS_S / 10
+
+    told = [record.__dict__ for record in caplog.records]
+    assert [(facts["website"], facts["rows"], facts["contacts"]) for facts in told] == [
+        ("site", 11_000, 1000),
+        ("site", 21_000, 2000),
+    ]
+    assert {facts["action"] for facts in told} == {"run_progress"}
