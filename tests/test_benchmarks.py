@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -117,3 +118,16 @@ def test_of_repeated_samples_the_least_disturbed_counts() -> None:
     larger = replace(loud, measured=replace(loud.measured, peak_mib=80.0))
     (kept,) = report.best([larger, quiet])
     assert (kept.measured.wall_s, kept.measured.peak_mib) == (4.0, 80.0)
+
+
+def test_the_profile_knows_every_part_of_a_run(tmp_path: Path) -> None:
+    place = tmp_path / "profile.json"
+    command = (sys.executable, str(CONTENDERS / "stopwatch.py"), "run", "--now")
+    with bench(
+        "profile", Contender(PROGRAM, command, SETTINGS | {"PROFILE": str(place)}), World(ROWS)
+    ) as opened:
+        opened.run(cases.FIRST, contacts=ROWS)
+
+    spent = json.loads(place.read_text())
+    assert min(spent.values()) > 0
+    assert spent["everything"] == max(spent.values())

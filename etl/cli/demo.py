@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from etl.cli.memory import collect_seldom
 from etl.sandbox import Sandbox, Visitors
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def _story(summary: dict[str, Any]) -> str:
 
 def keep_sandbox(port: int) -> int:
     """Serve until a signal; print what to export. Returns the exit code."""
+    collect_seldom()
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

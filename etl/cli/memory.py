@@ -19,7 +19,7 @@ def start_without_collecting() -> None:
 
 
 def collect_seldom() -> None:
-    """Look for cycles among what a run makes, and no more in what was imported before.
+    """Look for cycles among what is made from now on, and no more in what was imported before.
 
     Rows and contacts refer to nothing that refers back, but each request leaves some dozen objects that do:
     a run over a million rows would keep 10 MiB of them, were they looked for less often.

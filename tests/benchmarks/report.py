@@ -65,7 +65,7 @@ def line(sample: Sample) -> str:
 
 def table(samples: Sequence[Sample]) -> str:
     """Every sample, a line each."""
-    return _markdown(_HEAD, (_cells(sample) for sample in samples))
+    return markdown(_HEAD, (_cells(sample) for sample in samples))
 
 
 def _cells(sample: Sample) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def goals(samples: Sequence[Sample], plan: Plan) -> list[Goal]:
 
 
 def goal_table(reached: Sequence[Goal]) -> str:
-    return _markdown(
+    return markdown(
         ("goal", "at most", "measured", ""),
         (
             (goal.what, f"{goal.wanted:g} {goal.unit}", f"{goal.is_:.2f} {goal.unit}", _word(goal))
@@ -190,6 +190,7 @@ def _allowed_s(plan: Plan) -> float:
     return max(zenovay_s, hubspot_s)
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
