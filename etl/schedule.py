@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from etl.models import Quota
+    from etl.models.reading import Quota
 
 MONTH = timedelta(days=30)
 OBSERVED = timedelta(days=3)

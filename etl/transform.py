@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 
 from etl import countries
-from etl.models import EMAIL, VISITOR, Contact, ContactKey, Visitor
+from etl.models.contact import EMAIL, VISITOR, Contact, ContactKey
+from etl.models.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

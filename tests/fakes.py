@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.models import Delivery, Ending, Listing, Outcome, Page, Verdict, Visitor, Window
+from etl.models.reading import Ending, Listing, Page, Window
+from etl.models.verdict import Delivery, Outcome, Verdict
+from etl.models.visitor import Visitor
 from etl.pipeline import Order, sync
 from etl.state.store import Store, open_state
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.errors import SyncError
-    from etl.models import Parcel, Reading, Rejection, RunSummary
+    from etl.models.contact import Parcel
+    from etl.models.reading import Reading
+    from etl.models.summary import RunSummary
+    from etl.models.visitor import Rejection
     from etl.pipeline.ports import Observer, Source
     from etl.pipeline.ports import Store as StorePort
     from etl.state.store import Transaction

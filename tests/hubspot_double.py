@@ -15,7 +15,7 @@ from fakes import FakeClock
 
 from etl.load.client import HubSpotClient
 from etl.load.properties import wanted_properties
-from etl.models import Parcel
+from etl.models.contact import Parcel
 from etl.pace import Pace
 from etl.retry import Patience
 

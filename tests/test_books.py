@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from etl.errors import BooksDoNotBalanceError
-from etl.models import ContactCounts, Outcome, RowCounts, Verdict
+from etl.models.summary import ContactCounts, RowCounts
+from etl.models.verdict import Outcome, Verdict
 from etl.pipeline.books import Books
 
 

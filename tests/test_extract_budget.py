@@ -9,7 +9,7 @@ from fakes import NOW, FakeClock
 
 from etl.extract.budget import Budget, BudgetSpentError, month_after
 from etl.extract.wire import Reply
-from etl.models import Quota
+from etl.models.reading import Quota
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)

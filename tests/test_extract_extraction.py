@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from virtual_zenovay import START, Arrival, VirtualZenovay, instant
 
-from etl.models import Listing, Mark, Page, Reading, Sweep
+from etl.models.reading import Listing, Mark, Page, Reading, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from etl.extract.listing import Descent
 from etl.extract.search import Search
-from etl.models import Listing
+from etl.models.reading import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.extract.rows import digest, read_row
 from etl.jsontext import parse
-from etl.models import Rejection, Visitor
+from etl.models.visitor import Rejection, Visitor
 
 SINCE = datetime(2026, 2, 7, tzinfo=UTC)
 CEILING = datetime(2026, 2, 8, tzinfo=UTC)

@@ -16,14 +16,14 @@ from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
 from etl.extract.windows import SPANS
-from etl.models import Reading, Window
+from etl.models.reading import Reading, Window
 from etl.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from etl.extract.paging import Dialect
-    from etl.models import Page
+    from etl.models.reading import Page
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

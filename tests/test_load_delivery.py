@@ -39,12 +39,12 @@ from etl.errors import (
     UnavailableError,
 )
 from etl.load.delivery import HubSpotContacts
-from etl.models import Delivery, Outcome, Verdict
+from etl.models.verdict import Delivery, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from etl.models import Parcel
+    from etl.models.contact import Parcel
 
 
 def upserting(answer: Callable[[list[dict[str, Any]]], Answer]) -> Callable[[Asked], Answer]:

@@ -22,10 +22,10 @@ from hubspot_double import (
 from etl.errors import AccessRefusedError, ContractBrokenError, SetupError, UnavailableError
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.preview import Preview, presence
-from etl.models import Delivery, Outcome
+from etl.models.verdict import Delivery, Outcome
 
 if TYPE_CHECKING:
-    from etl.models import Parcel
+    from etl.models.contact import Parcel
 
 HELD: dict[str, list[dict[str, Any]]] = {
     "email": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hubspot_double import by_email, by_visitor
@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.load.verdicts import read_verdicts
-from etl.models import Outcome, Parcel, Verdict
+from etl.models.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from etl.models.contact import Parcel
 
 ANN, BOB = by_email(1, "ann@example.test"), by_email(2, "bob@example.test")
 VIC = by_visitor(3, "v-3")

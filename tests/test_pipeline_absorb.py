@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ROWS
 
-from etl.models import Outcome, RowCounts, Verdict
+from etl.models.summary import RowCounts
+from etl.models.verdict import Outcome, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from etl.models import DueContact, Page, Visitor
+    from etl.models.contact import DueContact
+    from etl.models.reading import Page
+    from etl.models.visitor import Visitor
     from etl.state.store import Store
 
 EARLIER = NOW - timedelta(hours=1)

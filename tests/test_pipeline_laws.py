@@ -26,7 +26,7 @@ from etl.errors import UnavailableError
 from etl.extract.budget import Budget
 from etl.extract.client import Answer
 from etl.extract.visitors import ZenovayVisitors
-from etl.models import Outcome, Verdict
+from etl.models.verdict import Outcome, Verdict
 from etl.pace import Pace
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.extract.extraction import Extraction
-    from etl.models import Parcel, Reading, RunSummary, Visitor
+    from etl.models.contact import Parcel
+    from etl.models.reading import Reading
+    from etl.models.summary import RunSummary
+    from etl.models.visitor import Visitor
     from etl.pipeline.ports import Transaction
     from etl.state.store import Store
 

@@ -10,13 +10,16 @@ import pytest
 from fakes import NOW, FakeSource, World, modelled, page, row
 
 from etl.errors import AccessRefusedError, ContractBrokenError, InterruptedRunError, UnavailableError
-from etl.models import ContactCounts, Outcome, Rejection, RequestCounts, Status, Verdict, Visitor
+from etl.models.summary import ContactCounts, RequestCounts, Status
+from etl.models.verdict import Outcome, Verdict
+from etl.models.visitor import Rejection, Visitor
 from etl.pipeline.ports import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from etl.models import Parcel, RunSummary
+    from etl.models.contact import Parcel
+    from etl.models.summary import RunSummary
 
 EARLIER = NOW - timedelta(hours=1)
 LATER = NOW + timedelta(hours=1)

@@ -10,14 +10,15 @@ import pytest
 from fakes import NOW, FakePages, World, page, row
 
 from etl.errors import UnavailableError
-from etl.models import Ending, Listing, Mark, Page, Sweep, Window
+from etl.models.reading import Ending, Listing, Mark, Page, Sweep, Window
 from etl.traffic import slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from etl.models import Reading, RunSummary, Website
+    from etl.models.reading import Reading, Website
+    from etl.models.summary import RunSummary
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fakes import NOW
 
-from etl.models import Quota
+from etl.models.reading import Quota
 from etl.schedule import Advice, Run, advise
 
 MINUTE = timedelta(minutes=1)

@@ -11,18 +11,10 @@ from fakes import NOW, FakeClock, opened, page, row
 
 from etl.errors import LockedError, StateError
 from etl.instants import microseconds
-from etl.models import (
-    Contact,
-    ContactKey,
-    ContactKind,
-    LedgerEntry,
-    Outcome,
-    Parcel,
-    Quota,
-    Rejection,
-    Verdict,
-    Website,
-)
+from etl.models.contact import Contact, ContactKey, ContactKind, LedgerEntry, Parcel
+from etl.models.reading import Quota, Website
+from etl.models.verdict import Outcome, Verdict
+from etl.models.visitor import Rejection
 from etl.pipeline.absorb import absorb
 from etl.pipeline.books import Books
 from etl.pipeline.ports import Stop
@@ -33,7 +25,7 @@ from etl.transform import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etl.models import Visitor
+    from etl.models.visitor import Visitor
     from etl.state.store import Store, Transaction
 
 EARLIER = NOW - timedelta(hours=1)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ROWS, ROWS_OF_ONE
 
-from etl.models import Contact, ContactKey, ContactKind, Visitor
+from etl.models.contact import Contact, ContactKey, ContactKind
 from etl.transform import (
     PropertyNames,
     contact,
@@ -30,6 +30,8 @@ from etl.transform import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from etl.models.visitor import Visitor
 
 NAMES = PropertyNames()
 EARLIER = NOW - timedelta(hours=1)

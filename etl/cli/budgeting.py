@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from etl.models import utc_text
+from etl.models.summary import utc_text
 from etl.schedule import MONTH, OBSERVED, advise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from etl.models import Quota
+    from etl.models.reading import Quota
     from etl.schedule import Advice
     from etl.state.store import Transaction
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.models import RunSummary, Status
+from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from etl.extract import account
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.properties import Properties, raise_for
-from etl.models import Reading
+from etl.models.reading import Reading
 from etl.retry import Patience
 from etl.settings import load
 from etl.state.database import exists, parse_url, place, sqlite_path

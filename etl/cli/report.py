@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from etl.models import RunSummary, Status
+from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

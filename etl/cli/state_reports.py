@@ -13,7 +13,7 @@ from etl.cli import budgeting, logs
 from etl.cli.derived import state_url
 from etl.clock import SystemClock
 from etl.errors import SettingsError
-from etl.models import utc_text
+from etl.models.summary import utc_text
 from etl.settings import load_status, load_sync
 from etl.state.store import Store, open_state, read_state
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from etl.models import Backfill, RefusedThing, Website
+    from etl.models.reading import Backfill, Website
+    from etl.models.verdict import RefusedThing
     from etl.settings import PlanSettings, SyncSettings
     from etl.state.lock import Holder
     from etl.state.store import Transaction

@@ -14,7 +14,7 @@ from etl.cli.report import Report
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
-from etl.models import RunSummary, Status
+from etl.models.summary import RunSummary, Status
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
 

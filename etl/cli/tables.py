@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from etl.models import utc_text
+from etl.models.summary import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from etl.models import RunSummary
+    from etl.models.summary import RunSummary
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

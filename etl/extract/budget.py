@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from etl.errors import UnavailableError
 from etl.extract.instants import instant
-from etl.models import Quota
+from etl.models.reading import Quota
 
 if TYPE_CHECKING:
     from etl.clock import Clock

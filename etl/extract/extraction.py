@@ -17,7 +17,7 @@ from etl.extract.rows import name
 from etl.extract.search import Search
 from etl.extract.sieve import Sieve, instants
 from etl.extract.windows import LONGEST, SHORTEST, narrowest
-from etl.models import Ending, Mark, Page, Window
+from etl.models.reading import Ending, Mark, Page, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from etl.extract.payload import Payload
     from etl.extract.visitors import ZenovayList
     from etl.extract.windows import Span
-    from etl.models import Reading
+    from etl.models.reading import Reading
 
 _SLACK = timedelta(seconds=60)
 """What our clock may be off, and what the relative window may move on while it is being read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from etl.models import Listing
+from etl.models.reading import Listing
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from etl import countries
 from etl.extract.instants import instant
 from etl.jsontext import canonical
-from etl.models import Rejection, Visitor
+from etl.models.visitor import Rejection, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

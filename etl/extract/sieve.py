@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl import traffic
 from etl.extract.rows import read_row, seen_at
-from etl.models import Rejection, Visitor
+from etl.models.visitor import Rejection, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

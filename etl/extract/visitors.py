@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etl.extract.paging import Dialect
     from etl.extract.payload import Payload
     from etl.extract.windows import Span
-    from etl.models import Reading
+    from etl.models.reading import Reading
 
 
 class ZenovayVisitors:

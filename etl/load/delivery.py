@@ -11,7 +11,7 @@ from etl.load.complaints import Complaint
 from etl.load.properties import Assurance, Properties
 from etl.load.replies import Reply, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
-from etl.models import REJECTED, TAKEN, Delivery, Parcel, Verdict
+from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
+    from etl.models.contact import Parcel
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from etl.load.complaints import Complaint, complaint
 from etl.load.properties import Assurance, Properties
 from etl.load.replies import READ_SCOPE, Reply, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
-from etl.models import Delivery, Outcome, Parcel, Verdict
+from etl.models.verdict import Delivery, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
+    from etl.models.contact import Parcel
 
 _WHERE = "HubSpot batch/read"
 _UNSAID = "HubSpot did not say whether it has this contact."

@@ -12,12 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import Complaint, complaint
-from etl.models import CREATED, DEFERRED, REJECTED, UPDATED, Verdict
+from etl.models.verdict import CREATED, DEFERRED, REJECTED, UPDATED, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from etl.models import Parcel
+    from etl.models.contact import Parcel
 
 EMAIL = "email"
 OTHER_EMAILS = "hs_additional_emails"

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from etl.models import ContactKey, DueContact, KnownVisitor, LedgerEntry, Page, Visitor
+    from etl.models.contact import ContactKey, DueContact, KnownVisitor, LedgerEntry
+    from etl.models.reading import Page
+    from etl.models.visitor import Visitor
     from etl.pipeline.books import Books
     from etl.pipeline.ports import Transaction
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl import transform
-from etl.models import EMAIL, Parcel
+from etl.models.contact import EMAIL, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from etl.models import DueContact
+    from etl.models.contact import DueContact
     from etl.pipeline.ports import Ledger
     from etl.transform import PropertyNames
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.errors import BooksDoNotBalanceError
-from etl.models import CREATED, DEFERRED, REJECTED, UPDATED, ContactCounts, RowCounts
+from etl.models.summary import ContactCounts, RowCounts
+from etl.models.verdict import CREATED, DEFERRED, REJECTED, UPDATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etl.models import Verdict
+    from etl.models.verdict import Verdict
 
 _STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED = range(5)
 _NOT_OURS, _TOUCHED, _CARRIED_OVER = range(0, 24, 8)

@@ -9,24 +9,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from etl.models import (
-        Backfill,
-        Contact,
-        ContactKey,
-        Delivery,
-        DueContact,
-        Ending,
-        KnownVisitor,
-        LedgerEntry,
-        Mark,
-        Page,
-        Parcel,
-        Reading,
-        Rejection,
-        Verdict,
-        Visitor,
-        Website,
-    )
+    from etl.models.contact import Contact, ContactKey, DueContact, KnownVisitor, LedgerEntry, Parcel
+    from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
+    from etl.models.verdict import Delivery, Verdict
+    from etl.models.visitor import Rejection, Visitor
 
 
 class Pages(Protocol):

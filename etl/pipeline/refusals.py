@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from etl import redact
 from etl.errors import TooManyRejectedError
-from etl.models import DEFERRED, REJECTED
+from etl.models.verdict import DEFERRED, REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etl.models import Verdict
+    from etl.models.verdict import Verdict
 
 SAMPLE = 100
 """So many verdicts are needed before their share says anything."""

@@ -17,7 +17,8 @@ from etl.errors import (
     TooManyRejectedError,
     UnavailableError,
 )
-from etl.models import DEFERRED, Delivery, Page, Parcel, RunKind, RunSummary, Status, Verdict
+from etl.models.summary import RunKind, RunSummary, Status
+from etl.models.verdict import DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
+    from etl.models.contact import Parcel
+    from etl.models.reading import Page
     from etl.pipeline.ports import Destination, Observer, Pages, Source, Store, Transaction
 
 log = logging.getLogger(__name__)

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl import traffic
-from etl.models import Reading, Sweep, utc_text
+from etl.models.reading import Reading, Sweep
+from etl.models.summary import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from etl.models import Backfill, Ending, Page, Website
+    from etl.models.reading import Backfill, Ending, Page, Website
     from etl.pipeline.ports import Transaction
     from etl.pipeline.run import Order
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models import Backfill, Mark
+from etl.models.reading import Backfill, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,23 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.instants import instant, microseconds
-from etl.models import (
-    DEFERRED,
-    EMAIL,
-    REJECTED,
-    TAKEN,
-    Contact,
-    ContactKey,
-    ContactKind,
-    DueContact,
-    LedgerEntry,
-)
+from etl.models.contact import EMAIL, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
+from etl.models.verdict import DEFERRED, REJECTED, TAKEN
 from etl.transform import is_due
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from etl.models import Parcel, Verdict
+    from etl.models.contact import Parcel
+    from etl.models.verdict import Verdict
     from etl.state.statements import Row, Statements
 
 _BY_KEY = """

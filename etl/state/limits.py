@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models import Quota
+from etl.models.reading import Quota
 from etl.pipeline.ports import Stop
 
 if TYPE_CHECKING:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etl.instants import instant, microseconds
-from etl.models import REJECTED, TAKEN, RefusedThing
+from etl.models.verdict import REJECTED, TAKEN, RefusedThing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from etl.models import Parcel, Rejection, Verdict
+    from etl.models.contact import Parcel
+    from etl.models.verdict import Verdict
+    from etl.models.visitor import Rejection
     from etl.state.statements import Statements
 
 _BY_DIGEST = "SELECT digest, id FROM rejections WHERE website_id = ? AND digest IN (?, …)"

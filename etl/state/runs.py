@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models import Listing, Status, Website
+from etl.models.reading import Listing, Website
+from etl.models.summary import Status
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from etl.clock import Clock
-    from etl.models import Quota
+    from etl.models.reading import Quota
     from etl.state.lock import Holder
 
 

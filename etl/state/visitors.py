@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models import ContactKey, ContactKind, KnownVisitor, Visitor
+from etl.models.contact import ContactKey, ContactKind, KnownVisitor
+from etl.models.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -1,0 +1,89 @@
+"""A contact: what HubSpot should hold of a person, and how it travels there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from etl.models.visitor import Visitor
+
+
+class ContactKind(StrEnum):
+    """What a contact is keyed by."""
+
+    EMAIL = "email"
+    VISITOR = "visitor"
+
+
+EMAIL, VISITOR = ContactKind
+"""By these names for what is done for every contact, as with the outcomes."""
+
+
+class ContactKey(NamedTuple):
+    """The e-mail address (trimmed, lower-cased), else the visitor id."""
+
+    kind: ContactKind
+    value: str
+
+
+class Contact(NamedTuple):
+    """What HubSpot should hold: facts of all visitors that share the key."""
+
+    key: ContactKey
+    last_seen: datetime
+    country: str | None
+    pageviews: int | None
+
+
+class KnownVisitor(NamedTuple):
+    """A visitor as the state holds it, and the contact that it belongs to, if HubSpot should hear of it."""
+
+    visitor: Visitor
+    contact_id: int | None
+    key: ContactKey | None
+    due: bool
+
+
+class LedgerEntry(NamedTuple):
+    """What is wanted of a contact and what HubSpot said of it, as fingerprints."""
+
+    contact_id: int
+    key: ContactKey
+    wanted: bytes | None
+    confirmed: bytes | None
+    refused: bytes | None
+    blocked: bool
+    due: bool
+
+
+class DueContact(NamedTuple):
+    """A contact whose wanted fingerprint HubSpot has neither confirmed nor refused."""
+
+    contact_id: int
+    contact: Contact
+    fingerprint: bytes
+    known: bool
+    alone: bool
+
+
+class Parcel(NamedTuple):
+    """A due contact, ready to be delivered.
+
+    ``properties`` are texts, as HubSpot wants them. ``name_properties`` are to be added only if HubSpot
+    refuses to create the contact without a name. ``known`` says that HubSpot has confirmed this contact
+    before. ``alone`` asks for a request of its own, because an earlier verdict could not be attributed.
+    """
+
+    contact_id: int
+    id_property: str
+    id_value: str
+    properties: dict[str, str]
+    fingerprint: bytes
+    name_properties: Mapping[str, str] = MappingProxyType({})
+    known: bool = False
+    alone: bool = False

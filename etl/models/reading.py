@@ -1,0 +1,165 @@
+"""A reading of the source: what is asked, what came, and what is remembered of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from etl.models.visitor import Rejection, Visitor
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """``[since, until)`` asked of the source, and the relative ``range`` that was asked to cover it."""
+
+    since: datetime
+    until: datetime
+    range: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What was seen of the order in which the source lists a website's rows.
+
+    ``newest_first`` is None until enough of it was read to its end. ``strays`` names the few rows that are
+    known to stand out of that order.
+    """
+
+    newest_first: bool | None = None
+    strays: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A reading of the newest range to its end, whatever the order. Instants of the source's clock.
+
+    ``last`` is when the one before began, ``interval`` how often one is wanted, ``read_at`` the last run.
+    """
+
+    last: datetime
+    interval: timedelta
+    read_at: datetime
+
+    def is_due(self, clock: datetime) -> bool:
+        """Whether the next run, as far from this one as this one is from the last, would be too late."""
+        pause = min(max(clock - self.read_at, timedelta(0)), self.interval / 24)
+        return clock + pause > self.last + self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a backfill has come, so that another process can go on from there.
+
+    ``offset`` is the place in the list, ``tail`` names the rows read last. Where the list is newest first,
+    every row of the window that was last seen after ``reached`` is absorbed; None where no order helps.
+    While the place is still searched for, ``tail`` is empty, and ``past`` is an offset behind it, if known.
+    """
+
+    offset: int
+    tail: tuple[str, ...]
+    reached: datetime | None
+    past: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A backfill that has begun: its window, how far it has come, and the requests that it has cost."""
+
+    number: int
+    since: datetime
+    until: datetime
+    started: datetime
+    mark: Mark | None
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Website:
+    """What the state holds of a website. All instants are of the source's clock.
+
+    ``swept`` is the last reading of the whole newest range. ``traffic`` counts rows by slot, see
+    ``etl.traffic``. ``degraded_since`` and ``degraded_why`` tell of answers that fall short.
+    """
+
+    id: int
+    watermark: datetime | None = None
+    swept: datetime | None = None
+    listing: Listing = Listing()
+    traffic: Mapping[int, int] = field(default_factory=dict)
+    degraded_since: datetime | None = None
+    degraded_why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is asked of the source: a ``Window``, but for what only the source's clock tells.
+
+    Without ``since`` the window begins ``initial`` before that clock, without ``until`` it ends at it.
+    ``listing`` is the order as earlier readings saw it, ``sweep`` the daily reading of everything.
+    ``past``: the window lies anywhere in the past, so that its place in the list has to be found; ``mark``
+    is how far an earlier reading of the same window had come.
+    """
+
+    website: str
+    since: datetime | None = None
+    until: datetime | None = None
+    initial: timedelta = timedelta(days=30)
+    listing: Listing = Listing()
+    sweep: Sweep | None = None
+    past: bool = False
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page of the source held. ``clock`` is the source's own, at the start of the extraction.
+
+    ``read`` = ``out_of_window`` + len(``visitors``) + len(``rejections``). ``visitors`` has one entry per
+    valid row inside the window, so an id may occur more than once. Rows that an earlier page held are left
+    out, unless the reading had to begin anew: then ``restarted`` says that this is again the first page.
+    ``traffic`` counts all rows by ``Traffic``'s slots. ``mark`` is where a backfill stands behind the page.
+    """
+
+    window: Window
+    clock: datetime
+    read: int
+    out_of_window: int
+    visitors: tuple[Visitor, ...]
+    rejections: tuple[Rejection, ...]
+    traffic: Mapping[int, int] = field(default_factory=dict)
+    mark: Mark | None = None
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a reading that came to its end can say of itself.
+
+    Every row that the source listed as seen at ``horizon`` or later was read. ``swept``: the newest range
+    was read to its end, whatever the order.
+    """
+
+    window: Window
+    clock: datetime
+    horizon: datetime
+    listing: Listing
+    swept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The requests of a month that an API allows: ``used`` so far, anew at ``resets_at``.
+
+    ``limit`` is the API's own word, None where it has said nothing. ``ahead`` is how far the API's clock,
+    by which ``resets_at`` is meant, is ahead of ours.
+    """
+
+    used: int
+    limit: int | None
+    resets_at: datetime
+    ahead: timedelta = timedelta(0)

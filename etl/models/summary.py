@@ -1,0 +1,110 @@
+"""The books of a run, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.models.reading import Window
+
+
+RunKind = Literal["incremental", "backfill"]
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    PARTIAL = "partial"
+    INCOMPLETE = "incomplete"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class RowCounts:
+    read: int = 0
+    accepted: int = 0
+    out_of_window: int = 0
+    anonymous: int = 0
+    opted_out: int = 0
+    rejected: int = 0
+
+
+@dataclass(slots=True)
+class ContactCounts:
+    touched: int = 0
+    carried_over: int = 0
+    unchanged: int = 0
+    created: int = 0
+    updated: int = 0
+    rejected: int = 0
+    deferred: int = 0
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    zenovay: int = 0
+    hubspot: int = 0
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """The books of one run over one website; what ``--json`` prints.
+
+    ``is_news`` is not printed: it marks warnings that nobody was told of today.
+    """
+
+    run: str
+    kind: RunKind
+    website: str
+    dry_run: bool
+    status: Status = Status.DONE
+    exit_code: int = 0
+    reason: str | None = None
+    window: Window | None = None
+    rows: RowCounts = field(default_factory=RowCounts)
+    contacts: ContactCounts = field(default_factory=ContactCounts)
+    requests: RequestCounts = field(default_factory=RequestCounts)
+    watermark_before: datetime | None = None
+    watermark_after: datetime | None = None
+    elapsed_s: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+    is_news: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object of ``--json``, keys in their fixed order."""
+        window = self.window
+        return {
+            "run": self.run,
+            "kind": self.kind,
+            "website": self.website,
+            "dry_run": self.dry_run,
+            "status": self.status.value,
+            "exit_code": self.exit_code,
+            "reason": self.reason,
+            "window": window
+            and {"since": utc_text(window.since), "until": utc_text(window.until), "range": window.range},
+            "rows": asdict(self.rows),
+            "contacts": asdict(self.contacts),
+            "requests": asdict(self.requests),
+            "watermark": {"before": utc_text(self.watermark_before), "after": utc_text(self.watermark_after)},
+            "elapsed_s": self.elapsed_s,
+            "warnings": self.warnings,
+        }
+
+
+@overload
+def utc_text(instant: datetime) -> str: ...
+@overload
+def utc_text(instant: None) -> None: ...
+def utc_text(instant: datetime | None) -> str | None:
+    """ISO 8601 with a Z, to the microsecond where there are any."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,69 @@
+"""What HubSpot said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.errors import SyncError
+
+
+class Outcome(StrEnum):
+    """What HubSpot said of one contact."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    REJECTED = "rejected"
+    DEFERRED = "deferred"
+
+
+CREATED, UPDATED, REJECTED, DEFERRED = Outcome
+"""By these names for what is done for every contact: Python 3.11 looks a member up in Python."""
+
+
+TAKEN = (CREATED, UPDATED)
+"""HubSpot holds the contact as it was sent."""
+
+
+class Verdict(NamedTuple):
+    """HubSpot's answer on one contact.
+
+    ``reason``, ``code`` and ``correlation_id`` belong to a rejection, ``reason`` to a deferral too.
+    ``final`` marks a rejection that new facts do not lift (an address deleted under GDPR).
+    ``alone`` marks a deferral that could not be attributed: next time the contact goes in its own request.
+    """
+
+    contact_id: int
+    outcome: Outcome
+    hubspot_id: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    correlation_id: str | None = None
+    final: bool = False
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One verdict per parcel of a batch, and the error that must stop further deliveries, if any."""
+
+    verdicts: tuple[Verdict, ...]
+    stop: SyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedThing:
+    """An entry of the list of rejections. ``kind`` is "row" or "contact"."""
+
+    key: str
+    kind: str
+    reason: str
+    code: str
+    attempts: int
+    first: datetime
+    last: datetime
+    correlation_id: str | None
