@@ -22,6 +22,7 @@ class Deadline:
 
     def __init__(self, seconds: float, connection: object = None) -> None:
         """``connection`` may still be None, and is passed over where it is no real socket."""
+        self.seconds = seconds
         self.ends = time.monotonic() + seconds
         self.passed = False
         self._connection = connection
@@ -66,11 +67,12 @@ class _Watch:
 
     def add(self, deadline: Deadline) -> None:
         with self._changed:
-            self._running.add(deadline)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
-                self._thread.start()
-            elif deadline.ends < self._looks_at:
+                thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
+                thread.start()  # it may fail; then the next deadline tries again
+                self._thread = thread
+            self._running.add(deadline)
+            if deadline.ends < self._looks_at:
                 self._changed.notify()
 
     def remove(self, deadline: Deadline) -> None:

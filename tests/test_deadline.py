@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etl.deadline import Deadline
+from etl.deadline import Deadline, _Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,3 +76,19 @@ def test_what_is_no_socket_is_passed_over() -> None:
     with Deadline(0.01, object()) as deadline:
         time.sleep(0.1)
     assert deadline.passed
+
+
+def test_a_thread_that_could_not_start_is_tried_again(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.deadline._watch", _Watch())
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(RuntimeError), Deadline(0.01, pair[0]):
+            pass
+    with Deadline(0.05, pair[0]):
+        assert pair[0].recv(1) == b""
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

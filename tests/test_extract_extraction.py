@@ -288,3 +288,35 @@ def test_pages_carry_traffic_of_the_last_day_only() -> None:
     pages: list[Page] = list(zenovay.source().read(Reading("w", initial=30 * DAY)))
     counted = sum(sum(page.traffic.values()) for page in pages)
     assert counted == 26 * 6 - 1
+
+
+@pytest.mark.parametrize("order", ["newest first", "shuffled"])
+@pytest.mark.parametrize("past", [True, False])
+def test_rows_that_leave_the_range_while_it_is_read_are_read_in_a_longer_one(
+    order: str, *, past: bool
+) -> None:
+    """The window begins 90 s inside the last 24 hours, and the reading takes twelve minutes."""
+    now = 2 * DAY_S
+    rows = steady(int(now) // 20, every_s=20)
+
+    def arranged(listed: list[Arrival]) -> list[Arrival]:
+        return sorted(listed, key=lambda each: Random(each.id).random())
+
+    zenovay = VirtualZenovay(
+        rows, takes_s=144, clock_s=now - 144, arranged=arranged if order == "shuffled" else None
+    )
+    since, until = instant(now - DAY_S + 90), instant(now - HOUR_S)
+    seen, extraction = read_by(zenovay, Reading("w", since=since, until=until, past=past))
+
+    assert seen == window_ids(rows, since, until)
+    assert extraction.ending
+    assert extraction.ending.horizon == since
+    assert {each["range"] for each in zenovay.asked} == {"24h", "7d"}
+
+
+def test_a_reading_in_time_asks_for_no_longer_range() -> None:
+    now = 2 * DAY_S
+    zenovay = VirtualZenovay(steady(int(now) // 20, every_s=20), takes_s=10, clock_s=now - 10)
+    read_by(zenovay, Reading("w", since=instant(now - DAY_S + 90)))
+
+    assert {each["range"] for each in zenovay.asked} == {"24h"}

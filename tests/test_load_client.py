@@ -140,6 +140,8 @@ def test_an_unreadable_answer_that_comes_and_goes_is_an_outage() -> None:
         "HTTP/1.1 200 OK\r\nContent-Le",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Pad: ",
         'HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n{"results": [',
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
+        'HTTP/1.1 200 OK\r\n\r\n{"results": [',
     ],
 )
 def test_an_answer_that_drips_ends_at_its_deadline(start: str) -> None:

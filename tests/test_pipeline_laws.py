@@ -305,5 +305,5 @@ def counter() -> Iterator[int]:
 
 def test_whatever_happens_the_promises_hold() -> None:
     few = settings(max_examples=settings().max_examples // 3, stateful_step_count=20)
-    with patch("etl.pipeline.backlog.BATCH", 3):
+    with patch.multiple("etl.pipeline.backlog", BATCH=3, _AHEAD=10, _MOST_AHEAD=20, _PAGE=10):
         run_state_machine_as_test(Promises, settings=few)

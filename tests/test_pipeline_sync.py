@@ -11,9 +11,10 @@ from fakes import NOW, FakeSource, World, modelled, page, row
 
 from etl.errors import AccessRefusedError, ContractBrokenError, InterruptedRunError, UnavailableError
 from etl.models.summary import ContactCounts, RequestCounts, Status
-from etl.models.verdict import Outcome, Verdict
+from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Rejection, Visitor
 from etl.pipeline.ports import Stop
+from etl.pipeline.run import HOLD_BACK_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -391,6 +392,39 @@ def test_no_page_is_asked_for_while_hubspot_has_thousands_of_contacts_to_take(wo
     assert seen == [False] * 4
     assert summary.contacts == ContactCounts(touched=5000, created=5000)
     assert world.crm.contacts == modelled(rows)
+
+
+def test_a_page_waits_for_hubspot_no_longer_than_the_source_s_range_allows(world: World) -> None:
+    asked = threading.Event()
+    rows = visitors(range(4000))
+
+    def hang(_: Sequence[Parcel]) -> None:
+        for _attempt in range(100):
+            if asked.wait(0.1):
+                return
+            world.clock.advance(HOLD_BACK_S / 10)
+
+    world.crm.before = hang
+    summary = world.run(
+        page(*rows[:1000]), page(*rows[1000:2000]), page(*rows[2000:3000]), asked.set, page(*rows[3000:])
+    )
+
+    assert len(world.crm.batches) == 40
+    assert summary.contacts == ContactCounts(touched=4000, created=4000)
+    assert world.clock.monotonic() < 1000 + 5 * HOLD_BACK_S
+
+
+def test_verdicts_may_come_in_any_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.crm.verdict = lambda parcel: refused(parcel) if parcel.id_value == "a" else None
+    deliver = world.crm.deliver
+    monkeypatch.setattr(
+        world.crm, "deliver", lambda batch: Delivery(tuple(reversed(deliver(batch).verdicts)))
+    )
+    summary = world.run(page(row("a"), row("b"), row("c")))
+
+    assert summary.contacts == ContactCounts(touched=3, created=2, rejected=1)
+    with world.state() as state:
+        assert [each.key for each in state.rejections.listed()] == ["a"]
 
 
 def test_every_page_is_absorbed_though_hubspot_takes_nothing(world: World) -> None:

@@ -20,7 +20,7 @@ from etl.extract.windows import LONGEST, SHORTEST, narrowest
 from etl.models.reading import Ending, Mark, Page, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from datetime import datetime
 
     from etl.extract.client import Answer
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from etl.models.reading import Reading
 
 _SLACK = timedelta(seconds=60)
-"""What our clock may be off, and what the relative window may move on while it is being read."""
+"""What our clock may be off, and what a short reading takes; for a longer one is made up at its end."""
 
 LATE = timedelta(hours=4)
 """A sweep reaches so far behind the one before, for rows that arrived late."""
@@ -63,6 +63,7 @@ class Extraction:
         self._clock: datetime
         self._window: Window
         self._sieve: Sieve
+        self._last: Walk
 
     def __iter__(self) -> Self:
         return self
@@ -81,10 +82,12 @@ class Extraction:
         stop = self._window.since if self._reading.listing.newest_first and not sweeping else None
         yield from self._read(walk, answer, stop=stop)
         whole = self._whole
+        made_up = not sweeping and (yield from self._make_up())
         if sweeping and self._window.since < self._everything():
             yield from self._read_further(walk)
         swept = whole and (sweeping or self._reading.since is None)
-        self._end(self._everything() if whole and not sweeping else self._window.since, swept=swept)
+        reaches_back = whole and not sweeping and not made_up
+        self._end(self._everything() if reaches_back else self._window.since, swept=swept)
 
     def _past(self) -> Iterator[Page]:
         """A window that lies anywhere in the past: its own pages, if the order tells where they are."""
@@ -98,12 +101,14 @@ class Extraction:
             yield from self._seek(start=mark.offset if mark else 0)
             if not self._whole and not self._descent.has_passed(self._window.since):
                 yield from self._read_everything()
-        self._end(self._everything() if self._whole else self._window.since)
+        made_up = yield from self._make_up()
+        self._end(self._everything() if self._whole and not made_up else self._window.since)
 
     def _read(
         self, walk: Walk, answer: Answer[Payload], *, stop: datetime | None, span: Span | None = None
     ) -> Iterator[Page]:
         """Page after page: to the end of the list, or until all that follows is older than ``stop``."""
+        self._last = walk
         while True:
             step, page = self._take(walk, answer.value)
             if page is not None:
@@ -152,17 +157,42 @@ class Extraction:
     def _read_further(self, walk: Walk) -> Iterator[Page]:
         """Go on behind the range that was read, in a longer one, as far as the window reaches.
 
-        If the order did not hold, or the longer list does not go on where the shorter one ended, then the
-        window ends with the shorter one.
+        If that cannot be, then the window ends with the shorter one.
         """
-        if self._descent.holds:
-            span = narrowest(self._clock - self._window.since + _SLACK)
-            further = self._walk(start=walk.offset, tail=walk.tail)
-            answer = self._rows.page(span, further)
-            if any(name(row) in walk.tail for row in answer.value.rows):
-                yield from self._read(further, answer, stop=self._window.since, span=span)
-                return
-        self._set_window(self._everything())
+        span = narrowest(self._clock - self._window.since + _SLACK)
+        if not (yield from self._read_on(walk, span)):
+            self._set_window(self._everything())
+
+    def _read_on(self, walk: Walk, span: Span) -> Generator[Page, None, bool]:
+        """Read on behind ``walk`` in a longer range, to the start of the window.
+
+        Returns false where the order did not hold, or the longer list does not go on where the shorter one
+        ended.
+        """
+        if not self._descent.holds:
+            return False
+        further = self._walk(start=walk.offset, tail=walk.tail)
+        answer = self._rows.page(span, further)
+        if not any(name(row) in walk.tail for row in answer.value.rows):
+            return False
+        yield from self._read(further, answer, stop=self._window.since, span=span)
+        return True
+
+    def _make_up(self) -> Generator[Page, None, bool]:
+        """Read what has left the range while it was read: the range moves on, and the window does not.
+
+        Returns whether there can be any such row.
+        """
+        moved_to = self._rows.now() - self._span.length
+        if not self._whole or self._reading.since is None or moved_to <= self._window.since:
+            return False
+        if self._span is LONGEST:
+            return False
+        self._span = narrowest(self._rows.now() - self._window.since + _SLACK)
+        self._set_window(self._window.since)
+        if not (yield from self._read_on(self._last, self._span)):
+            yield from self._read_everything()
+        return True
 
     def _seek(self, *, start: int) -> Iterator[Page]:
         """Find the first page of the window, and read on until a page reaches behind it.

@@ -188,5 +188,5 @@ class HubSpotClient:
             connection_pool_maxsize=_POOL_SIZE,
         )
         api = official.crm.contacts.batch_api.api_client
-        api.rest_client = Wire(api.rest_client.pool_manager, deadline_s=self._deadline_s, clock=self._clock)
+        api.rest_client = Wire(api.rest_client.pool_manager, deadline_s=self._deadline_s)
         return api

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from etl.load.replies import FIX_URL, NO_URL, Reply
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
-    from etl.clock import Clock
+    from collections.abc import Iterator
 
 _CHUNK = 1 << 16
 _LONGEST_BODY = 1 << 25
@@ -35,13 +36,12 @@ class Wire:
     anybody can see its status: one byte that is not UTF-8 hides a 401 behind a UnicodeDecodeError.
     """
 
-    def __init__(self, pool: PoolManager, *, deadline_s: float, clock: Clock) -> None:
+    def __init__(self, pool: PoolManager, *, deadline_s: float) -> None:
         pool.pool_classes_by_scheme = {
             scheme: _punctual(kind, deadline_s) for scheme, kind in pool.pool_classes_by_scheme.items()
         }
         self.pool = pool
         self._deadline_s = deadline_s
-        self._clock = clock
 
     def GET(self, url: str, *, headers: dict[str, str], _request_timeout: Any, **_: Any) -> Reply:  # noqa: N802 -- the vendor's name
         return self._request("GET", url, headers=headers, timeout_s=_request_timeout)
@@ -84,41 +84,42 @@ class Wire:
     def _whole_body(self, response: BaseHTTPResponse) -> bytes:
         """The body of ``response``, whose connection is then given back, or closed if the body broke off."""
         try:
-            content = self._body(response)
+            with Deadline(self._deadline_s, response.watched_socket) as deadline, _blamed(deadline):  # type: ignore[attr-defined]
+                content = _body(response)
         except BaseException:
             response.close()
             raise
+        if deadline.passed:
+            response.close()
+            raise _late(deadline)
         response.release_conn()
         return content
 
-    def _body(self, response: BaseHTTPResponse) -> bytes:
-        """The whole body, or TransientError when it takes too long or does not end."""
-        ends = self._clock.monotonic() + self._deadline_s
-        content = bytearray()
-        while chunk := response.read1(_CHUNK):
-            content += chunk
-            if len(content) > _LONGEST_BODY:
-                raise TransientError("HubSpot's answer does not end", malformed=True)
-            if self._clock.monotonic() > ends:
-                raise _late(self._deadline_s)
-        return bytes(content)
+
+def _body(response: BaseHTTPResponse) -> bytes:
+    content = bytearray()
+    while chunk := response.read1(_CHUNK):
+        content += chunk
+        if len(content) > _LONGEST_BODY:
+            raise TransientError("HubSpot's answer does not end", malformed=True)
+    return bytes(content)
 
 
 def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPConnectionPool]:
-    """``kind`` with connections that wait at most ``deadline_s`` for all the headers of an answer."""
+    """``kind`` with connections that wait at most ``deadline_s`` for all the headers of an answer.
+
+    Their answers name the socket, so that the body can be waited for in the same way.
+    """
 
     class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
         def getresponse(self, *args: Any, **options: Any) -> Any:
-            with Deadline(deadline_s, self.sock) as deadline:
-                try:
-                    response = super().getresponse(*args, **options)
-                except (HTTPException, OSError) as error:
-                    if deadline.passed:
-                        raise _late(deadline_s) from error
-                    raise
+            with Deadline(deadline_s, self.sock) as deadline, _blamed(deadline):
+                watched = self.sock
+                response = super().getresponse(*args, **options)
             if deadline.passed:  # what looks like an answer is the half of one
                 response.close()
-                raise _late(deadline_s)
+                raise _late(deadline)
+            response.watched_socket = watched
             return response
 
     class Pool(kind):  # type: ignore[valid-type, misc]
@@ -127,8 +128,19 @@ def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPCon
     return Pool
 
 
-def _late(deadline_s: float) -> TransientError:
-    return TransientError(f"HubSpot's answer took longer than {deadline_s:g} s to arrive")
+@contextmanager
+def _blamed(deadline: Deadline) -> Iterator[None]:
+    """Raise TransientError for what breaks because the time is up."""
+    try:
+        yield
+    except (HTTPError, HTTPException, OSError) as error:
+        if deadline.passed:
+            raise _late(deadline) from error
+        raise
+
+
+def _late(deadline: Deadline) -> TransientError:
+    return TransientError(f"HubSpot's answer took longer than {deadline.seconds:g} s to arrive")
 
 
 def _what_broke(error: Exception) -> str:

@@ -24,7 +24,7 @@ _MOST_AHEAD = 2000
 """So many are kept at the most; the others wait in the ledger."""
 
 _PAGE = 1000
-"""A page makes at most so many contacts due."""
+"""A page adds at most so many contacts that nobody knew."""
 
 
 class Backlog:

@@ -51,7 +51,9 @@ class Destination(Protocol):
         ...
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
-        """One verdict per parcel. Called from several threads with batches that share no contact.
+        """One verdict per parcel, in any order.
+
+        Called from several threads with batches that share no contact.
 
         Raises no SyncError: what must stop the run is in ``Delivery.stop``.
         """

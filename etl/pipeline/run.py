@@ -28,7 +28,7 @@ from etl.pipeline.window import OpenWindow
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from etl.clock import Clock
@@ -43,6 +43,9 @@ TICK_S = 0.5
 
 HEARTBEAT_S = 2.0
 """At least so often the lock is renewed, and the requests sent so far are written down."""
+
+HOLD_BACK_S = 20.0
+"""Pages wait for HubSpot so long in all, and no longer: the source's ranges move on while they are read."""
 
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
@@ -117,6 +120,7 @@ class _Run:
     window: OpenWindow = field(init=False)
     source_failure: SyncError | None = field(init=False, default=None)
     delivery_stop: SyncError | None = field(init=False, default=None)
+    held_back_s: float = field(init=False, default=0.0)
     fruitless: int = field(init=False, default=0)
     refusals: Refusals = field(init=False)
     may_send: bool = field(init=False, default=True)
@@ -174,7 +178,9 @@ class _Run:
                 waiting_for.append(self.reading)
             if not waiting_for:
                 return
+            started, holding = self.clock.monotonic(), self._has_enough
             wait(waiting_for, timeout=TICK_S, return_when=FIRST_COMPLETED)
+            self.held_back_s += self.clock.monotonic() - started if holding else 0.0
             self._collect_deliveries()
             self._send(threads)
             self._collect_page(threads, pages)
@@ -202,8 +208,11 @@ class _Run:
 
     @property
     def _has_enough(self) -> bool:
-        """Whether another page may wait: HubSpot is the slower side, and what is due fits into memory."""
-        return bool(self.in_flight) and self.backlog.is_full
+        """Whether another page may wait: HubSpot is the slower side, and what is due just fits into memory.
+
+        What does not fit has to be looked up in the ledger again, once there is room for it.
+        """
+        return self.held_back_s < HOLD_BACK_S and bool(self.in_flight) and self.backlog.is_full
 
     def _collect_deliveries(self) -> None:
         done = [future for future in self.in_flight if future.done()]
@@ -276,7 +285,7 @@ class _Run:
         answered = [
             pair
             for batch, delivery in zip(batches, deliveries, strict=True)
-            for pair in zip(batch, delivery.verdicts, strict=True)
+            for pair in _paired(batch, delivery.verdicts)
         ]
         with self.store.transaction() as state:
             due = state.ledger.settle(answered)
@@ -354,6 +363,11 @@ def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected:
         summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
     elif summary.warnings:
         summary.reason = " ".join(summary.warnings)
+
+
+def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:
+    by_id = {verdict.contact_id: verdict for verdict in verdicts}
+    return ((parcel, by_id[parcel.contact_id]) for parcel in batch)
 
 
 def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
