@@ -383,7 +383,15 @@ def test_no_page_is_asked_for_while_hubspot_has_thousands_of_contacts_to_take(wo
     asked = threading.Event()
     rows = visitors(range(5000))
     seen: list[bool] = []
-    world.crm.before = lambda _: seen.append(asked.wait(0.2)) if len(world.crm.batches) <= 4 else None
+    all_four = threading.Barrier(4, timeout=10)
+
+    def hang(_: Sequence[Parcel]) -> None:
+        if len(world.crm.batches) <= 4:
+            all_four.wait()
+            seen.append(asked.wait(0.2))
+            all_four.wait()
+
+    world.crm.before = hang
 
     summary = world.run(
         page(*rows[:1000]), page(*rows[1000:2000]), page(*rows[2000:3000]), asked.set, page(*rows[3000:])
