@@ -320,3 +320,13 @@ def test_a_reading_in_time_asks_for_no_longer_range() -> None:
     read_by(zenovay, Reading("w", since=instant(now - DAY_S + 90)))
 
     assert {each["range"] for each in zenovay.asked} == {"24h"}
+
+
+def test_rows_that_leave_the_longest_range_while_it_is_read_are_not_said_to_be_read() -> None:
+    now = 366 * DAY_S
+    zenovay = VirtualZenovay(steady(3000, every_s=now / 3000), takes_s=60, clock_s=now - 60)
+    since = instant(now - 365 * DAY_S + 90)
+    _, extraction = read_by(zenovay, Reading("w", since=since, past=True))
+
+    assert extraction.ending
+    assert extraction.ending.horizon > since

@@ -102,7 +102,7 @@ class Extraction:
             if not self._whole and not self._descent.has_passed(self._window.since):
                 yield from self._read_everything()
         made_up = yield from self._make_up()
-        self._end(self._everything() if self._whole and not made_up else self._window.since)
+        self._end(self._moved_to() if self._whole and not made_up else self._window.since)
 
     def _read(
         self, walk: Walk, answer: Answer[Payload], *, stop: datetime | None, span: Span | None = None
@@ -183,8 +183,7 @@ class Extraction:
 
         Returns whether there can be any such row.
         """
-        moved_to = self._rows.now() - self._span.length
-        if not self._whole or self._reading.since is None or moved_to <= self._window.since:
+        if not self._whole or self._reading.since is None or self._moved_to() <= self._window.since:
             return False
         if self._span is LONGEST:
             return False
@@ -339,6 +338,10 @@ class Extraction:
     def _everything(self) -> datetime:
         """Where the range begins."""
         return self._clock - self._span.length
+
+    def _moved_to(self) -> datetime:
+        """Where the range begins by now."""
+        return self._rows.now() - self._span.length
 
     def _ceiling(self) -> datetime:
         """Rows from here on are too new to be looked for, or an earlier process has read them."""
