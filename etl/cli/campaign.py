@@ -57,7 +57,7 @@ def _is_through(order: Order, state: Transaction) -> bool:
 
 
 def _fact(order: Order) -> str:
-    return f"backfilled_{order.website}"[:64]
+    return f"backfilled_{order.website}"
 
 
 def _days(order: Order) -> str:

@@ -19,6 +19,8 @@ from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from etl.cli.wiring import Session
     from etl.settings import Settings
     from etl.state.store import Transaction
@@ -60,12 +62,17 @@ def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bo
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
     """The API's clock, as far as earlier runs have seen it."""
+    with _looking(settings, clock) as state:
+        quota = state.limits.quota("zenovay") if state else None
+    return clock.now() + (quota.ahead if quota else timedelta(0))
+
+
+def _looking(settings: Settings, clock: SystemClock) -> AbstractContextManager[Transaction | None]:
+    """The state as it is, before anything is opened for a run; None where there is none yet."""
     from etl.cli.derived import accounts, state_url  # noqa: PLC0415
     from etl.state.store import read_state  # noqa: PLC0415
 
-    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
-        quota = state.limits.quota("zenovay") if state else None
-    return clock.now() + (quota.ahead if quota else timedelta(0))
+    return read_state(state_url(settings.sync), clock, accounts(settings))
 
 
 def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
@@ -196,10 +203,7 @@ def _all_idle(
     settings: Settings, orders: list[Order], schedule: _Schedule, clock: SystemClock
 ) -> list[RunSummary]:
     """Look, without the lock and without writing, whether no website is to be synced now."""
-    from etl.cli.derived import accounts, state_url  # noqa: PLC0415
-    from etl.state.store import read_state  # noqa: PLC0415
-
-    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
+    with _looking(settings, clock) as state:
         if state is None:
             return []
         summaries = [schedule.idle(order, state, clock.now()) for order in orders]
@@ -254,4 +258,4 @@ def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> 
 
 
 def _told(kind: str, website: str) -> str:
-    return f"told_{kind}_{website}"[:64]
+    return f"told_{kind}_{website}"

@@ -29,7 +29,10 @@ _QUOTA = """
 _LATEST_QUOTA = """
     SELECT used, month_limit, resets_at, ahead FROM limits
     WHERE used IS NOT NULL AND api = ? ORDER BY resets_at DESC LIMIT 1"""
+_GET = "SELECT value FROM facts WHERE name = ?"
 _PUT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_DROP = "DELETE FROM facts WHERE name = ?"
+_LONGEST_NAME = 64
 
 
 def account(credential: str) -> str:
@@ -101,17 +104,17 @@ def _quota(row: Row | None) -> Quota | None:
 
 
 class Facts:
-    """Named texts, inside one transaction."""
+    """Named texts, inside one transaction. Of a long name the beginning counts."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
     def get(self, name: str) -> str | None:
-        value: str | None = self._statements.value("SELECT value FROM facts WHERE name = ?", (name,))
+        value: str | None = self._statements.value(_GET, (name[:_LONGEST_NAME],))
         return value
 
     def put(self, name: str, value: str) -> None:
-        self._statements.change(_PUT, (name, value))
+        self._statements.change(_PUT, (name[:_LONGEST_NAME], value))
 
     def drop(self, name: str) -> None:
-        self._statements.change("DELETE FROM facts WHERE name = ?", (name,))
+        self._statements.change(_DROP, (name[:_LONGEST_NAME],))
