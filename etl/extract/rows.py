@@ -64,7 +64,11 @@ def digest(value: Any) -> bytes:
 
     What is nested too deeply to be written again counts only near its surface.
     """
-    return _digest(value).digest()
+    try:
+        text = canonical(value)
+    except RecursionError:
+        text = canonical(_surface(value, depth=_SURFACE))
+    return blake2b(text, digest_size=16).digest()
 
 
 def name(row: Any) -> str:
@@ -72,15 +76,7 @@ def name(row: Any) -> str:
 
     The same for rows that say the same: one visitor may have two rows of one instant that do not.
     """
-    return _digest(row).hexdigest()
-
-
-def _digest(value: Any) -> blake2b:
-    try:
-        text = canonical(value)
-    except RecursionError:
-        text = canonical(_surface(value, depth=_SURFACE))
-    return blake2b(text, digest_size=16)
+    return digest(row).hex()
 
 
 def _surface(value: Any, *, depth: int) -> Any:

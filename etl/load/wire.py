@@ -89,9 +89,7 @@ class Wire:
         except BaseException:
             response.close()
             raise
-        if deadline.passed:
-            response.close()
-            raise _late(deadline)
+        _drop_if_late(response, deadline)
         response.release_conn()
         return content
 
@@ -116,9 +114,7 @@ def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPCon
             with Deadline(deadline_s, self.sock) as deadline, _blamed(deadline):
                 watched = self.sock
                 response = super().getresponse(*args, **options)
-            if deadline.passed:  # what looks like an answer is the half of one
-                response.close()
-                raise _late(deadline)
+            _drop_if_late(response, deadline)
             response.watched_socket = watched
             return response
 
@@ -137,6 +133,13 @@ def _blamed(deadline: Deadline) -> Iterator[None]:
         if deadline.passed:
             raise _late(deadline) from error
         raise
+
+
+def _drop_if_late(response: BaseHTTPResponse, deadline: Deadline) -> None:
+    """Raise TransientError if the time is up: what looks like an answer may be the half of one."""
+    if deadline.passed:
+        response.close()
+        raise _late(deadline)
 
 
 def _late(deadline: Deadline) -> TransientError:

@@ -79,11 +79,13 @@ def _write(changes: list[_Change], *, website_id: int, state: Transaction, books
     entries = state.ledger.by_key({change.key for change in changes if change.key})
     added = _add_contacts(changes, entries, state=state, books=books)
     ids: dict[ContactKey | None, int] = {due.contact.key: due.contact_id for due in added}
-    new_ids = set(ids.values())
     ids |= {key: entry.contact_id for key, entry in entries.items()}
-    members = [(change.visitor, ids.get(change.key), change.before) for change in changes]
-    state.visitors.add(website_id, [(visitor, of) for visitor, of, before in members if before is None])
-    state.visitors.change(website_id, [(visitor, of) for visitor, of, before in members if before])
+    state.visitors.add(
+        website_id, [(change.visitor, ids.get(change.key)) for change in changes if change.before is None]
+    )
+    state.visitors.change(
+        website_id, [(change.visitor, ids.get(change.key)) for change in changes if change.before]
+    )
     gained = {entry.contact_id: entry for entry in entries.values()}
     left = {
         change.before.contact_id
@@ -92,7 +94,7 @@ def _write(changes: list[_Change], *, website_id: int, state: Transaction, books
     }
     lost = state.ledger.by_id(left - gained.keys()) if left - gained.keys() else {}
     _renew_contacts(gained, lost, state=state, books=books)
-    return _Written(added, bool(gained or lost), {*new_ids, *gained, *lost})
+    return _Written(added, bool(gained or lost), {*ids.values(), *lost})
 
 
 def _add_contacts(

@@ -174,11 +174,11 @@ class _Run:
             self._stay_alive()
             self._send(threads)
             waiting_for: list[Future[Any]] = [*self.in_flight]
-            if self.reading is not None and not self._has_enough:
+            started, holding = self.clock.monotonic(), self._has_enough
+            if self.reading is not None and not holding:
                 waiting_for.append(self.reading)
             if not waiting_for:
                 return
-            started, holding = self.clock.monotonic(), self._has_enough
             wait(waiting_for, timeout=TICK_S, return_when=FIRST_COMPLETED)
             self.held_back_s += self.clock.monotonic() - started if holding else 0.0
             self._collect_deliveries()

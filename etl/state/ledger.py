@@ -158,8 +158,6 @@ class Ledger:
         ids = [contact_id for _, _, contact_id in taken]
         due_again = {contact_id for (contact_id,) in self._statements.among(_OUTDATED, ids)}
         self._statements.change_among(_DUE_AGAIN, due_again)
-        if len(taken) == len(answered):
-            return due_again
         return due_again | self._settle_others([each for each in answered if each[1].outcome not in TAKEN])
 
     def _settle_others(self, answered: Sequence[tuple[Parcel, Verdict]]) -> set[int]:

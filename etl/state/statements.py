@@ -67,11 +67,13 @@ class Statements:
     def add_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert ``rows``; ``statement`` is the INSERT of one row, and ends with its values."""
         several = list(rows)
-        together = _MOST_VALUES // len(several[0]) if several else 1
+        if not several:
+            return
+        together = _MOST_VALUES // len(several[0])
         whole = len(several) - len(several) % together
-        hundreds = (several[at : at + together] for at in range(0, whole, together))
+        parts = _parts(several[:whole], most=together)
         self.change_many(
-            _with_rows(statement, together), (tuple(chain.from_iterable(part)) for part in hundreds)
+            _with_rows(statement, together), (tuple(chain.from_iterable(part)) for part in parts)
         )
         self.change_many(statement, several[whole:])
 
@@ -89,10 +91,10 @@ class Statements:
         return statement if self._is_sqlite else statement.replace("?", "%s")
 
 
-def _parts(members: Collection[Any]) -> Iterator[list[Any]]:
+def _parts(members: Collection[Any], *, most: int = _MOST_MEMBERS) -> Iterator[list[Any]]:
     asked = list(members)
-    for start in range(0, len(asked), _MOST_MEMBERS):
-        yield asked[start : start + _MOST_MEMBERS]
+    for start in range(0, len(asked), most):
+        yield asked[start : start + most]
 
 
 @cache
