@@ -438,6 +438,16 @@ def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: St
         assert (state.limits.stated("hubspot"), state.limits.stated("zenovay")) == (12, None)
 
 
+def test_facts_with_a_long_beginning_in_common_are_kept_apart(store: Store) -> None:
+    one, other = "told_month_" + "w" * 200 + "1", "told_month_" + "w" * 200 + "2"
+    with store.transaction() as state:
+        state.facts.put(one, "one")
+        state.facts.put(other, "other")
+
+    with store.reading() as state:
+        assert (state.facts.get(one), state.facts.get(other)) == ("one", "other")
+
+
 def test_facts_are_put_replaced_and_dropped(store: Store) -> None:
     with store.transaction() as state:
         assert state.facts.get("name") is None

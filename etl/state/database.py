@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Engine
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest revision in ``migrations/``; a test keeps it so."""
 
 _BUSY_S = 10

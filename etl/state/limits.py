@@ -32,7 +32,6 @@ _LATEST_QUOTA = """
 _GET = "SELECT value FROM facts WHERE name = ?"
 _PUT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _DROP = "DELETE FROM facts WHERE name = ?"
-_LONGEST_NAME = 64
 
 
 def account(credential: str) -> str:
@@ -104,17 +103,17 @@ def _quota(row: Row | None) -> Quota | None:
 
 
 class Facts:
-    """Named texts, inside one transaction. Of a long name the beginning counts."""
+    """Named texts, inside one transaction."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
     def get(self, name: str) -> str | None:
-        value: str | None = self._statements.value(_GET, (name[:_LONGEST_NAME],))
+        value: str | None = self._statements.value(_GET, (name,))
         return value
 
     def put(self, name: str, value: str) -> None:
-        self._statements.change(_PUT, (name[:_LONGEST_NAME], value))
+        self._statements.change(_PUT, (name, value))
 
     def drop(self, name: str) -> None:
-        self._statements.change(_DROP, (name[:_LONGEST_NAME],))
+        self._statements.change(_DROP, (name,))

@@ -84,6 +84,13 @@ contacts = Table(
     Column("alone", Boolean, nullable=False, comment="goes in a request of its own"),
     Column("due", Boolean, nullable=False),
     Column("hubspot_id", Text),
+    Column(
+        "unanswered",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="runs in a row in which HubSpot gave no verdict",
+    ),
     UniqueConstraint("key", "kind"),
     CheckConstraint("kind IN ('email', 'visitor')", name="kind"),
 )
@@ -175,6 +182,8 @@ limits = Table(
     Column("account", String(16), primary_key=True, comment="digest of the credential"),
     Column("stopped_until", Instant),
     Column("stop_reason", Text),
+    Column("stop_kind", String(16), comment="how long it can be believed"),
+    Column("stop_said_by", Text),
     Column("sent", Text, comment="JSON: when the requests of the last window were sent, microseconds"),
     Column("stated", Integer, comment="the limit that the API stated, in requests per window"),
     Column("used", BigInteger, comment="requests of this month"),
@@ -186,6 +195,6 @@ limits = Table(
 facts = Table(
     "facts",
     metadata,
-    Column("name", String(64), primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )

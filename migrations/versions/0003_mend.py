@@ -1,0 +1,44 @@
+"""What a state must know to mend itself: contacts without a verdict, who asked for a stop, whole names."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "contacts",
+        sa.Column(
+            "unanswered",
+            sa.Integer(),
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="runs in a row in which HubSpot gave no verdict",
+        ),
+    )
+    op.add_column(
+        "limits",
+        sa.Column("stop_kind", sa.String(length=16), nullable=True, comment="how long it can be believed"),
+    )
+    op.add_column("limits", sa.Column("stop_said_by", sa.Text(), nullable=True))
+    with op.batch_alter_table("facts") as facts:
+        facts.alter_column(
+            "name", existing_type=sa.String(length=64), type_=sa.Text(), existing_nullable=False
+        )
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM facts WHERE length(name) > 64")
+    with op.batch_alter_table("facts") as facts:
+        facts.alter_column(
+            "name", existing_type=sa.Text(), type_=sa.String(length=64), existing_nullable=False
+        )
+    op.drop_column("limits", "stop_said_by")
+    op.drop_column("limits", "stop_kind")
+    op.drop_column("contacts", "unanswered")
