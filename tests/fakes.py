@@ -193,7 +193,7 @@ class FakeCrm:
 
 
 def _deferred(parcel: Parcel) -> Verdict:
-    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason="no answer", alone=parcel.alone)
+    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason="no answer")
 
 
 ACCOUNTS = {"zenovay": "z", "hubspot": "h"}

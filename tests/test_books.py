@@ -53,11 +53,34 @@ def test_every_verdict_has_its_column(books: Books, outcome: Outcome, counts: Co
 
 def test_the_last_verdict_counts(books: Books) -> None:
     books.touch(1, due=True)
-    settle(books, 1, Outcome.CREATED, due_again=True)
+    settle(books, 1, Outcome.UPDATED, due_again=True)
     assert books.contacts() == ContactCounts(touched=1, deferred=1)
 
-    settle(books, 1, Outcome.UPDATED)
-    assert books.contacts() == ContactCounts(touched=1, updated=1)
+    settle(books, 1, Outcome.REJECTED)
+    assert books.contacts() == ContactCounts(touched=1, rejected=1)
+
+
+@pytest.mark.parametrize("later", [Outcome.UPDATED, Outcome.REJECTED, Outcome.CREATED])
+@pytest.mark.parametrize("in_flight", [True, False], ids=["while in flight", "after its verdict"])
+def test_what_was_created_in_this_run_stays_created(books: Books, later: Outcome, *, in_flight: bool) -> None:
+    books.touch(1, due=True)
+    settle(books, 1, Outcome.CREATED, due_again=in_flight)
+    books.touch(1, due=True)
+    assert books.contacts() == ContactCounts(touched=1, deferred=1)
+    books.balance(due=1)
+
+    settle(books, 1, later)
+    assert books.contacts() == ContactCounts(touched=1, created=1)
+    books.balance(due=0)
+
+
+def test_a_created_contact_that_is_due_once_more_in_vain_stays_created(books: Books) -> None:
+    books.touch(1, due=True)
+    settle(books, 1, Outcome.CREATED)
+    for number in range(2):
+        books.touch(1, due=True)
+        books.touch(1, due=False) if number else books.relieve(1)
+        assert books.contacts() == ContactCounts(touched=1, created=1)
 
 
 def test_a_verdict_stays_when_a_row_says_nothing_new(books: Books) -> None:

@@ -199,7 +199,7 @@ def test_a_reason_is_hubspots_own_but_for_the_token() -> None:
 
 def test_an_empty_answer_confirms_nothing() -> None:
     delivery, _ = deliver([by_email(1), by_email(2)], lambda _: multi_status([]))
-    assert [(each.outcome, each.alone) for each in delivery.verdicts] == [(Outcome.DEFERRED, True)] * 2
+    assert [(each.outcome, each.unanswered) for each in delivery.verdicts] == [(Outcome.DEFERRED, True)] * 2
     assert delivery.stop is None
 
 
@@ -394,11 +394,11 @@ def test_a_stop_keeps_the_verdicts_so_far_and_defers_the_rest(answer: Answer, er
             return invalid(inputs, "3")
         return multi_status([result_for(entry) for entry in inputs]) if number == 1 else answer
 
-    parcels = [by_email(1), by_email(2), by_email(3, alone=True), by_email(4)]
+    parcels = [by_email(1), by_email(2), by_email(3, unanswered=1), by_email(4)]
     delivery, _ = deliver(parcels, answers)
     assert isinstance(delivery.stop, error)
     assert outcomes(delivery) == [Outcome.CREATED] * 2 + [Outcome.DEFERRED] * 2
-    assert [verdict.alone for verdict in delivery.verdicts] == [False, False, True, False]
+    assert not any(verdict.unanswered for verdict in delivery.verdicts)
 
 
 def test_a_lost_reply_is_asked_for_again_and_says_updated() -> None:

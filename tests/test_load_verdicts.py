@@ -134,7 +134,7 @@ def test_the_last_contact_gets_the_last_entry_only_if_that_is_certain(
 ) -> None:
     verdicts = read([ANN, BOB], results=[result(trace="1"), *results], errors=errors)
     assert verdicts[2].outcome is expected
-    assert verdicts[2].alone is (expected is Outcome.DEFERRED)
+    assert verdicts[2].unanswered is (expected is Outcome.DEFERRED)
 
 
 def test_a_result_with_another_unique_value_is_not_taken_for_ours() -> None:
@@ -152,7 +152,7 @@ def test_two_addresses_of_one_contact_need_two_results() -> None:
 def test_a_contact_both_confirmed_and_refused_is_neither() -> None:
     for entry in (result(trace="1"), result(email="ann@example.test")):
         verdict = read([ANN, BOB], results=[entry], errors=[error(objectWriteTraceId="1")])[1]
-        assert (verdict.outcome, verdict.alone) == (Outcome.DEFERRED, True)
+        assert (verdict.outcome, verdict.unanswered) == (Outcome.DEFERRED, True)
 
 
 def test_the_first_of_two_results_for_one_contact_counts() -> None:
@@ -162,7 +162,7 @@ def test_the_first_of_two_results_for_one_contact_counts() -> None:
 
 def test_an_answer_that_leaves_contacts_out_defers_them_alone() -> None:
     verdicts = read([ANN, BOB], results=[])
-    assert [(each.outcome, each.alone) for each in verdicts.values()] == [(Outcome.DEFERRED, True)] * 2
+    assert [(each.outcome, each.unanswered) for each in verdicts.values()] == [(Outcome.DEFERRED, True)] * 2
 
 
 def test_a_rejection_carries_hubspots_own_words() -> None:
@@ -187,7 +187,7 @@ def test_a_rejection_carries_hubspots_own_words() -> None:
 def test_a_passing_failure_of_one_contact_defers_it_as_it_was(entry: dict[str, Any]) -> None:
     for parcels in ([ANN], [ANN, BOB, VIC]):
         verdict = read(parcels, results=[], errors=[entry])[1]
-        assert (verdict.outcome, verdict.alone) == (Outcome.DEFERRED, False)
+        assert (verdict.outcome, verdict.unanswered) == (Outcome.DEFERRED, False)
 
 
 @pytest.mark.parametrize(

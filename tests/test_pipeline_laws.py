@@ -210,7 +210,7 @@ class Promises(RuleBasedStateMachine):
     @rule(which=st.integers(0, 3), outcome=st.sampled_from([Outcome.REJECTED, Outcome.DEFERRED]))
     def a_run_in_which_hubspot_refuses_some(self, which: int, outcome: Outcome) -> None:
         self.world.crm.verdict = lambda parcel: (
-            Verdict(parcel.contact_id, outcome, alone=outcome is Outcome.DEFERRED)
+            Verdict(parcel.contact_id, outcome, unanswered=outcome is Outcome.DEFERRED)
             if parcel.contact_id % 4 == which
             else None
         )

@@ -15,6 +15,7 @@ from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Rejection, Visitor
 from etl.pipeline.ports import Stop
 from etl.pipeline.run import HOLD_BACK_S
+from etl.pipeline.silence import FRUITLESS_CONTACTS, MOST_UNANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ def refused(parcel: Parcel, *, final: bool = False) -> Verdict:
 
 
 def unanswered(parcel: Parcel) -> Verdict:
-    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason="left out", alone=True)
+    return Verdict(parcel.contact_id, Outcome.DEFERRED, reason="left out.", unanswered=True)
 
 
 def watermark(world: World) -> datetime | None:
@@ -350,6 +351,65 @@ def test_a_contact_whose_verdict_could_not_be_attributed_goes_alone_next_time(wo
     }
 
 
+def starving(world: World, *names: str) -> None:
+    """HubSpot takes these contacts, or does not, and never says a word of them."""
+    world.crm.verdict = lambda parcel: unanswered(parcel) if parcel.id_value in names else None
+
+
+def test_contacts_that_never_get_a_verdict_keep_nobody_else_waiting_and_are_rejected_at_last(
+    world: World,
+) -> None:
+    starved = ["a", "b", "c", "d", "e"]
+    starving(world, *starved)
+    endings = [
+        ending(world.run(page(*map(row, starved), *visitors(range(n, n + 10))))) for n in range(0, 60, 10)
+    ]
+
+    assert endings == [(Status.INCOMPLETE, 4)] * 4 + [(Status.PARTIAL, 3), (Status.DONE, 0)]
+    assert len(world.crm.contacts) == 60
+    with world.state() as state:
+        listed = {thing.key: (thing.code, thing.reason) for thing in state.rejections.listed()}
+    assert listed == dict.fromkeys(starved, ("UNANSWERED", "left out. So it was in 5 runs in a row."))
+
+
+def test_answers_that_say_nothing_of_anybody_are_a_broken_contract_run_after_run(world: World) -> None:
+    everybody = [row(f"visitor-{n:05}") for n in range(2 * FRUITLESS_CONTACTS)]
+    starving(world, *(each.id for each in everybody))
+
+    first = world.run(page(*everybody))
+    second = world.run(page())
+
+    assert (ending(first), first.contacts.deferred) == ((Status.INCOMPLETE, 4), len(everybody))
+    assert ending(second) == (Status.FAILED, 6)
+    assert len(world.crm.batches) <= 2 + FRUITLESS_CONTACTS + 4
+
+
+def test_a_retry_sends_contacts_that_never_got_a_verdict_again(world: World) -> None:
+    starving(world, "a")
+    for _ in range(MOST_UNANSWERED):
+        world.run(page(row("a")))
+    with world.state() as state:
+        contact_ids, _ = state.rejections.retry(None)
+        state.ledger.retry(contact_ids)
+    assert ending(world.run(page(row("a")))) == (Status.INCOMPLETE, 4)
+
+    starving(world)
+    assert ending(world.run(page(row("a")))) == (Status.DONE, 0)
+    assert len(world.crm.contacts) == 1
+
+
+def test_an_outage_does_not_count_as_an_answer_without_a_verdict(world: World) -> None:
+    starving(world, "a")
+    for _ in range(MOST_UNANSWERED - 1):
+        world.run(page(row("a")))
+    world.crm.outage = OUTAGE
+    world.run(page(row("a")))
+    world.crm.outage = None
+
+    starving(world)
+    assert ending(world.run(page(row("a")))) == (Status.DONE, 0)
+
+
 def test_a_deferred_contact_is_not_sent_again_in_the_same_run(world: World) -> None:
     world.crm.verdict = lambda parcel: unanswered(parcel) if parcel.id_value == "visitor-00000" else None
     settled = Settled()
@@ -471,7 +531,7 @@ def test_a_contact_that_changes_while_it_is_in_flight_is_sent_again(world: World
 
     assert ending(summary) == (Status.DONE, 0)
     assert world.crm.contacts == modelled([*rows, changed])
-    assert summary.contacts == ContactCounts(touched=100, created=99, updated=1)
+    assert summary.contacts == ContactCounts(touched=100, created=100)
 
 
 def test_a_contact_that_changes_after_it_was_sent_is_sent_again_in_the_same_run(world: World) -> None:

@@ -56,18 +56,34 @@ def due(store: Store) -> list[str]:
         return [each.contact.key.value for each in state.ledger.due(after=0, most=1000)]
 
 
-def answer(store: Store, outcome: Outcome, *, final: bool = False, alone: bool = False) -> set[int]:
+def answer(store: Store, outcome: Outcome, *, final: bool = False, unanswered: bool = False) -> set[int]:
     """HubSpot says the same of everything that is due. Returns what is due again."""
     with store.transaction() as state:
-        return settle(state, outcome, final=final, alone=alone)
+        return settle(state, outcome, final=final, unanswered=unanswered)
 
 
-def settle(state: Transaction, outcome: Outcome, *, final: bool = False, alone: bool = False) -> set[int]:
+def settle(
+    state: Transaction, outcome: Outcome, *, final: bool = False, unanswered: bool = False
+) -> set[int]:
     answered = [
         (
-            Parcel(each.contact_id, "id", each.contact.key.value, {}, each.fingerprint),
+            Parcel(
+                each.contact_id,
+                "id",
+                each.contact.key.value,
+                {},
+                each.fingerprint,
+                unanswered=each.unanswered,
+            ),
             Verdict(
-                each.contact_id, outcome, f"hs-{each.contact_id}", "no good", "INVALID", "trace", final, alone
+                each.contact_id,
+                outcome,
+                f"hs-{each.contact_id}",
+                "no good",
+                "INVALID",
+                "trace",
+                final,
+                unanswered,
             ),
         )
         for each in state.ledger.due(after=0, most=1000)
@@ -113,7 +129,7 @@ def test_a_due_contact_carries_what_is_to_be_sent(store: Store) -> None:
         (found,) = state.ledger.due(after=0, most=10)
     wanted = Contact(ContactKey(ContactKind.EMAIL, ANN), NOW, "KR", 5)
     assert (found.contact, found.fingerprint) == (wanted, fingerprint(wanted))
-    assert (found.known, found.alone) == (False, False)
+    assert (found.known, found.unanswered) == (False, 0)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.CREATED, Outcome.UPDATED])
@@ -176,15 +192,17 @@ def test_a_blocked_contact_waits_for_somebody_whatever_its_facts(store: Store) -
     assert due(store) == ["a"]
 
 
-def test_a_deferred_contact_stays_due_and_alone_if_it_has_to_be(store: Store) -> None:
+def test_a_deferred_contact_stays_due_and_remembers_how_often_no_answer_named_it(store: Store) -> None:
     absorbed(store, row("a"))
-    assert answer(store, Outcome.DEFERRED, alone=True) == {1}
-    with store.reading() as state:
-        assert state.ledger.due(after=0, most=1)[0].alone
+    for unanswered, counted in ((True, 1), (False, 1), (True, 2)):
+        assert answer(store, Outcome.DEFERRED, unanswered=unanswered) == {1}
+        with store.reading() as state:
+            assert state.ledger.due(after=0, most=1)[0].unanswered == counted
 
-    answer(store, Outcome.DEFERRED)
+    answer(store, Outcome.CREATED)
+    absorbed(store, row("a", NOW + timedelta(hours=1)))
     with store.reading() as state:
-        assert not state.ledger.due(after=0, most=1)[0].alone
+        assert state.ledger.due(after=0, most=1)[0].unanswered == 0
 
 
 def test_a_verdict_without_hubspots_id_does_not_forget_it(store: Store) -> None:

@@ -76,12 +76,12 @@ def confirmed(parcel: Parcel, result: Mapping[str, Any]) -> Verdict:
 
 def deferred(parcel: Parcel, reason: str) -> Verdict:
     """Nothing is known of this contact; it goes again as it went."""
-    return Verdict(parcel.contact_id, DEFERRED, reason=reason, alone=parcel.alone)
+    return Verdict(parcel.contact_id, DEFERRED, reason=reason)
 
 
 def unanswered(parcel: Parcel) -> Verdict:
     """The answer left this contact out; next time it goes alone, so that the answer can only mean it."""
-    return Verdict(parcel.contact_id, DEFERRED, reason=UNANSWERED, alone=True)
+    return Verdict(parcel.contact_id, DEFERRED, reason=UNANSWERED, unanswered=True)
 
 
 def normalised(id_property: str, value: str) -> str:
@@ -180,7 +180,7 @@ class _Matching:
     def _verdict(self, parcel: Parcel) -> Verdict:
         result, said = self._results.get(parcel.contact_id), self._complaints.get(parcel.contact_id)
         if result is not None and said is not None:
-            return Verdict(parcel.contact_id, DEFERRED, reason=_CONTRADICTED, alone=True)
+            return Verdict(parcel.contact_id, DEFERRED, reason=_CONTRADICTED, unanswered=True)
         if result is not None:
             return confirmed(parcel, result)
         if said is not None:

@@ -62,13 +62,16 @@ class LedgerEntry(NamedTuple):
 
 
 class DueContact(NamedTuple):
-    """A contact whose wanted fingerprint HubSpot has neither confirmed nor refused."""
+    """A contact whose wanted fingerprint HubSpot has neither confirmed nor refused.
+
+    ``unanswered`` counts the runs in a row in which HubSpot's answer left it out.
+    """
 
     contact_id: int
     contact: Contact
     fingerprint: bytes
     known: bool
-    alone: bool
+    unanswered: int
 
 
 class Parcel(NamedTuple):
@@ -76,7 +79,7 @@ class Parcel(NamedTuple):
 
     ``properties`` are texts, as HubSpot wants them. ``name_properties`` are to be added only if HubSpot
     refuses to create the contact without a name. ``known`` says that HubSpot has confirmed this contact
-    before. ``alone`` asks for a request of its own, because an earlier verdict could not be attributed.
+    before. ``unanswered`` runs in a row HubSpot's answer left it out: it goes in a request of its own.
     """
 
     contact_id: int
@@ -86,4 +89,4 @@ class Parcel(NamedTuple):
     fingerprint: bytes
     name_properties: Mapping[str, str] = MappingProxyType({})
     known: bool = False
-    alone: bool = False
+    unanswered: int = 0

@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
 
     ``reason``, ``code`` and ``correlation_id`` belong to a rejection, ``reason`` to a deferral too.
     ``final`` marks a rejection that new facts do not lift (an address deleted under GDPR).
-    ``alone`` marks a deferral that could not be attributed: next time the contact goes in its own request.
+    ``unanswered`` marks a deferral although HubSpot did answer: next time the contact goes by itself.
     """
 
     contact_id: int
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     code: str | None = None
     correlation_id: str | None = None
     final: bool = False
-    alone: bool = False
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

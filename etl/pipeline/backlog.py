@@ -71,7 +71,7 @@ class Backlog:
         self._ahead, self._lone = [], []
         self._is_current, self._is_complete = True, True
         for due in self._free(ledger):
-            (self._lone if due.alone else self._ahead).append(due)
+            (self._lone if due.unanswered else self._ahead).append(due)
             if len(self._ahead) == _AHEAD:
                 self._is_complete = False
                 return
@@ -111,11 +111,11 @@ class Backlog:
         return [self._parcel(due) for due in contacts]
 
     def _parcel(self, due: DueContact) -> Parcel:
-        contact_id, contact, fingerprint, known, alone = due
+        contact_id, contact, fingerprint, known, unanswered = due
         kind, value = contact.key
         properties = transform.properties(contact, self._names)
         if kind is EMAIL:
-            return Parcel(contact_id, "email", value, properties, fingerprint, {}, known, alone)
+            return Parcel(contact_id, "email", value, properties, fingerprint, {}, known, unanswered)
         name = transform.name_properties(contact.key)
         named = properties if known else {**properties, **name}
-        return Parcel(contact_id, self._names.visitor_id, value, named, fingerprint, name, known, alone)
+        return Parcel(contact_id, self._names.visitor_id, value, named, fingerprint, name, known, unanswered)

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
     from etl.models.verdict import Verdict
 
-_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED = range(5)
+_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED, _CREATED_AND_DUE = range(6)
 _NOT_OURS, _TOUCHED, _CARRIED_OVER = range(0, 24, 8)
 """A contact's mark is one of these plus its standing: two enumerations would cost a microsecond a contact."""
 
 _MEMBERSHIP, _STANDING = 0b11000, 0b111
+_MADE = (_CREATED, _CREATED_AND_DUE)
+_DUE = tuple(_CREATED_AND_DUE if standing in _MADE else _DEFERRED for standing in _STANDINGS)
+"""What each standing becomes when the contact is due, and below when it is due no longer."""
+
+_RELIEVED = (_UNCHANGED, _CREATED, _UPDATED, _REJECTED, _UNCHANGED, _CREATED)
 _SAID = {
     CREATED: _CREATED,
     UPDATED: _UPDATED,
@@ -30,7 +35,7 @@ class Books:
     """One byte per contact of the state up to the largest id seen, so that a million contacts cost 1 MB.
 
     A contact that is due stands as deferred until a verdict says otherwise, and again when new facts make it
-    due once more: the last verdict counts.
+    due once more: the last verdict counts, but what was created in this run stays created.
     """
 
     def __init__(self) -> None:
@@ -48,17 +53,13 @@ class Books:
 
     def touch(self, contact_id: int, *, due: bool) -> None:
         """A row of this run belongs to the contact."""
-        if due:
-            self._mark(contact_id, _TOUCHED + _DEFERRED)
-            return
         standing = self._read(contact_id) & _STANDING
-        self._mark(contact_id, _TOUCHED + (_UNCHANGED if standing == _DEFERRED else standing))
+        self._mark(contact_id, _TOUCHED + (_DUE if due else _RELIEVED)[standing])
 
     def relieve(self, contact_id: int) -> None:
         """The contact is no longer due, though no row of this run belongs to it: a visitor left it."""
         mark = self._read(contact_id)
-        if mark & _STANDING == _DEFERRED:
-            self._mark(contact_id, (mark & _MEMBERSHIP) + _UNCHANGED)
+        self._mark(contact_id, (mark & _MEMBERSHIP) + _RELIEVED[mark & _STANDING])
 
     def forget(self, contact_id: int) -> None:
         """The contact is no longer wanted."""
@@ -69,15 +70,18 @@ class Books:
         for contact_id, outcome, *_ in verdicts:
             if outcome is REJECTED:
                 self.newly_rejected += 1
-            if membership := self._read(contact_id) & _MEMBERSHIP:
-                standing = _DEFERRED if contact_id in due else _SAID[outcome]
-                self._marks[contact_id] = membership + standing
+            mark = self._read(contact_id)
+            if membership := mark & _MEMBERSHIP:
+                standing = _CREATED if mark & _STANDING in _MADE else _SAID[outcome]
+                self._marks[contact_id] = membership + (_DUE[standing] if contact_id in due else standing)
 
     def contacts(self) -> ContactCounts:
         """The counts as they stand now."""
         touched = [self._marks.count(_TOUCHED + standing) for standing in _STANDINGS]
         carried_over = [self._marks.count(_CARRIED_OVER + standing) for standing in _STANDINGS]
-        unchanged, created, updated, rejected, deferred = map(sum, zip(touched, carried_over, strict=True))
+        unchanged, created, updated, rejected, deferred, again = map(
+            sum, zip(touched, carried_over, strict=True)
+        )
         return ContactCounts(
             touched=sum(touched),
             carried_over=sum(carried_over),
@@ -85,7 +89,7 @@ class Books:
             created=created,
             updated=updated,
             rejected=rejected,
-            deferred=deferred,
+            deferred=deferred + again,
         )
 
     def balance(self, *, due: int) -> None:

@@ -11,7 +11,6 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import (
-    ContractBrokenError,
     InterruptedRunError,
     SyncError,
     TooManyRejectedError,
@@ -24,6 +23,7 @@ from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
 from etl.pipeline.ports import Stop
 from etl.pipeline.refusals import Refusals
+from etl.pipeline.silence import Silence
 from etl.pipeline.window import OpenWindow
 from etl.transform import PropertyNames
 
@@ -55,9 +55,6 @@ _STATUS = {
     InterruptedRunError: Status.INCOMPLETE,
     TooManyRejectedError: Status.PARTIAL,
 }
-
-FRUITLESS_BATCHES = 3
-"""So many batches in a row without one readable verdict mean that HubSpot's answers cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ class _Run:
     source_failure: SyncError | None = field(init=False, default=None)
     delivery_stop: SyncError | None = field(init=False, default=None)
     held_back_s: float = field(init=False, default=0.0)
-    fruitless: int = field(init=False, default=0)
+    silence: Silence = field(init=False, default_factory=Silence)
     refusals: Refusals = field(init=False)
     may_send: bool = field(init=False, default=True)
     reading: Future[Page | None] | None = field(init=False, default=None)
@@ -282,6 +279,7 @@ class _Run:
 
     def _settle_all(self, batches: Sequence[list[Parcel]], deliveries: Sequence[Delivery]) -> None:
         """Commit the verdicts on these batches, which came back at the same time."""
+        deliveries = [self.silence.judge(*each) for each in zip(batches, deliveries, strict=True)]
         answered = [
             pair
             for batch, delivery in zip(batches, deliveries, strict=True)
@@ -291,26 +289,18 @@ class _Run:
             due = state.ledger.settle(answered)
             state.rejections.settle(answered)
         for batch, delivery in zip(batches, deliveries, strict=True):
-            self._settle([parcel.contact_id for parcel in batch], delivery, due)
+            self._settle(batch, delivery, due)
 
-    def _settle(self, contact_ids: list[int], delivery: Delivery, due: set[int]) -> None:
+    def _settle(self, batch: list[Parcel], delivery: Delivery, due: set[int]) -> None:
         verdicts = delivery.verdicts
+        contact_ids = [parcel.contact_id for parcel in batch]
         deferred = [verdict.contact_id for verdict in verdicts if verdict.outcome is DEFERRED]
         self.books.settle(verdicts, due=due)
         self.backlog.returned(contact_ids, held_back=deferred, due_again=not due.isdisjoint(contact_ids))
         self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
         self.delivery_stop = _graver(self.delivery_stop, self.refusals.weigh(verdicts))
-        self._watch_for_silence(fruitless=len(deferred) == len(contact_ids) and not delivery.stop)
         if self.observer:
             self.observer.contacts_settled(len(contact_ids) - len(deferred))
-
-    def _watch_for_silence(self, *, fruitless: bool) -> None:
-        self.fruitless = self.fruitless + 1 if fruitless else 0
-        if self.fruitless >= FRUITLESS_BATCHES:
-            self.delivery_stop = self.delivery_stop or ContractBrokenError(
-                f"HubSpot's replies to {FRUITLESS_BATCHES} batches in a row held no verdict on any contact.",
-                fix="Nothing is lost: all of them stay due. Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION.",
-            )
 
     def _failure(self) -> SyncError | None:
         return _graver(self.source_failure, self.delivery_stop)
@@ -374,7 +364,7 @@ def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
     try:
         return future.result()
     except Exception as exc:  # noqa: BLE001 -- the other batches in flight are still worth waiting for
-        verdicts = (Verdict(each.contact_id, DEFERRED, alone=each.alone) for each in batch)
+        verdicts = (Verdict(each.contact_id, DEFERRED) for each in batch)
         return Delivery(tuple(verdicts), as_bug(exc))
 
 

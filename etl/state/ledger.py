@@ -22,21 +22,21 @@ _BY_ID = """
     SELECT id, kind, key, wanted, confirmed, refused, blocked, due FROM contacts WHERE id IN (?, …)"""
 _SAID = "SELECT id, wanted, confirmed, refused, blocked FROM contacts WHERE id IN (?, …)"
 _ADD = """
-    INSERT INTO contacts (id, kind, key, last_seen, country, pageviews, wanted, blocked, alone, due)
-    VALUES (?, ?, ?, ?, ?, ?, ?, false, false, true)"""
+    INSERT INTO contacts (id, kind, key, last_seen, country, pageviews, wanted, blocked, unanswered, due)
+    VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, true)"""
 _WANT = """
     UPDATE contacts SET last_seen = ?, country = ?, pageviews = ?, wanted = ?, confirmed = ?, due = ?
     WHERE id = ?"""
 _CONFIRM = """
     UPDATE contacts
-    SET confirmed = ?, refused = NULL, blocked = false, alone = false, due = false,
+    SET confirmed = ?, refused = NULL, blocked = false, unanswered = 0, due = false,
         hubspot_id = COALESCE(?, hubspot_id)
     WHERE id = ?"""
 _OUTDATED = "SELECT id FROM contacts WHERE wanted <> confirmed AND id IN (?, …)"
 _DUE_AGAIN = "UPDATE contacts SET due = true WHERE id IN (?, …)"
 _SETTLE = """
     UPDATE contacts
-    SET refused = ?, blocked = ?, alone = ?, due = ?, hubspot_id = COALESCE(?, hubspot_id)
+    SET refused = ?, blocked = ?, unanswered = ?, due = ?, hubspot_id = COALESCE(?, hubspot_id)
     WHERE id = ?"""
 _RETRY = "UPDATE contacts SET refused = NULL, blocked = false, due = ? WHERE id = ?"
 _FORGET = """
@@ -47,7 +47,7 @@ _COUNTS = """
            count(*) FILTER (WHERE wanted IS NOT NULL AND (blocked OR refused = wanted))
     FROM contacts"""
 _DUE = """
-    SELECT id, kind, key, last_seen, country, pageviews, wanted, confirmed, alone
+    SELECT id, kind, key, last_seen, country, pageviews, wanted, confirmed, unanswered
     FROM contacts WHERE due AND id > ? ORDER BY id LIMIT ?"""
 _DUE_IDS = "SELECT id FROM contacts WHERE due ORDER BY id"
 _DUE_COUNT = "SELECT count(*) FROM contacts WHERE due"
@@ -102,7 +102,7 @@ class Ledger:
             ),
         )
         return [
-            DueContact(number, contact, fingerprint, False, False)  # noqa: FBT003 -- by name it takes twice as long
+            DueContact(number, contact, fingerprint, False, 0)  # noqa: FBT003 -- by name it takes twice as long
             for number, (contact, fingerprint) in enumerate(wanted, first)
         ]
 
@@ -198,9 +198,9 @@ def _entry(row: Row) -> LedgerEntry:
 
 
 def _due_contact(row: Row) -> DueContact:
-    contact_id, kind, key, last_seen, country, pageviews, wanted, confirmed, alone = row
+    contact_id, kind, key, last_seen, country, pageviews, wanted, confirmed, unanswered = row
     contact = Contact(ContactKey(_KINDS[kind], key), instant(last_seen), country, pageviews)
-    return DueContact(contact_id, contact, wanted, confirmed is not None, bool(alone))
+    return DueContact(contact_id, contact, wanted, confirmed is not None, unanswered)
 
 
 def _refused(before: Row, parcel: Parcel, verdict: Verdict) -> tuple[Any, ...]:
@@ -208,6 +208,6 @@ def _refused(before: Row, parcel: Parcel, verdict: Verdict) -> tuple[Any, ...]:
     contact_id, wanted, confirmed, refused, blocked = before
     if verdict.outcome is REJECTED:
         refused, blocked = parcel.fingerprint, verdict.final
-    alone = verdict.alone if verdict.outcome is DEFERRED else False
+    unanswered = parcel.unanswered + verdict.unanswered if verdict.outcome is DEFERRED else 0
     due = is_due(wanted=wanted, confirmed=confirmed, refused=refused, blocked=bool(blocked))
-    return (refused, bool(blocked), alone, due, verdict.hubspot_id, contact_id)
+    return (refused, bool(blocked), unanswered, due, verdict.hubspot_id, contact_id)

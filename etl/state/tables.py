@@ -81,7 +81,6 @@ contacts = Table(
     Column("confirmed", LargeBinary, comment="fingerprint that HubSpot last confirmed"),
     Column("refused", LargeBinary, comment="fingerprint that HubSpot last rejected"),
     Column("blocked", Boolean, nullable=False, comment="rejected for good, until somebody retries it"),
-    Column("alone", Boolean, nullable=False, comment="goes in a request of its own"),
     Column("due", Boolean, nullable=False),
     Column("hubspot_id", Text),
     Column(

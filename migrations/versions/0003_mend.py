@@ -22,6 +22,8 @@ def upgrade() -> None:
             comment="runs in a row in which HubSpot gave no verdict",
         ),
     )
+    op.execute("UPDATE contacts SET unanswered = 1 WHERE alone")
+    op.drop_column("contacts", "alone")
     op.add_column(
         "limits",
         sa.Column("stop_kind", sa.String(length=16), nullable=True, comment="how long it can be believed"),
@@ -41,4 +43,15 @@ def downgrade() -> None:
         )
     op.drop_column("limits", "stop_said_by")
     op.drop_column("limits", "stop_kind")
+    op.add_column(
+        "contacts",
+        sa.Column(
+            "alone",
+            sa.Boolean(),
+            nullable=False,
+            server_default=sa.false(),
+            comment="goes in a request of its own",
+        ),
+    )
+    op.execute("UPDATE contacts SET alone = (unanswered > 0)")
     op.drop_column("contacts", "unanswered")
