@@ -228,6 +228,25 @@ def load_sync() -> SyncSettings:
     return _load(SyncSettings)[0]  # type: ignore[return-value]
 
 
+def defaults() -> dict[str, str]:
+    """Every setting that has a default, and how it is written; empty where that is "not set"."""
+    found: dict[str, str] = {}
+    for section in _SECTIONS:
+        fields = section.model_fields.values()
+        found |= {
+            variable: _written(field.default)
+            for variable, field in zip(_variables(section), fields, strict=True)
+            if not field.is_required()
+        }
+    return found
+
+
+def _written(default: object) -> str:
+    if default is None:
+        return ""
+    return f"{int(default.total_seconds())}s" if isinstance(default, timedelta) else str(default)
+
+
 def known_variables() -> list[str]:
     """Every variable that this program reads."""
     return [variable for section in _SECTIONS for variable in _variables(section)]

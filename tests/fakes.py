@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from etl.models.portal import Portal
 from etl.models.reading import Ending, Listing, Page, Window
 from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Visitor
@@ -153,6 +154,13 @@ class FakeCrm:
         self.in_two_requests_at_once: set[str] = set()
         self._asked: set[str] = set()
         self._changed = threading.Condition()
+
+    @property
+    def credential(self) -> str:
+        return "the token of the fake"
+
+    def portal(self) -> Portal | None:
+        return Portal(1)
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         values = {parcel.id_value for parcel in batch}

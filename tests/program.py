@@ -56,6 +56,11 @@ def balance(summary: dict[str, Any]) -> None:
     )
 
 
+def news(summary: dict[str, Any]) -> list[str]:
+    """The warnings, but for that of the first run into a state."""
+    return [warning for warning in summary["warnings"] if not warning.startswith("This state is new")]
+
+
 @dataclass
 class Program:
     """``visitor-sync`` against a sandbox, with a state of its own."""

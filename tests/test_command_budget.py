@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import row
+from program import news, row
 
 if TYPE_CHECKING:
     from program import Program
@@ -112,7 +112,7 @@ def test_the_cost_of_the_schedule_is_told_by_the_clock_of_the_source(program: Pr
 
 
 def test_some_runs_by_hand_are_no_schedule(program: Program) -> None:
-    assert [program.run().summary["warnings"] for _ in range(4)] == [[]] * 4
+    assert [news(program.run().summary) for _ in range(4)] == [[]] * 4
     assert program("status", "--json").value["schedule"]["requests_per_month"] == 8640
     assert program("check").exit_code == 0
 
@@ -123,7 +123,7 @@ def test_a_month_that_will_not_last_is_told_once_a_day(program: Program) -> None
     zenovay.frozen_at, zenovay.requests_per_month, zenovay.month_used = MIDMONTH, 10_000, 9000
 
     summaries = polled(program, times=6, every=5 * MINUTE)
-    (warning,) = [warning for summary in summaries for warning in summary["warnings"]]
+    (warning,) = [warning for summary in summaries for warning in news(summary)]
     assert "will not last" in warning
 
     zenovay.frozen_at += timedelta(days=1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import row
+from program import news, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,14 +86,14 @@ def test_visitors_whose_only_row_moves_on_with_every_visit_are_not_missed(progra
         now = NOON + hour * HOUR
         rows = [seen(number, now - timedelta(minutes=number)) for number in range(40)]
         summary = at(program, now, rows)
-        assert summary["warnings"] == []
+        assert news(summary) == []
         assert summary["watermark"]["after"] == now.isoformat().replace("+00:00", "Z")
 
 
 def test_a_quiet_website_and_a_night_are_nothing_to_tell(program: Program) -> None:
     day = hourly(NOON - 10 * HOUR, NOON, a_day=40)
     for hours in (0, 1, 6, 18, 24):
-        assert at(program, NOON + hours * HOUR, day if hours < 14 else day[hours - 14 :])["warnings"] == []
+        assert news(at(program, NOON + hours * HOUR, day if hours < 14 else day[hours - 14 :])) == []
 
 
 def test_a_gap_that_no_range_covers_is_said_plainly(program: Program) -> None:

@@ -22,6 +22,7 @@ def test_status_of_a_fresh_machine_is_empty_and_makes_no_file(program: Program) 
         "websites": [],
         "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
         "lock": None,
+        "portal": None,
     }
     assert list(program.folder.iterdir()) == []
 

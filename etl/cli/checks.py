@@ -19,8 +19,10 @@ from etl.errors import SettingsError, StateError, SyncError
 from etl.extract import account
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
+from etl.load.portal import read_portal
 from etl.load.properties import Properties, raise_for
 from etl.models.reading import Reading
+from etl.pipeline.ownership import recognise
 from etl.retry import Patience
 from etl.settings import load
 from etl.state.database import exists, parse_url, place, sqlite_path
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etl.extract.client import ZenovayClient
+    from etl.load.client import HubSpotClient
     from etl.settings import Settings
 
 BRIEF = Patience(attempts=2, total_s=40.0, longest_asked_s=20.0)
@@ -93,6 +96,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             ("schedule", lambda: _schedule(settings, clock)),
             ("hubspot read scope", lambda: _proved(lambda: prove_read_access(hubspot))),
             ("hubspot write scope", lambda: _proved(lambda: prove_write_access(hubspot))),
+            ("hubspot portal", lambda: _portal(hubspot, settings, clock)),
             ("hubspot properties", lambda: _properties(properties)),
         ]
         return [_run(name, probe) for name, probe in checks]
@@ -119,7 +123,8 @@ def _state(settings: Settings) -> str:
     url = derived.state_url(settings.sync)
     where = place(parse_url(url))
     if not exists(url):
-        return f"{where} is not there yet; the first run makes it. {_writable(url)}".strip()
+        reads = f"the first run makes it and reads the last {derived.days(settings.sync.initial_range)}"
+        return f"{where} is new: it is not there yet; {reads}. {_writable(url)}".strip()
     with snapshot(url, keep_lock=True) as connection, connection.begin():
         holder = read_lock(connection)
     return f"{where}, {'held by process ' + str(holder.pid) if holder else 'free'}"
@@ -188,6 +193,17 @@ def _schedule(settings: Settings, clock: SystemClock) -> str:
 def _proved(proof: Callable[[], None]) -> str:
     proof()
     return "granted"
+
+
+def _portal(client: HubSpotClient, settings: Settings, clock: SystemClock) -> str:
+    """Whose token it is, and whether the state is that portal's."""
+    met = read_portal(client)
+    with read_state(derived.state_url(settings.sync), clock) as state:
+        owner = state.ownership.owner() if state else None
+    doubt = recognise(owner, met=met, credential=client.credential).doubt
+    if doubt:
+        raise SettingsError(doubt)
+    return str(met) if met else "HubSpot does not say which portal the token opens"
 
 
 def _properties(properties: Properties) -> str:

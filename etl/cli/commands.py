@@ -66,6 +66,17 @@ def status(*, as_json: bool) -> int:
     return show_status(as_json=as_json)
 
 
+@program.command()
+@click.option("--website", metavar="W", help="Only the contacts of this website's visitors.")
+@click.option("--dry-run", is_flag=True, help="Only say how many contacts would become due.")
+@click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
+def resync(*, website: str | None, dry_run: bool, agreed: bool) -> int:
+    """Send everything that was confirmed once more, as to another or an emptied portal."""
+    from etl.cli.resync import make_due  # noqa: PLC0415
+
+    return make_due(website=website, dry_run=dry_run, agreed=agreed)
+
+
 @program.group(invoke_without_command=True)
 @JSON_OPTION
 @click.pass_context

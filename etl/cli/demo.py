@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import orjson
 
 from etl.cli.memory import collect_seldom
 from etl.sandbox import Sandbox, Visitors
+from etl.settings import defaults
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -93,8 +95,7 @@ class _Demonstration:
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        state = {"SYNC_STATE_URL": f"sqlite:///{self._folder}/state.db"}
-        return inherited | self._sandbox.environment() | state
+        return inherited | _environment(self._sandbox, self._folder)
 
 
 def _say(text: str) -> None:
@@ -114,6 +115,12 @@ def _story(summary: dict[str, Any]) -> str:
     )
 
 
+def _environment(sandbox: Sandbox, folder: str) -> dict[str, str]:
+    """Every setting: the sandbox's own, and the defaults of all others."""
+    state = {"SYNC_STATE_URL": f"sqlite:///{folder}/state.db"}
+    return defaults() | sandbox.environment() | state
+
+
 def keep_sandbox(port: int) -> int:
     """Serve until a signal; print what to export. Returns the exit code."""
     collect_seldom()
@@ -124,10 +131,17 @@ def keep_sandbox(port: int) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with Sandbox(port=port, seed=SEED) as sandbox:
+    with (
+        TemporaryDirectory(prefix="visitor-sync-sandbox-") as folder,
+        Sandbox(port=port, seed=SEED) as sandbox,
+    ):
         sandbox.populate(VISITORS)
-        for name, value in sandbox.environment().items():
-            click.echo(f"export {name}={value}")
+        for name, value in _environment(sandbox, folder).items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+        click.echo(
+            "# These are all settings, so that none of yours is used; the state is one of the sandbox's own"
+        )
+        click.echo("# and goes when it ends.")
         click.echo(f"# The contacts that its HubSpot holds: {sandbox.url}/")
         click.echo("# In another terminal, after these exports: visitor-sync setup && visitor-sync run")
         sys.stdout.flush()

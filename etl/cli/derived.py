@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.state.database import default_url
+from etl.state.database import default_url, parse_url, place
 from etl.state.limits import account
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from etl.settings import Settings, SyncSettings
 
 
 def state_url(settings: SyncSettings) -> str:
     return settings.state_url or default_url()
+
+
+def state_place(settings: SyncSettings) -> str:
+    """Where the state is, as people may see it."""
+    return place(parse_url(state_url(settings)))
+
+
+def days(span: timedelta) -> str:
+    """``span`` in words: whole days, else hours."""
+    hours = round(span.total_seconds() / 3600)
+    count, unit = (hours // 24, "day") if hours and hours % 24 == 0 else (hours, "hour")
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def property_names(settings: SyncSettings) -> PropertyNames:

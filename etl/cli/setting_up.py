@@ -7,6 +7,7 @@ import click
 from etl.cli import logs
 from etl.cli.wiring import hubspot_client, hubspot_pace, needed_properties, stoppable
 from etl.clock import SystemClock
+from etl.load.portal import read_portal
 from etl.load.properties import Properties
 from etl.settings import load_hubspot
 
@@ -20,9 +21,11 @@ def install_properties() -> int:
     with stoppable(clock):
         client = hubspot_client(hubspot, clock, hubspot_pace(hubspot, clock))
         try:
+            portal = read_portal(client)
             created = Properties(client, wanted).install()
         finally:
             client.close()
+    click.echo(f"portal: {portal or 'HubSpot does not say which one the token opens'}")
     for each in wanted:
         click.echo(f"{each.name}: {'created' if each.name in created else 'there already'}")
     return 0

@@ -48,6 +48,7 @@ _EMPTY: dict[str, Any] = {
     "websites": [],
     "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
     "lock": None,
+    "portal": None,
 }
 
 
@@ -55,10 +56,12 @@ def _status(state: Transaction, plan: PlanSettings, now: datetime) -> dict[str, 
     websites = state.runs.websites()
     advice = budgeting.observed(state, websites, plan, now)
     quota = state.limits.latest_quota("zenovay")
+    owner = state.ownership.owner()
     return {
         "websites": [_website(state, name, website) for name, website in websites.items()],
         "contacts": state.ledger.counts()._asdict(),
         "lock": _holder(state.holder()),
+        "portal": owner.portal.id if owner and owner.portal else None,
         "month": budgeting.quota_as_object(quota),
         "schedule": budgeting.as_object(advice, quota),
     }
@@ -105,6 +108,8 @@ def _print_status(found: dict[str, Any]) -> None:
     lock = found["lock"]
     holder = f"process {lock['pid']} on {lock['host']} since {lock['since']}" if lock else "free"
     click.echo(f"lock: {holder}")
+    if found["portal"] is not None:
+        click.echo(f"portal: {found['portal']}")
     if not found["websites"]:
         click.echo("no website was ever synced")
         return

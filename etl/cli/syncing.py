@@ -132,6 +132,8 @@ class _Schedule:
         """The summary of a run that is not to be begun now, None if it is."""
         summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
         summary.watermark_before = summary.watermark_after = state.runs.watermark(order.website)
+        owner = state.ownership.owner()
+        summary.portal = owner.portal.id if owner and owner.portal else None
         start = state.runs.last_success(order.website)
         if start and now - self.rest < start <= now:
             summary.status = Status.SKIPPED
@@ -176,6 +178,7 @@ def _sync_all(
     from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, thrift=thrift) as opened:
+        orders[0] = replace(orders[0], notes=_newness(settings, orders[0], opened))
         campaign = _campaign(orders, opened)
         for mine in orders:
             with opened.store.reading() as state:
@@ -189,6 +192,17 @@ def _sync_all(
             if clock.interruption():
                 break
     return report.close()
+
+
+def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
+    """That nothing was ever synced into this state, should that be so: it may be the wrong one."""
+    from etl.cli.derived import days, state_place  # noqa: PLC0415
+
+    with opened.store.reading() as state:
+        if state.runs.websites():
+            return ()
+    reads = f"; this run reads the last {days(order.initial)}" if order.kind == "incremental" else ""
+    return (f"This state is new ({state_place(settings.sync)}){reads}.",)
 
 
 def _campaign(orders: list[Order], opened: Session) -> Campaign | None:
@@ -227,15 +241,16 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report)
     if summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
         opened.remember_setup()
         if order.kind == "incremental" and not order.dry_run:
-            _look_ahead(summary, opened, clock)
+            _look_ahead(summary, order, opened, clock)
     return summary
 
 
-def _look_ahead(summary: RunSummary, opened: Session, clock: SystemClock) -> None:
+def _look_ahead(summary: RunSummary, order: Order, opened: Session, clock: SystemClock) -> None:
     """Say once a day if the month will not last, or what else is not as it should be."""
     now = opened.budget.now()
     with opened.store.transaction() as state:
-        if summary.warnings and not _was_told("window", summary.website, state, now):
+        news = [warning for warning in summary.warnings if warning not in order.notes]
+        if news and not _was_told("window", summary.website, state, now):
             _tell("window", summary, state, now)
         if _was_told("month", summary.website, state, now):
             return

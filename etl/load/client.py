@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import timedelta
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from etl import jsontext, redact
@@ -71,6 +72,7 @@ class HubSpotClient:
         stem = "/crm/v3" if api_version == "v3" else "/crm"
         self.contacts_path = f"{stem}/objects{dated}/contacts"
         self.properties_path = f"{stem}/properties{dated}/contacts"
+        self.account_path = f"/account-info/{api_version}/details"
         self._clock = clock
         self._pace = pace
         self._patience = patience
@@ -85,6 +87,11 @@ class HubSpotClient:
     def requests(self) -> int:
         """HTTP requests sent so far, repeated ones included."""
         return self._requests
+
+    @property
+    def credential(self) -> str:
+        """A digest that changes with the token, and with the address to which it is sent."""
+        return blake2b(f"{self._base_url}\n{self._token}".encode(), digest_size=16).hexdigest()
 
     def send(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint
+from etl.load.portal import read_portal
 from etl.load.properties import Assurance, Properties
 from etl.load.replies import Reply, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
+    from etl.models.portal import Portal
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,13 @@ class HubSpotContacts:
     def requests(self) -> int:
         """HTTP requests sent so far, repeated ones included."""
         return self._client.requests
+
+    @property
+    def credential(self) -> str:
+        return self._client.credential
+
+    def portal(self) -> Portal | None:
+        return read_portal(self._client)
 
     @property
     def verified(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint, complaint
+from etl.load.portal import read_portal
 from etl.load.properties import Assurance, Properties
 from etl.load.replies import READ_SCOPE, Reply, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
+    from etl.models.portal import Portal
 
 _WHERE = "HubSpot batch/read"
 _UNSAID = "HubSpot did not say whether it has this contact."
@@ -36,6 +38,13 @@ class Preview:
     def requests(self) -> int:
         """HTTP requests sent so far, repeated ones included."""
         return self._client.requests
+
+    @property
+    def credential(self) -> str:
+        return self._client.credential
+
+    def portal(self) -> Portal | None:
+        return read_portal(self._client)
 
     @property
     def verified(self) -> bool:

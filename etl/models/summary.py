@@ -57,7 +57,8 @@ class RequestCounts:
 class RunSummary:
     """The books of one run over one website; what ``--json`` prints.
 
-    ``is_news`` is not printed: it marks warnings that nobody was told of today.
+    ``is_news`` is not printed: it marks warnings that nobody was told of today. ``portal`` is the id of the
+    HubSpot account; None as long as that is not known.
     """
 
     run: str
@@ -76,6 +77,7 @@ class RunSummary:
     elapsed_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
     is_news: bool = False
+    portal: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The object of ``--json``, keys in their fixed order."""
@@ -96,6 +98,7 @@ class RunSummary:
             "watermark": {"before": utc_text(self.watermark_before), "after": utc_text(self.watermark_after)},
             "elapsed_s": self.elapsed_s,
             "warnings": self.warnings,
+            "portal": self.portal,
         }
 
 

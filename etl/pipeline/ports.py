@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.contact import Contact, ContactKey, DueContact, KnownVisitor, LedgerEntry, Parcel
+    from etl.models.portal import Owner, Portal
     from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
     from etl.models.verdict import Delivery, Verdict
     from etl.models.visitor import Rejection, Visitor
@@ -50,6 +51,15 @@ class Destination(Protocol):
         """How many HTTP requests were made, retries included."""
         ...
 
+    @property
+    def credential(self) -> str:
+        """A digest that changes with what opens the other side."""
+        ...
+
+    def portal(self) -> Portal | None:
+        """Whose contacts they are; None where the other side does not say. Raises SyncError."""
+        ...
+
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """One verdict per parcel, in any order.
 
@@ -77,6 +87,7 @@ class Ledger(Protocol):
     def due(self, *, after: int, most: int) -> list[DueContact]: ...
     def due_ids(self) -> Iterator[int]: ...
     def due_count(self) -> int: ...
+    def begin_anew(self) -> None: ...
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> set[int]: ...
 
 
@@ -84,6 +95,7 @@ class Rejections(Protocol):
     def refuse_rows(self, website_id: int, refused: Iterable[Rejection]) -> int: ...
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None: ...
     def strike_out(self, contact_ids: Collection[int]) -> None: ...
+    def strike_out_contacts(self) -> None: ...
 
 
 class Runs(Protocol):
@@ -110,6 +122,11 @@ class Limits(Protocol):
     def remember_stop(self, api: str, stop: Stop | None) -> None: ...
 
 
+class Ownership(Protocol):
+    def owner(self) -> Owner | None: ...
+    def put(self, owner: Owner) -> None: ...
+
+
 class Transaction(Protocol):
     """Everything or nothing; see ``etl.state.store``."""
 
@@ -125,6 +142,8 @@ class Transaction(Protocol):
     def backfills(self) -> Backfills: ...
     @property
     def limits(self) -> Limits: ...
+    @property
+    def ownership(self) -> Ownership: ...
 
 
 class Store(Protocol):

@@ -21,6 +21,7 @@ from etl.models.verdict import DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
+from etl.pipeline.ownership import recognise
 from etl.pipeline.ports import Stop
 from etl.pipeline.refusals import Refusals
 from etl.pipeline.silence import Silence
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.models.contact import Parcel
+    from etl.models.portal import Owner
     from etl.models.reading import Page
+    from etl.pipeline.ownership import Recognition
     from etl.pipeline.ports import Destination, Observer, Pages, Source, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -63,7 +66,8 @@ class Order:
 
     ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``
     (None: not now).
-    ``max_rejected`` is the share of the verdicts above which rejections stop the run.
+    ``max_rejected`` is the share of the verdicts above which rejections stop the run. ``notes`` are known
+    beforehand, and belong among its warnings.
     """
 
     run: str
@@ -79,6 +83,7 @@ class Order:
     names: PropertyNames = field(default_factory=PropertyNames)
     max_rejected: float = 0.2
     dry_run: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def sync(
@@ -127,6 +132,7 @@ class _Run:
     def __post_init__(self) -> None:
         order = self.order
         self.summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
+        self.summary.warnings += order.notes
         self.backlog = Backlog(order.names)
         self.refusals = Refusals(order.max_rejected)
         self.requests_before = self.source.requests, self.destination.requests
@@ -136,6 +142,8 @@ class _Run:
         self._begin()
         threads = ThreadPoolExecutor(self.order.concurrency + 1, thread_name_prefix="sync")
         try:
+            self._recognise()
+            self._carry_over()
             self._loop(threads)
             self._close_books(_graver(self._failure(), self.interruption()), started)
         except SyncError as failure:
@@ -157,11 +165,43 @@ class _Run:
             if order.kind == "backfill" and order.since is not None:
                 backfill = state.backfills.begin(website.id, order.since, order.until)
             state.runs.begin(order.run, self.website_id, order.kind, self.clock.now())
-            for contact_id in state.ledger.due_ids():
-                self.books.carry_over(contact_id)
         self.window = OpenWindow(order, website, backfill)
         self.summary.watermark_before = self.summary.watermark_after = website.watermark
         log.info("run started", extra=self._facts("run_started"))
+
+    def _recognise(self) -> None:
+        """Make sure that the state is that of the portal, before anything is read or sent.
+
+        A portal that cannot be asked gets nothing. Raises SettingsError where it is another one's.
+        """
+        credential = self.destination.credential
+        with self.store.reading() as state:
+            owner = state.ownership.owner()
+        if owner is None or owner.released or owner.credential != credential:
+            try:
+                met = self.destination.portal()
+            except InterruptedRunError:
+                raise
+            except SyncError as failure:
+                self.delivery_stop = failure
+                return
+            owner = self._take_over(recognise(owner, met=met, credential=credential))
+        self.summary.portal = owner.portal.id if owner.portal else None
+
+    def _take_over(self, found: Recognition) -> Owner:
+        with self.store.transaction() as state:
+            state.ownership.put(found.owner)
+            if found.anew:
+                state.ledger.begin_anew()
+                state.rejections.strike_out_contacts()
+        if found.doubt:
+            self.summary.warnings.append(found.doubt)
+        return found.owner
+
+    def _carry_over(self) -> None:
+        with self.store.reading() as state:
+            for contact_id in state.ledger.due_ids():
+                self.books.carry_over(contact_id)
 
     def _loop(self, threads: ThreadPoolExecutor) -> None:
         pages = self.source.read(self.window.reading())
@@ -312,7 +352,7 @@ class _Run:
         self.summary.requests.zenovay = self.source.requests - zenovay
         self.summary.requests.hubspot = self.destination.requests - hubspot
         self.summary.elapsed_s = round(self.clock.monotonic() - started, 3)
-        _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
+        _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected, notes=self.order.notes)
         try:
             with self.store.transaction() as state:
                 if audit:
@@ -340,7 +380,9 @@ class _Run:
         return {"action": action, "run": self.order.run, "website": self.order.website}
 
 
-def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected: int) -> None:
+def _conclude(
+    summary: RunSummary, failure: SyncError | None, *, newly_rejected: int, notes: tuple[str, ...]
+) -> None:
     if failure:
         kinds = (status for kind, status in _STATUS.items() if isinstance(failure, kind))
         summary.status = next(kinds, Status.FAILED)
@@ -351,8 +393,8 @@ def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected:
     elif newly_rejected:
         summary.status, summary.exit_code = Status.PARTIAL, TooManyRejectedError.exit_code
         summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
-    elif summary.warnings:
-        summary.reason = " ".join(summary.warnings)
+    else:
+        summary.reason = " ".join(each for each in summary.warnings if each not in notes) or None
 
 
 def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:

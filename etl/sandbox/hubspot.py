@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from etl.jsontext import parse
 from etl.sandbox.contacts import Contacts, facts
 from etl.sandbox.faults import Faults
-from etl.sandbox.hubspot_errors import ErrorContext, refusal
+from etl.sandbox.hubspot_errors import PORTAL, ErrorContext, refusal
 from etl.sandbox.hubspot_schema import Definition, Schema
 from etl.sandbox.limits import RollingWindow, midnight_after
 from etl.sandbox.upsert import identities
@@ -71,6 +71,9 @@ class HubSpotWorld:
     required_properties: set[str] = field(default_factory=set)
     """What version 2026-09 asks of a new contact."""
     token_description_offered: bool = True
+    portal_id: int = PORTAL
+    account_details_offered: bool = True
+    """Whether the token may ask which portal it opens."""
     gdpr_deleted: set[str] = field(default_factory=set)
     refused_addresses: dict[str, str] = field(default_factory=dict)
     """Address, in lower case, to the message with which it is refused."""

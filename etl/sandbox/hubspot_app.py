@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.jsontext import parse
-from etl.sandbox.hubspot_errors import PORTAL, VALIDATION, RefusedError, refusal
+from etl.sandbox.hubspot_errors import VALIDATION, RefusedError, refusal
 from etl.sandbox.upsert import MOST_INPUTS, Upsert
 from etl.sandbox.wire import instant_text, json_reply
 
@@ -84,7 +84,26 @@ class HubSpotEndpoints:
         if not self._world.token_description_offered or asked != self._world.access_token:
             return self.unknown(call)
         scopes = sorted(self._world.scopes)
-        return json_reply({"userId": 1, "hubId": PORTAL, "appId": 1, "scopes": scopes})
+        return json_reply({"userId": 1, "hubId": self._world.portal_id, "appId": 1, "scopes": scopes})
+
+    def account(self, call: Call) -> Reply:
+        """Which portal it is."""
+        version = call.parts["version"]
+        if version not in self._world.versions:
+            return self.unknown(call)
+        if not self._world.account_details_offered:
+            message = "This app hasn't been granted all required scopes to make this call."
+            return refusal(403, "MISSING_SCOPES", message, number=call.number)
+        return json_reply(
+            {
+                "portalId": self._world.portal_id,
+                "accountType": "DEVELOPER_TEST",
+                "timeZone": "Etc/UTC",
+                "companyCurrency": "EUR",
+                "uiDomain": "app.hubspot.com",
+                "dataHostingLocation": "eu1",
+            }
+        )
 
     def unknown(self, call: Call) -> Reply:
         return refusal(404, "OBJECT_NOT_FOUND", "No endpoint answers this path.", number=call.number)

@@ -69,8 +69,9 @@ def _hubspot_routes(world: HubSpotWorld, observers: Sequence[Callable[[Exchange]
     def gate(operation: Callable[[Call], Reply]) -> Gate:
         return Gate(world, operation, observers)
 
+    details = Route("/account-info/{version}/details", gate(ends.account), methods=["GET"])
     token = Gate(world, ends.token_description, observers, guarded=False)
-    routes: list[BaseRoute] = [Route(TOKEN_PATH, token, methods=["POST"])]
+    routes: list[BaseRoute] = [Route(TOKEN_PATH, token, methods=["POST"]), details]
     for objects in ("/crm/objects/{version}/contacts", "/crm/{version}/objects/contacts"):
         routes.append(Route(f"{objects}/batch/upsert", gate(ends.upsert), methods=["POST"]))
         routes.append(Route(f"{objects}/batch/read", gate(ends.read), methods=["POST"]))

@@ -39,9 +39,18 @@ _SETTLE = """
     SET refused = ?, blocked = ?, unanswered = ?, due = ?, hubspot_id = COALESCE(?, hubspot_id)
     WHERE id = ?"""
 _RETRY = "UPDATE contacts SET refused = NULL, blocked = false, due = ? WHERE id = ?"
-_FORGET = """
+_CONFIRMED = "wanted IS NOT NULL AND confirmed IS NOT NULL AND NOT blocked"
+_FORGET = f"""
     UPDATE contacts SET confirmed = ?, due = (refused IS NULL OR refused <> wanted)
-    WHERE wanted IS NOT NULL AND confirmed IS NOT NULL AND NOT blocked"""
+    WHERE {_CONFIRMED}"""  # noqa: S608 -- two constants
+_FORGETTABLE = f"""
+    SELECT count(*) FROM contacts WHERE {_CONFIRMED} AND (refused IS NULL OR refused <> wanted)"""  # noqa: S608 -- the same
+_OF_WEBSITE = """ AND id IN (
+    SELECT v.contact_id FROM visitors v JOIN websites w ON w.id = v.website_id WHERE w.name = ?)"""
+_ANEW = """
+    UPDATE contacts
+    SET confirmed = NULL, refused = NULL, blocked = false, unanswered = 0, hubspot_id = NULL,
+        due = (wanted IS NOT NULL)"""
 _COUNTS = """
     SELECT count(*) FILTER (WHERE confirmed IS NOT NULL),
            count(*) FILTER (WHERE wanted IS NOT NULL AND (blocked OR refused = wanted))
@@ -176,9 +185,28 @@ class Ledger:
         ]
         self._statements.change_many(_RETRY, rows)
 
-    def forget_confirmations(self) -> None:
-        """Make every confirmed contact due again, as after a change of the property names."""
-        self._statements.change(_FORGET, (b"",))
+    def forget_confirmations(self, *, website: str | None = None) -> None:
+        """Make every confirmed contact due again, as after a change of the property names.
+
+        With ``website``, only those of its visitors.
+        """
+        if website is None:
+            self._statements.change(_FORGET, (b"",))
+        else:
+            self._statements.change(_FORGET + _OF_WEBSITE, (b"", website))
+
+    def confirmed_count(self, *, website: str | None = None) -> int:
+        """How many contacts ``forget_confirmations`` would have delivered once more."""
+        query = _FORGETTABLE if self._anonymous else f"{_FORGETTABLE} AND kind = 'email'"
+        if website is None:
+            count: int = self._statements.value(query)
+        else:
+            count = self._statements.value(query + _OF_WEBSITE, (website,))
+        return count
+
+    def begin_anew(self) -> None:
+        """Forget all that HubSpot ever said: this is another portal. Every contact is due."""
+        self._statements.change(_ANEW)
 
     def _deliverable(self, statement: str) -> str:
         """``statement`` for the contacts that may be delivered."""

@@ -79,6 +79,10 @@ class Rejections:
         """Forget the rejections of these contacts: taken, or no longer wanted."""
         self._statements.change_among("DELETE FROM rejections WHERE contact_id IN (?, …)", contact_ids)
 
+    def strike_out_contacts(self) -> None:
+        """Forget the rejections of all contacts: another portal may take them."""
+        self._statements.change("DELETE FROM rejections WHERE kind = 'contact'")
+
     def listed(self) -> Iterator[RefusedThing]:
         """All rejections, the latest first."""
         for key, kind, reason, code, attempts, first, last, trace in self._statements.stream(_LISTED):

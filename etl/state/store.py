@@ -12,6 +12,7 @@ from etl.state.ledger import Ledger
 from etl.state.limits import Facts, Limits
 from etl.state.lock import LEASE, Lock, held_by
 from etl.state.lock import read as read_lock
+from etl.state.ownership import Ownership
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
 from etl.state.statements import Statements
@@ -64,6 +65,7 @@ class Transaction:
         self.backfills = Backfills(statements, now=now)
         self.limits = Limits(statements, accounts)
         self.facts = Facts(statements)
+        self.ownership = Ownership(self.facts)
         self._connection = connection
 
     def holder(self) -> Holder | None:
@@ -167,7 +169,7 @@ class Store:
 
 @contextmanager
 def read_state(
-    url: str, clock: Clock, accounts: Mapping[str, str] | None = None
+    url: str, clock: Clock, accounts: Mapping[str, str] | None = None, *, anonymous: bool = True
 ) -> Iterator[Transaction | None]:
     """A consistent view of the state, without making or changing anything; None where there is none yet."""
     if not exists(url):
@@ -179,7 +181,7 @@ def read_state(
         if not ready:
             yield None
             return
-        with Store(connection, clock=clock, accounts=accounts).reading() as state:
+        with Store(connection, clock=clock, anonymous=anonymous, accounts=accounts).reading() as state:
             yield state
 
 
