@@ -1,4 +1,7 @@
-"""Countries: ISO 3166-1 alpha-2 codes, and the English names that CLDR gives them."""
+"""Countries: ISO 3166-1 alpha-2 codes, and the English names that CLDR gives them.
+
+Kosovo counts as one under ``XK``, which every supplier of positions sends, though ISO leaves it to its users.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,27 @@ import unicodedata
 from functools import cache, lru_cache
 
 _LONGEST_NAME = 100
-_ALPHA_2 = 2
+_ALPHA_2, _ALPHA_3 = 2, 3
 
-_NOT_ISO = frozenset(
-    ("AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ")
-)
+_NOT_ISO = frozenset(("AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"))
 """Two-letter territories of CLDR that ISO 3166-1 does not assign to a country."""
 
 _ALSO_CALLED = {
     "britain": "GB",
     "burma": "MM",
-    "czech republic": "CZ",
     "great britain": "GB",
-    "hong kong": "HK",
     "ivory coast": "CI",
-    "macao": "MO",
     "macau": "MO",
-    "myanmar": "MM",
     "palestine": "PS",
     "republic of korea": "KR",
-    "russian federation": "RU",
     "swaziland": "SZ",
     "turkey": "TR",
-    "united states of america": "US",
     "usa": "US",
-    "viet nam": "VN",
 }
-"""Names still in common use that CLDR has replaced or spells otherwise, folded."""
+"""Names still in common use that neither CLDR nor ISO has, folded."""
+
+_OTHER_CODES = {"EL": "GR", "UK": "GB", "XKX": "XK"}
+"""Greece and the United Kingdom as the European Union writes them, and Kosovo's alpha-3 code."""
 
 _WORDS = {"and": "", "the": "", "st": "saint"}
 
@@ -41,15 +38,20 @@ _WORDS = {"and": "", "the": "", "st": "saint"}
 def code(text: str) -> str | None:
     """The ISO 3166-1 alpha-2 code that ``text`` is or names, in any case; None if it is neither.
 
-    Two letters are a code and never a name. The cache is bounded because visitors choose the texts.
+    Two letters are a code and never a name, three may be an alpha-3 code. The cache is bounded because
+    visitors choose the texts.
     """
     text = text.strip()
-    if len(text) == _ALPHA_2 and text.isascii():
-        upper = text.upper()
-        return upper if upper in _names() else None
     if len(text) > _LONGEST_NAME:
         return None
-    return _codes().get(_folded(text))
+    upper = text.upper()
+    if upper in _OTHER_CODES:
+        return _OTHER_CODES[upper]
+    if len(text) == _ALPHA_2 and text.isascii():
+        return upper if upper in _names() else None
+    if len(text) == _ALPHA_3 and upper in _alpha_3():
+        return _alpha_3()[upper]
+    return _codes().get(_folded(text)) or _iso_names().get(_folded(text))
 
 
 def name(code: str) -> str | None:
@@ -72,6 +74,26 @@ def _names() -> dict[str, str]:
 @cache
 def _codes() -> dict[str, str]:
     return _ALSO_CALLED | {_folded(english): alpha_2 for alpha_2, english in _names().items()}
+
+
+@cache
+def _iso_names() -> dict[str, str]:
+    """ISO's own names, the long ones too, such as "Korea, Republic of"."""
+    import pycountry  # noqa: PLC0415 - 20 ms that only names which CLDR does not have must wait for
+
+    return {
+        _folded(english): country.alpha_2
+        for country in pycountry.countries
+        for english in (country.name, getattr(country, "official_name", ""))
+        if english
+    }
+
+
+@cache
+def _alpha_3() -> dict[str, str]:
+    import pycountry  # noqa: PLC0415 - as above
+
+    return {country.alpha_3: country.alpha_2 for country in pycountry.countries}
 
 
 def _folded(text: str) -> str:

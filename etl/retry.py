@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
@@ -12,12 +13,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from etl.errors import ContractBrokenError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from etl.clock import Clock
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_JSON = (b"{", b"[")
 
 
 class TransientError(Exception):
@@ -25,14 +28,27 @@ class TransientError(Exception):
 
     ``asked_s`` is the wait that the other side asked for, or that its contract prescribes. ``malformed``
     marks an answer that breaks the contract, such as HTML with status 200: if every attempt ends so, the
-    other side is not out of order but different from what we know.
+    other side is not out of order but different from what we know. ``unread`` is a body that is not JSON
+    although it should be.
     """
 
-    def __init__(self, what: str, *, asked_s: float | None = None, malformed: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        asked_s: float | None = None,
+        malformed: bool = False,
+        unread: bytes | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.asked_s = asked_s
         self.malformed = malformed
+        self.unread = blake2b(unread).digest() if unread and unread.lstrip()[:1] in _JSON else None
+
+    def repeats(self, earlier: Iterable[TransientError]) -> bool:
+        """Whether the same bytes came before: they will come again. Only a gateway's page may well not."""
+        return self.unread is not None and any(self.unread == each.unread for each in earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,7 @@ def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, whe
         return (
             state.attempt_number >= patience.attempts
             or (failures[-1].asked_s or 0.0) > patience.longest_asked_s
+            or failures[-1].repeats(failures[:-1])
             or clock.monotonic() - started - obeyed_s > patience.total_s
         )
 

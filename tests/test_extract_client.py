@@ -127,8 +127,6 @@ PASSING = [
     pytest.param(Served(b"error code: 1015", status=429), id="429 of a proxy"),
     pytest.param(Served(b"<html>sorry</html>"), id="HTML with 200"),
     pytest.param(Served(b""), id="nothing"),
-    pytest.param(Served(b'{"data":['), id="cut JSON"),
-    pytest.param(Served(b"[" * 100_000), id="JSON without bottom"),
     pytest.param(Served(raw=b""), id="closed connection"),
     pytest.param(Served(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), id="cut body"),
     pytest.param(Served(raw=b"220 smtp.example.com ESMTP\r\n"), id="not HTTP"),
@@ -153,13 +151,36 @@ def test_trouble_that_passes_costs_another_request_and_no_error(
         (b"<html>sorry</html>", "HTML with status 200"),
         (b"\n", "an empty body with status 200"),
         (b"OK", "text that is not JSON with status 200"),
-        (b'{"data":[', "JSON that cannot be read with status 200"),
     ],
 )
 def test_an_answer_that_is_steadily_malformed_breaks_the_contract(body: bytes, saw: str) -> None:
     error = failure(*[Served(body)] * 6)
     assert isinstance(error, ContractBrokenError)
     assert error.what == f"Zenovay {PATH}: {saw}, 6 times in a row."
+
+
+@pytest.mark.parametrize(
+    ("body", "offset"),
+    [
+        (b'{"data":[', 9),
+        (b'{"data":["\xc3\xa9\xc3\xa9",}', 16),
+        (b"[" * 100_000, 100_000),
+        (b'{"data":[1] 2}', 12),
+    ],
+)
+def test_json_that_cannot_be_read_is_asked_for_twice_and_its_place_is_told(body: bytes, offset: int) -> None:
+    with Loopback(lambda _: Served(body)) as server, Caller(server.url) as caller:
+        with pytest.raises(ContractBrokenError) as error:
+            caller.get()
+        assert caller.client.requests == 2
+    what = f"JSON that cannot be read at byte {offset} with status 200, 2 times in a row."
+    assert error.value.what == f"Zenovay {PATH}: {what}"
+
+
+def test_json_that_is_cut_elsewhere_each_time_is_asked_for_again() -> None:
+    cut = [Served(b'{"data":[' + b"1," * number) for number in range(2)]
+    _, answer = outcome(*cut, FINE)
+    assert not isinstance(answer, SyncError), answer
 
 
 def test_a_body_that_the_reader_refuses_breaks_the_contract() -> None:

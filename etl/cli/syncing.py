@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from etl.cli import logs
@@ -14,6 +14,7 @@ from etl.cli.report import Report
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
+from etl.extract.instants import instant
 from etl.models.summary import RunSummary, Status
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
@@ -104,15 +105,13 @@ def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[dateti
 
 def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     """The instant in UTC, and whether it was given as a whole day."""
-    try:
-        parsed = datetime.fromisoformat(text.strip())
-        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-        return aware.astimezone(UTC), len(text.strip()) <= len("2026-01-31")
-    except (ValueError, OverflowError):
+    stated = instant(text)
+    if stated is None:
         raise SettingsError(
             f"{option} is neither a date nor an ISO 8601 instant.",
             fix="Write it like 2026-01-31 or 2026-01-31T12:00:00Z.",
-        ) from None
+        )
+    return stated, len(text.strip()) <= len("2026-01-31")
 
 
 def _start() -> tuple[Settings, SystemClock]:

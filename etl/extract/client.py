@@ -11,7 +11,7 @@ from etl.errors import SettingsError, UnavailableError
 from etl.extract.payload import UnreadableBodyError
 from etl.extract.refusals import refusal
 from etl.extract.wire import Wire
-from etl.jsontext import parse
+from etl.jsontext import UnreadableError, parse
 from etl.retry import Patience, TransientError, persevere
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ class ZenovayClient:
 def _read(reply: Reply, readable: Callable[[Any], T]) -> T:
     try:
         body = parse(reply.body)
-    except (ValueError, RecursionError) as exc:
-        raise TransientError(f"{reply.kind} with status {reply.status}", malformed=True) from exc
+    except UnreadableError as exc:
+        what = f"{reply.kind(exc.offset)} with status {reply.status}"
+        raise TransientError(what, malformed=True, unread=reply.body) from exc
     try:
         return readable(body)
     except UnreadableBodyError as exc:

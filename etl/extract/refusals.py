@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError, SyncError, UnavailableError
 from etl.extract.budget import month_after
 from etl.extract.instants import http_date, instant
-from etl.jsontext import parse
+from etl.jsontext import UnreadableError, parse
 from etl.redact import vendor_text
 from etl.retry import TransientError
 
@@ -43,7 +43,7 @@ def complaint(body: bytes) -> Complaint:
     """What an error body says; empty where it is none of the four shapes."""
     try:
         said = parse(body)
-    except (ValueError, RecursionError):
+    except UnreadableError:
         return Complaint()
     if not isinstance(said, dict):
         return Complaint()
@@ -63,7 +63,7 @@ def refusal(reply: Reply, *, path: str, api_key: str, now: datetime) -> SyncErro
     """
     said = complaint(reply.body)
     told = vendor_text(": ".join(filter(None, (said.code, said.message))), api_key)
-    saw = f"status {reply.status} ({told or reply.kind})"
+    saw = f"status {reply.status} ({told or reply.kind()})"
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS and said.code == "MONTHLY_LIMIT_EXCEEDED":
         return _month_spent(reply, now=now)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:

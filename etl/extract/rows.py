@@ -6,12 +6,13 @@ not null counts. Unknown fields are ignored. Reading a row never raises.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from etl import countries
-from etl.extract.instants import instant
+from etl.extract.instants import EARLIEST_YEAR, instant
 from etl.jsontext import canonical
 from etl.models.visitor import Rejection, Visitor
 
@@ -27,6 +28,10 @@ _LONGEST_QUOTE = 40
 _MOST_PAGEVIEWS = 2**53
 _MOST_DIGITS = 16
 _SURFACE = 4
+_REPLACEMENT = "\ufffd"
+_WHOLE = re.compile(r"([0-9]{1,20}|[0-9]{1,3}(?:,[0-9]{3}){1,6})(?:\.0{1,20})?")
+_NOTHING = frozenset(("", "-", "--", "n/a", "na", "nan", "nil", "none", "null", "undefined"))
+"""Words for nothing that people and programs put where a value is missing, in small letters."""
 
 
 class _RefusedError(Exception):
@@ -119,6 +124,8 @@ def _last_seen(row: Mapping[str, Any]) -> datetime:
     if stated is None:
         example = "ISO 8601, such as 2026-02-07T08:05:00Z"
         _refuse("bad_last_seen", f"The last-seen time{_quoted(text)} cannot be read; expected {example}.")
+    if stated.year < EARLIEST_YEAR:
+        _refuse("bad_last_seen", f"The last-seen time{_quoted(text)} lies before the year {EARLIEST_YEAR}.")
     return stated
 
 
@@ -128,7 +135,10 @@ def _visitor_id(row: Mapping[str, Any]) -> str:
         _refuse("no_id", "The row has no visitor id (id or visitor_id).")
     if not isinstance(text, str):
         _refuse("bad_id", "The visitor id is not a text.")
-    return _sound(text, what="visitor id", code="bad_id") or _refuse("no_id", "The visitor id is blank.")
+    sound = _sound(text, what="visitor id", code="bad_id")
+    if sound.lower() in _NOTHING:
+        _refuse("no_id", "The visitor id is blank, or a word for nothing, such as null or undefined.")
+    return sound
 
 
 def _usable_id(row: Any) -> str | None:
@@ -148,53 +158,72 @@ def _opted_out(row: Mapping[str, Any]) -> bool | None:
 
 
 def _country(row: Mapping[str, Any]) -> str | None:
-    text = row.get("country_code")
-    if text is None and (text := row.get("country")) is None and (text := row.get("country_name")) is None:
-        return None
-    if not isinstance(text, str):
+    """The first of the names that names a country."""
+    is_odd = False
+    for name in ("country_code", "country", "country_name"):
+        text = row.get(name)
+        if isinstance(text, str):
+            if (code := countries.code(text)) is not None:
+                return code
+        elif text is not None:
+            is_odd = True
+    if is_odd:
         _refuse("bad_country", "The country is not a text; expected a two-letter code or an English name.")
-    return countries.code(text)
+    return None
 
 
 def _pageviews(row: Mapping[str, Any]) -> int | None:
-    views = row.get("pageviews")
-    if views is None and (views := row.get("page_views")) is None:
-        views = row.get("page_count")
-        if views is None:
-            return None
-    if isinstance(views, float) and views.is_integer():
-        views = int(views)
-    elif isinstance(views, str):
-        views = _digits(views)
-    if type(views) is not int or not 0 <= views <= _MOST_PAGEVIEWS:
-        _refuse("bad_pageviews", "The page views are not a whole number from 0 to 9007199254740992.")
-    return views
+    for name in ("pageviews", "page_views", "page_count"):
+        views = row.get(name)
+        if views is None or (isinstance(views, str) and views.strip().lower() in _NOTHING):
+            continue
+        if isinstance(views, str):
+            views = _count(views)
+        elif isinstance(views, float) and views.is_integer():
+            views = int(views)
+        if type(views) is not int or not 0 <= views <= _MOST_PAGEVIEWS:
+            _refuse("bad_pageviews", "The page views are not a whole number from 0 to 9007199254740992.")
+        return views
+    return None
 
 
-def _digits(text: str) -> int | None:
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
-        return None
-    text = text.lstrip("0")
-    return int(text or "0") if len(text) <= _MOST_DIGITS else None
+def _count(text: str) -> int:
+    """The whole number that ``text`` says, as ``1,234`` or ``17.0`` too; -1 where it says none."""
+    said = _WHOLE.fullmatch(text.strip())
+    digits = said[1].replace(",", "").lstrip("0") if said else ""
+    if said is None or len(digits) > _MOST_DIGITS:
+        return -1
+    return int(digits or "0")
 
 
 def _email(row: Mapping[str, Any]) -> str | None:
-    """The address, trimmed and lower-cased. Whether it is one is for HubSpot to decide."""
-    text = row.get("email")
-    if text is None and (text := row.get("user_email")) is None and (text := _nested_email(row)) is None:
-        return None
-    if not isinstance(text, str):
-        _refuse("bad_email", "The e-mail address is not a text.")
-    return _sound(text, what="e-mail address", code="bad_email").lower() or None
+    """The first address, trimmed and lower-cased, without invisible characters, which make other keys.
 
-
-def _nested_email(row: Mapping[str, Any]) -> Any:
+    Whether it is one is for HubSpot to decide.
+    """
+    for name in ("email", "user_email"):
+        text = row.get(name)
+        if text is not None and (address := _address(text)) is not None:
+            return address
     for place in ("identity", "user", "traits"):
         facts = row.get(place)
-        if isinstance(facts, dict) and (text := facts.get("email")) is not None:
-            return text
+        text = facts.get("email") if isinstance(facts, dict) else None
+        if text is not None and (address := _address(text)) is not None:
+            return address
     return None
+
+
+def _address(text: Any) -> str | None:
+    if not isinstance(text, str):
+        _refuse("bad_email", "The e-mail address is not a text.")
+    address = _sound(_visible(text), what="e-mail address", code="bad_email").lower()
+    return None if address in _NOTHING else address
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char for char in text if unicodedata.category(char) != "Cf")
 
 
 def _sound(text: str, *, what: str, code: str) -> str:
@@ -208,6 +237,8 @@ def _sound(text: str, *, what: str, code: str) -> str:
             _refuse("control_character", f"The {what} holds a control character.")
         if "Cs" in kinds:
             _refuse(code, f"The {what} holds half of a surrogate pair, which is no character.")
+    if _REPLACEMENT in text:
+        _refuse(code, f"The {what} holds a byte that is no character.")
     return text
 
 

@@ -43,14 +43,15 @@ class Reply:
         text = self.headers.get(header, "").strip()
         return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
-    @property
-    def kind(self) -> str:
-        """What the body looks like, for a message."""
+    def kind(self, offset: int | None = None) -> str:
+        """What the body looks like, for a message; ``offset`` is the byte from which on it cannot be read."""
         start = self.body[:1000].lstrip()
         if not start:
             return "an empty body"
         if start[:1] in {b"{", b"["}:
-            return "JSON that cannot be read"
+            return (
+                "JSON that cannot be read" if offset is None else f"JSON that cannot be read at byte {offset}"
+            )
         return "HTML" if start[:1] == b"<" else "text that is not JSON"
 
 

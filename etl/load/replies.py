@@ -55,7 +55,7 @@ class Reply:
         """The value in the body, or None where it is not JSON. Never raises."""
         try:
             return jsontext.parse(self.body)
-        except (ValueError, RecursionError):
+        except jsontext.UnreadableError:
             return None
 
     def complaint(self) -> Complaint:
@@ -89,9 +89,8 @@ def results_of(reply: Reply) -> dict[str, Any]:
     body = reply.json()
     if isinstance(body, dict) and isinstance(body.get("results"), list):
         return body
-    raise TransientError(
-        f"HubSpot answered {reply.status} without a readable list of results", malformed=True
-    )
+    what = f"HubSpot answered {reply.status} without a readable list of results"
+    raise TransientError(what, malformed=True, unread=reply.body if body is None else None)
 
 
 def object_of(reply: Reply) -> dict[str, Any]:
@@ -99,7 +98,8 @@ def object_of(reply: Reply) -> dict[str, Any]:
     body = reply.json()
     if isinstance(body, dict):
         return body
-    raise TransientError(f"HubSpot answered {reply.status} with a body that is not JSON", malformed=True)
+    what = f"HubSpot answered {reply.status} with a body that is not JSON"
+    raise TransientError(what, malformed=True, unread=reply.body if body is None else None)
 
 
 def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
