@@ -26,8 +26,8 @@ def walk_of(
     return Walk(dialect, size=size, where="Zenovay /there", start=start, tail=tail)
 
 
-def take(walk: Walk, *rows: str, more: bool | None, sinks: bool = True) -> Step:
-    payload = Payload(rows=list(rows), has_more=more, clock=None)
+def take(walk: Walk, *rows: str, more: bool | None, sinks: bool = True, limit: int | None = None) -> Step:
+    payload = Payload(rows=list(rows), has_more=more, clock=None, limit=limit)
     return walk.take(payload, rows, sinks=sinks)
 
 
@@ -55,6 +55,58 @@ def test_a_whole_page_begins_where_asked_or_a_little_before_and_gets_on(offset: 
     assert per_page <= size
     assert start + per_page > offset + 1
     assert start <= offset or size < 10
+
+
+def rows(start: int, end: int) -> list[str]:
+    return [str(number) for number in range(start, end)]
+
+
+def test_no_more_beside_a_page_that_is_full_to_a_smaller_limit_is_not_believed() -> None:
+    walk = walk_of()
+    first = take(walk, *rows(0, 100), more=False, limit=100)
+    assert (first.done, first.note) == (False, None)
+    second = take(walk, *rows(99, 199), more=False, limit=100)
+    assert not second.done
+    assert "ZENOVAY_PAGE_SIZE=100" in (second.note or "")
+    last = take(walk, *rows(198, 250), more=False, limit=100)
+    assert (last.done, len(last.fresh)) == (True, 51)
+
+
+@pytest.mark.parametrize("dialect", ["offset", "page"])
+def test_a_page_that_is_full_by_chance_costs_one_request_and_no_word(dialect: Dialect) -> None:
+    walk = walk_of(dialect)
+    limit = 100 if dialect == "offset" else 50
+    assert not take(walk, *rows(0, limit), more=False, limit=limit).done
+    step = take(walk, str(limit - 1), more=False, limit=limit)
+    assert (step.done, step.fresh, step.note) == (True, [], None)
+
+
+def test_a_server_that_always_gives_the_same_full_page_is_told_where_it_says_that_none_follow() -> None:
+    walk = walk_of()
+    take(walk, *rows(0, 100), more=False, limit=100)
+    step = take(walk, *rows(0, 100), more=False, limit=100)
+    assert (step.done, step.fresh) == (True, [])
+    assert "may have been cut" in (step.note or "")
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "done"), [(99, False, True), (1000, False, True), (100, True, False)]
+)
+def test_any_other_page_is_believed(count: int, more: bool, done: bool) -> None:  # noqa: FBT001 -- of a table
+    limit = 100 if count <= 100 else 1000
+    assert take(walk_of(), *rows(0, count), more=more, limit=limit).done is done
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(49, False), (50, True), (55, False), (100, True), (120, True), (1000, True), (40, False)],
+)
+def test_a_list_without_pages_may_have_been_cut_where_its_length_is_round(count: int, told: bool) -> None:  # noqa: FBT001 -- of a table
+    walk = walk_of()
+    assert not take(walk, *rows(0, count), more=None).done
+    step = take(walk, *rows(0, count), more=None)
+    assert step.done
+    assert (step.note is not None) == told
 
 
 def test_a_server_that_caps_whole_pages_is_asked_for_what_it_gives() -> None:

@@ -58,6 +58,7 @@ class Extraction:
         self._restarted = False
         self._from_start = True
         self._whole = False
+        self._notes: dict[str, None] = {}
         self._pages = self._past() if reading.past else self._newest()
         self._span: Span
         self._clock: datetime
@@ -124,6 +125,8 @@ class Extraction:
         """The page that ``payload`` makes, if there is anything new in it, or nothing before it."""
         names = [name(row) for row in payload.rows]
         step = walk.take(payload, names, sinks=self._descent.holds)
+        if step.note:
+            self._notes[step.note] = None
         if step.restarted:
             self._begin_anew()
         if not step.fresh and self._begun:
@@ -352,4 +355,4 @@ class Extraction:
 
     def _end(self, horizon: datetime, *, swept: bool = False) -> None:
         listing = self._descent.listing(whole=self._whole)
-        self.ending = Ending(self._window, self._clock, horizon, listing, swept)
+        self.ending = Ending(self._window, self._clock, horizon, listing, swept, tuple(self._notes))

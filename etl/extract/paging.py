@@ -41,6 +41,8 @@ _MOST_STALLS = 8
 _UNMISTAKABLE = 10
 """A page of so many rows does not come twice by chance: then the server ignores the place asked for."""
 
+_SMALLEST_CUT = 50
+
 TAIL = 20
 """So many rows are enough to find the place again in another process."""
 
@@ -79,7 +81,8 @@ class Step:
 
     ``fresh`` are the positions of rows that were not read before, ``behind`` is the position from which rows
     lie behind all that was read before. ``linked`` is false for a page that does not meet the one before: it
-    is to be dropped. ``restarted`` marks the first page of a walk that had to begin anew.
+    is to be dropped. ``restarted`` marks the first page of a walk that had to begin anew. ``note`` is what
+    somebody should know of this server.
     """
 
     fresh: Sequence[int] = ()
@@ -87,6 +90,7 @@ class Step:
     linked: bool = True
     done: bool = False
     restarted: bool = False
+    note: str | None = None
 
 
 class _Recent:
@@ -119,8 +123,9 @@ class _Recent:
 class Walk:
     """The place in one list.
 
-    With a ``pagination`` block, ``has_more`` decides. Without one the end shows in an empty page, or in one
-    that brings nothing new: then the server may not page at all.
+    With a ``pagination`` block, ``has_more`` decides, but for a page that is full to a limit of the server's
+    own which is smaller than what was asked: some servers reckon with the number asked for. Without a block
+    the end shows in an empty page, or in one that brings nothing new: then the server may not page at all.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class Walk:
         self._back = 0
         self._misses = self._stalls = self._repeats = self._pages = 0
         self._longest = 0
+        self._doubted = False
         self._recent = _Recent(tail, most=max(_REMEMBERED, 4 * self._size))
         self._last = tail[-1] if tail else None
         self._previous: tuple[Sequence[str], int] = ((), 0)
@@ -206,35 +212,52 @@ class Walk:
             self._overlap = max(self._overlap, min(2 * self._back, self._size // 2))
             self._back = 0
         self._longest = max(self._longest, len(names))
-        self._keep_to_the_cap(payload, len(names))
+        is_new = len(names) > behind
+        self._keep_to_the_cap(payload, len(names), asked)
         self._frontier = asked.offset + len(names)
-        self._stalls = 0 if len(names) > behind else self._stalls + 1
-        done = self._is_done(payload, names, behind=behind, asked=asked)
+        self._stalls = 0 if is_new else self._stalls + 1
+        done = self._is_done(payload, names, is_new=is_new, asked=asked)
+        note = self._note(payload, names, is_new=is_new, asked=asked)
+        self._doubted = payload.has_more is False and not done
         if names:
             self._last = names[-1]
         self._recent.add(names)
         self._previous = (names, asked.offset)
         self._pages += 1
-        return Step(fresh, behind, done=done, restarted=restarted)
+        return Step(fresh, behind, done=done, restarted=restarted, note=note)
 
-    def _keep_to_the_cap(self, payload: Payload, count: int) -> None:
+    def _note(self, payload: Payload, names: Sequence[str], *, is_new: bool, asked: Place) -> str | None:
+        if self._doubted and is_new:
+            return (
+                f"Zenovay gives {payload.limit} rows in a page, and says that none follow where some do. They"
+                f" were read all the same; with ZENOVAY_PAGE_SIZE={payload.limit} it may say so rightly."
+            )
+        cut = names == self._previous[0] and (len(names) >= asked.size or _is_round(len(names)))
+        if self._pages and cut and payload.has_more is not True:
+            return (
+                f"Zenovay does not page: it gave the same {len(names)} rows twice. The list may have been cut"
+                " there; what it holds beyond them cannot be had in this range."
+            )
+        return None
+
+    def _keep_to_the_cap(self, payload: Payload, count: int, asked: Place) -> None:
         """Whole pages begin where the server's own size says, should it be smaller than ours.
 
         Pages of a single row cannot overlap.
         """
-        if not payload.has_more or self._pages:
+        if self._pages or not (payload.has_more or _is_full(payload, count, asked)):
             return
         if count == 1:
             self._overlap = 0
         elif self._dialect == "page":
             self._size = max(_SMALLEST, min(self._size, count))
 
-    def _is_done(self, payload: Payload, names: Sequence[str], *, behind: int, asked: Place) -> bool:
+    def _is_done(self, payload: Payload, names: Sequence[str], *, is_new: bool, asked: Place) -> bool:
         if payload.has_more is not None:
             if payload.has_more and self._stalls > _MOST_STALLS:
                 raise self._repeating()
-            return not payload.has_more
-        if len(names) > behind:
+            return not payload.has_more and not (is_new and _is_full(payload, len(names), asked))
+        if is_new:
             return False
         is_short = len(names) < min(self._longest, asked.size)
         return is_short or names == self._previous[0] or self._stalls > 1
@@ -254,7 +277,11 @@ class Walk:
             self._repeats = 0
             return
         self._repeats += 1
-        if payload.has_more is not None and (self._repeats > 1 or len(names) >= _UNMISTAKABLE):
+        if (
+            payload.has_more is not None
+            and not self._doubted
+            and (self._repeats > 1 or len(names) >= _UNMISTAKABLE)
+        ):
             raise self._repeating()
 
     def _repeating(self) -> ContractBrokenError:
@@ -264,3 +291,13 @@ class Walk:
             f"so the server ignores the parameter {parameter}.",
             fix=f"Set ZENOVAY_PAGING={other}.",
         )
+
+
+def _is_full(payload: Payload, count: int, asked: Place) -> bool:
+    """Whether a page holds all that the server gives in one, and that is less than was asked for."""
+    return payload.limit is not None and payload.limit < asked.size and count >= payload.limit
+
+
+def _is_round(count: int) -> bool:
+    """Whether a list of so many rows looks as if it were cut: 50, 60 or 100, say."""
+    return count >= _SMALLEST_CUT and count % 10 == 0

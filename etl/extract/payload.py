@@ -26,11 +26,15 @@ class UnreadableBodyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """``has_more`` is None where the body has no pagination block; ``clock`` None where it states no time."""
+    """``has_more`` is None where the body has no pagination block; ``clock`` None where it states no time.
+
+    ``limit`` is how many rows the server gives in a page, by its own words, which may be fewer than asked.
+    """
 
     rows: list[Any]
     has_more: bool | None
     clock: datetime | None
+    limit: int | None = None
 
 
 def read_payload(body: Any) -> Payload:
@@ -41,10 +45,12 @@ def read_payload(body: Any) -> Payload:
     rows = content if isinstance(content, list) else inner.get("visitors")
     if not isinstance(rows, list):
         raise UnreadableBodyError(f"{_keys(envelope, content)} and no rows")
+    pagination = inner.get("pagination") or envelope.get("pagination")
     return Payload(
         rows=rows,
-        has_more=_has_more(inner.get("pagination") or envelope.get("pagination")),
+        has_more=_has_more(pagination),
         clock=_clock(envelope.get("timestamp")),
+        limit=_limit(pagination),
     )
 
 
@@ -62,6 +68,11 @@ def opened(body: Any) -> dict[str, Any]:
 def _has_more(pagination: Any) -> bool | None:
     stated = pagination.get("has_more") if isinstance(pagination, dict) else None
     return stated if isinstance(stated, bool) else None
+
+
+def _limit(pagination: Any) -> int | None:
+    stated = pagination.get("limit") if isinstance(pagination, dict) else None
+    return stated if type(stated) is int and stated > 0 else None
 
 
 def _clock(timestamp: Any) -> datetime | None:

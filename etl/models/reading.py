@@ -141,7 +141,7 @@ class Ending:
     """What a reading that came to its end can say of itself.
 
     Every row that the source listed as seen at ``horizon`` or later was read. ``swept``: the newest range
-    was read to its end, whatever the order.
+    was read to its end, whatever the order. ``notes`` are what somebody should know of the source.
     """
 
     window: Window
@@ -149,6 +149,7 @@ class Ending:
     horizon: datetime
     listing: Listing
     swept: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class OpenWindow:
 
     def close(self, ending: Ending, state: Transaction) -> Website:
         """The window is in the state to its end. Returns what is now known of the website."""
+        self.warnings += ending.notes
         self._warn_of_gap(ending)
         if self._backfill:
             state.backfills.finish(self._backfill.number)

@@ -69,6 +69,8 @@ class ZenovayWorld:
     send_timestamp: bool = True
     send_pagination: bool = True
     send_date: bool = True
+    more_reckoned_as_asked: bool = False
+    """``has_more`` is reckoned with the limit that was asked for, not with the one that was kept."""
     pages_ignored: bool = False
     """Every page is the first one."""
     range_ignored: bool = False

@@ -29,6 +29,7 @@ class _BadParameterError(ValueError):
 class _Slice:
     limit: int
     offset: int
+    asked: int
 
 
 class ZenovayEndpoints:
@@ -104,12 +105,14 @@ class ZenovayEndpoints:
 
     def _slice(self, params: Mapping[str, str]) -> _Slice:
         if "page" in params or "per_page" in params:
-            limit = min(_number(params, "per_page", default=100, least=1), self._world.max_per_page)
+            asked = _number(params, "per_page", default=100, least=1)
+            limit = min(asked, self._world.max_per_page)
             offset = (_number(params, "page", default=1, least=1) - 1) * limit
         else:
-            limit = min(_number(params, "limit", default=100, least=1), self._world.max_limit)
+            asked = _number(params, "limit", default=100, least=1)
+            limit = min(asked, self._world.max_limit)
             offset = _number(params, "offset", default=0, least=0)
-        return _Slice(limit, 0 if self._world.pages_ignored else offset)
+        return _Slice(limit, 0 if self._world.pages_ignored else offset, asked)
 
     def _page(self, rows: list[Any], part: _Slice) -> Reply:
         end = part.offset + part.limit
@@ -120,7 +123,7 @@ class ZenovayEndpoints:
             return json_reply({"visitors": served}, rows=len(served))
         content: dict[str, Any] = {"visitors": served}
         if self._world.send_pagination:
-            more = end < len(rows)
+            more = (part.offset + part.asked if self._world.more_reckoned_as_asked else end) < len(rows)
             content["pagination"] = {"limit": part.limit, "offset": part.offset, "has_more": more}
         return self._world.envelope(content, rows=len(served))
 
