@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from etl.instants import instant, microseconds
 from etl.models.contact import EMAIL, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
 from etl.models.verdict import DEFERRED, REJECTED, TAKEN
+from etl.state.failures import of_a_row
 from etl.transform import is_due
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ _SETTLE = """
 _RETRY = "UPDATE contacts SET refused = NULL, blocked = false, due = ? WHERE id = ?"
 _FORGET = """
     UPDATE contacts SET confirmed = ?, due = (refused IS NULL OR refused <> wanted)
-    WHERE wanted IS NOT NULL AND confirmed IS NOT NULL AND NOT blocked"""
+    WHERE wanted IS NOT NULL AND confirmed IS NOT NULL AND NOT blocked AND id > ? AND id <= ?"""
+_FORGOTTEN_AT_ONCE = 20_000
 _COUNTS = """
     SELECT count(*) FILTER (WHERE confirmed IS NOT NULL),
            count(*) FILTER (WHERE wanted IS NOT NULL AND (blocked OR refused = wanted))
@@ -178,13 +180,16 @@ class Ledger:
 
     def forget_confirmations(self) -> None:
         """Make every confirmed contact due again, as after a change of the property names."""
-        self._statements.change(_FORGET, (b"",))
+        last = self._statements.value("SELECT max(id) FROM contacts") or 0
+        for above in range(0, last, _FORGOTTEN_AT_ONCE):  # one for a million takes too long
+            self._statements.change(_FORGET, (b"", above, above + _FORGOTTEN_AT_ONCE))
 
     def _deliverable(self, statement: str) -> str:
         """``statement`` for the contacts that may be delivered."""
         return statement if self._anonymous else statement.replace(_ANY_KIND, _KNOWN_ONLY)
 
 
+@of_a_row
 def _entry(row: Row) -> LedgerEntry:
     return LedgerEntry(
         contact_id=row[0],
@@ -197,8 +202,11 @@ def _entry(row: Row) -> LedgerEntry:
     )
 
 
+@of_a_row
 def _due_contact(row: Row) -> DueContact:
     contact_id, kind, key, last_seen, country, pageviews, wanted, confirmed, alone = row
+    if not (isinstance(key, str) and isinstance(country, str | None) and isinstance(pageviews, int | None)):
+        raise TypeError
     contact = Contact(ContactKey(_KINDS[kind], key), instant(last_seen), country, pageviews)
     return DueContact(contact_id, contact, wanted, confirmed is not None, bool(alone))
 
