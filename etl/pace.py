@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from etl.instants import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from etl.clock import Clock
 
@@ -25,23 +25,13 @@ class Pace:
     the other side never counts more than ``limit`` requests in any window of ``window_s`` seconds.
     """
 
-    def __init__(
-        self,
-        *,
-        limit: int,
-        window_s: float,
-        clock: Clock,
-        name: str,
-        guard: Callable[[], None] = lambda: None,
-    ) -> None:
-        """``guard`` is asked right before each request, and raises where none may be sent any more."""
+    def __init__(self, *, limit: int, window_s: float, clock: Clock, name: str) -> None:
         self._limit = self._configured = limit
         self._stated: int | None = None
         self._recalled = False
         self._window_s = window_s
         self._clock = clock
         self._name = name
-        self._guard = guard
         self._lock = threading.Lock()
         self._stamps: deque[float] = deque()
         self._in_flight = 0
@@ -62,16 +52,13 @@ class Pace:
         """Wait for a free slot, then hold it around one request."""
         while (delay := self._try_acquire()) > 0:
             self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self._window_s:g} s")
-        sent: float | None = None
+        sent = self._clock.monotonic()
         try:
-            self._guard()
-            sent = self._clock.monotonic()
             yield
         finally:
             with self._lock:
                 self._in_flight -= 1
-                if sent is not None:
-                    self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
+                self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: the other side asked for it."""

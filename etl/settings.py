@@ -54,8 +54,10 @@ def _url(value: str) -> str:
 
 
 def _state_url(value: str) -> str:
-    if not re.fullmatch(r"(sqlite|postgresql)(\+\w+)?://.*", value):
-        raise ValueError("must be sqlite:////path/state.db or postgresql+psycopg://user@host/database")
+    from etl.state.urls import fault  # noqa: PLC0415 -- sqlalchemy, which not every command needs
+
+    if wrong := fault(value):
+        raise ValueError(wrong)
     return value
 
 

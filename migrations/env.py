@@ -5,8 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from etl.state.database import connect, url_from_environment
+from etl.state.database import connect
 from etl.state.tables import metadata
+from etl.state.urls import url_from_environment
 
 
 def migrate(connection: Connection) -> None:

@@ -11,7 +11,6 @@ import signal
 import sys
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -37,13 +36,13 @@ _PATIENCE_S = 30
 class Fate:
     """``strike`` comes at the ``commit``-th commit of the process, right before or right after it.
 
-    ``lease_s`` stands in the place of the lock's own, with whatever must be shorter.
+    ``patience_s`` is how long it waits for a database.
     """
 
     commit: int = 0
     after: bool = False
     strike: signal.Signals = signal.SIGKILL
-    lease_s: int = 60
+    patience_s: int = 10
 
     def begin(self) -> None:
         """Make it the fate of this process."""
@@ -59,10 +58,8 @@ class Fate:
                 os.kill(os.getpid(), self.strike)
 
         patch.object(DefaultDialect, "do_commit", do_commit).start()
-        for module in ("lock", "store"):
-            patch(f"etl.state.{module}.LEASE", timedelta(seconds=self.lease_s)).start()
-        patch("etl.state.database._BUSY_S", min(10, self.lease_s)).start()
-        patch("etl.pipeline.run.HEARTBEAT_S", self.lease_s / 6).start()
+        patch("etl.state.database._BUSY_S", self.patience_s).start()
+        patch("etl.state.postgres.PATIENCE_S", self.patience_s).start()
 
 
 UNHARMED = Fate()

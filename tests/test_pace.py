@@ -215,30 +215,3 @@ def test_the_history_forgets_what_is_older_than_the_window(clock: FakeClock) -> 
         pass
 
     assert limited.history() == [microseconds(NOW + timedelta(seconds=WINDOW_S + 1))]
-
-
-def test_a_guard_that_objects_lets_nothing_out(clock: FakeClock) -> None:
-    def object_() -> None:
-        raise PermissionError
-
-    sent = []
-    limited = Pace(limit=1, window_s=WINDOW_S, clock=clock, name="Somebody", guard=object_)
-    with pytest.raises(PermissionError), limited.slot():
-        sent.append(1)
-
-    assert sent == []
-
-
-def test_a_request_counts_from_when_it_leaves_not_from_when_its_guard_began_to_wait(clock: FakeClock) -> None:
-    limited = Pace(
-        limit=1,
-        window_s=WINDOW_S,
-        clock=clock,
-        name="Somebody",
-        guard=lambda: clock.advance(5.0),
-    )
-    left = []
-    for _ in range(2):
-        with limited.slot():
-            left.append(clock.monotonic())
-    assert left[1] - left[0] >= WINDOW_S + 5.0

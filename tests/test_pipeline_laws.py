@@ -145,9 +145,6 @@ class MortalStore:
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._store.reading()
 
-    def silent_s(self) -> float:
-        return self._store.silent_s()
-
 
 @cache
 def empty_state() -> Path:

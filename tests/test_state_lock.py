@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
+import sqlite3
+import stat
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ACCOUNTS, NOW, FakeClock, opened
-from sqlalchemy import update
+from sqlalchemy import text
 
-from etl.errors import LockedError
-from etl.state.lock import LEASE
+from etl.errors import LockedError, StateError, UnavailableError
+from etl.instants import microseconds
+from etl.state import migrate
+from etl.state.database import connect, revision
 from etl.state.store import Store, open_state, read_state
-from etl.state.tables import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ACQUIRE = """
 import sys
@@ -43,12 +48,6 @@ def contender(url: str, clock: FakeClock) -> Iterator[Store]:
     """A store that does not hold the lock yet."""
     with open_state(url) as connection:
         yield Store(connection, clock=clock, accounts=ACCOUNTS)
-
-
-def disguise(store: Store, **values: object) -> None:
-    """Make the lock's row say something else of its owner."""
-    with store._connection.begin():
-        store._connection.execute(update(lock).values(**values))
 
 
 def test_the_second_is_told_who_holds_the_lock_and_since_when(state_url: str, clock: FakeClock) -> None:
@@ -98,119 +97,165 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_over_at_once(
                 assert taken_over
 
 
-def test_the_lock_of_another_host_is_taken_over_only_after_the_lease(
+def test_a_signature_that_was_left_keeps_nobody_out_and_is_not_shown(
     state_url: str, clock: FakeClock
 ) -> None:
-    with opened(state_url, clock) as first, contender(state_url, clock) as second:
-        disguise(first, host="elsewhere", pid=2**22 + 1, process_started="1")
-        clock.advance(LEASE.total_seconds())
-        with pytest.raises(LockedError, match="on elsewhere"), second.locked():
-            pass
-        clock.advance(1)
-        with second.locked() as taken_over:
-            assert taken_over
+    with opened(state_url, clock):
+        pass
+    with contender(state_url, clock) as store:
+        left = text("INSERT INTO lock (id, owner, host, pid, since) VALUES (1, 'x', :host, :pid, 1)")
+        with store._connection.begin():
+            store._connection.execute(left, {"host": socket.gethostname(), "pid": os.getpid()})
+        with read_state(state_url, clock) as state:
+            assert state
+            assert state.holder() is None
+        with store.locked() as killed:
+            assert killed
+        assert not [seconds for seconds, _ in clock.waits if seconds]
 
 
-def test_the_lock_of_an_earlier_process_with_a_reused_pid_is_taken_over(
-    state_url: str, clock: FakeClock
+def test_a_look_at_the_lock_does_not_keep_a_run_out(state_url: str, clock: FakeClock) -> None:
+    with opened(state_url, clock):
+        pass
+    with contender(state_url, clock) as looking, contender(state_url, clock) as beginning:
+        glances = iter([True, True])
+        take = beginning._lock.take
+        beginning._lock.take = lambda: not next(glances, False) and take()  # type: ignore[method-assign]
+        with beginning.locked(), looking.reading() as state:
+            assert state.holder()
+    assert len(clock.waits) == 2
+
+
+def test_a_lock_file_that_was_removed_gives_nobody_a_lock_of_his_own(
+    sqlite_url: str, tmp_path: Path, clock: FakeClock
 ) -> None:
-    with opened(state_url, clock) as first, contender(state_url, clock) as second:
-        disguise(first, process_started="an earlier boot")
-        with second.locked() as taken_over:
-            assert taken_over
+    with opened(sqlite_url, clock) as first:
+        (tmp_path / "state.db.lock").unlink()
+        with pytest.raises(LockedError, match="removed"), first.transaction() as state:
+            state.facts.put("name", "value")
+        with opened(sqlite_url, clock) as second:
+            with second.transaction() as state:
+                assert state.facts.get("name") is None
+            with pytest.raises(LockedError, match="removed"), first.transaction():
+                pass
 
 
-def test_a_writer_whose_lock_was_taken_over_writes_nothing_more(state_url: str, clock: FakeClock) -> None:
-    with opened(state_url, clock) as first, contender(state_url, clock) as second:
+def test_one_file_by_two_names_has_one_lock(sqlite_url: str, tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "state.db")
+    with (
+        opened(sqlite_url, clock),
+        contender(f"sqlite:///{tmp_path / 'elsewhere' / 'link.db'}", clock) as second,
+        pytest.raises(LockedError, match=f"process {os.getpid()} on"),
+        second.locked(),
+    ):
+        pass
+
+
+def test_the_lock_file_is_its_owners_only_and_stays(
+    sqlite_url: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    with opened(sqlite_url, clock):
+        pass
+
+    assert stat.S_IMODE((tmp_path / "state.db.lock").stat().st_mode) == 0o600
+
+
+def test_a_lock_file_that_cannot_be_used_is_an_error_of_the_state(
+    sqlite_url: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    (tmp_path / "state.db.lock").mkdir()
+
+    with (
+        contender(sqlite_url, clock) as store,
+        pytest.raises(StateError, match=r"state\.db\.lock cannot be used"),
+        store.locked(),
+    ):
+        pass
+
+
+def test_a_file_system_without_locks_is_an_error_of_the_state(
+    sqlite_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with (
+        contender(sqlite_url, clock) as store,
+        pytest.raises(StateError, match="No locks available"),
+        store.locked(),
+    ):
+        pass
+
+
+def test_two_schemas_of_one_database_do_not_exclude_each_other(postgres_url: str, clock: FakeClock) -> None:
+    with contender(postgres_url, clock) as store, store._connection.begin():
+        store._connection.execute(text("CREATE SCHEMA other"))
+    other = f"{postgres_url}?options=-csearch_path%3Dother"
+    with opened(postgres_url, clock), opened(other, clock), read_state(postgres_url, clock) as state:
+        assert state
+        assert state.holder()
+
+
+def test_a_writer_whose_connection_was_ended_writes_nothing_more_and_the_lock_is_free(
+    postgres_url: str, clock: FakeClock
+) -> None:
+    with opened(postgres_url, clock) as first:
         with first.transaction() as state:
             state.facts.put("before", "value")
-        clock.advance(LEASE.total_seconds() + 1)
-        with second.locked() as taken_over:
-            assert taken_over
-            with pytest.raises(LockedError, match="took over"), first.transaction() as state:
-                state.facts.put("after", "value")
+        terminate_others(postgres_url)
+        with opened(postgres_url, clock) as second:
+            for _ in range(2):
+                with pytest.raises(UnavailableError), first.transaction() as state:
+                    state.facts.put("after", "value")
+            assert not first.is_usable
             with second.transaction() as state:
                 assert (state.facts.get("before"), state.facts.get("after")) == ("value", None)
 
 
-def test_once_the_lock_is_known_to_be_lost_nobody_waits_for_it(state_url: str, clock: FakeClock) -> None:
-    with opened(state_url, clock) as first, contender(state_url, clock) as second:
-        clock.advance(LEASE.total_seconds() + 1)
-        with second.locked():
-            with pytest.raises(LockedError), first.transaction():
-                pass
-            with pytest.raises(LockedError, match="took over"):
-                first.stand_guard()
-    assert clock.waits == []
+def terminate_others(url: str) -> None:
+    with connect(url) as connection, connection.begin():
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
 
 
-def test_a_writer_whose_lock_was_taken_over_does_not_release_it(state_url: str, clock: FakeClock) -> None:
-    with contender(state_url, clock) as second:
-        with opened(state_url, clock) as first:
-            disguise(first, process_started="an earlier boot")
-            second._lock.acquire(second._connection, NOW)
-            second._connection.commit()
-        with second.transaction() as state:
-            assert state.holder()
-
-
-def test_a_writer_that_was_stopped_amid_a_transaction_is_named_and_not_waited_for(
-    state_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("silent_s", "refused"), [(0, True), (59, True), (-59, True), (61, False)])
+def test_an_older_version_that_is_running_is_not_upgraded_under_its_feet(
+    state_url: str, clock: FakeClock, silent_s: float, *, refused: bool
 ) -> None:
-    monkeypatch.setattr("etl.state.database._BUSY_S", 1)
-    with contender(state_url, clock) as second, opened(state_url, clock) as first, first.transaction():
-        clock.advance(LEASE.total_seconds() + 1)
-        with pytest.raises(LockedError, match=f"process {os.getpid()} on"), second.locked():
-            pass
-        with (
-            pytest.raises(LockedError, match=f"process {os.getpid()} on"),
-            contender(state_url, clock) as third,
-            third.locked(),
-        ):
-            pass
-
-
-def test_nothing_is_sent_on_a_claim_that_ran_out_while_it_was_being_written(
-    state_url: str, clock: FakeClock
-) -> None:
-    with opened(state_url, clock) as store:
-        with store.transaction():
-            clock.advance(
-                LEASE.total_seconds() + 1
-            )  # stopped right here: the heartbeat is the one from before
-        with pytest.raises(LockedError, match="could not be renewed"):
-            store.stand_guard()
-
-
-def test_every_transaction_keeps_the_lock_alive(state_url: str, clock: FakeClock) -> None:
-    with opened(state_url, clock) as first, contender(state_url, clock) as second:
-        for _ in range(3):
-            clock.advance(LEASE.total_seconds() - 1)
-            with first.transaction():
+    with contender(state_url, clock) as store:
+        with store._connection.begin():
+            migrate.upgrade(store._connection, "0002")
+            store._connection.execute(
+                text("INSERT INTO lock VALUES (1, 'x', 'elsewhere', 7, '', :since, :since)"),
+                {"since": microseconds(clock.now() - timedelta(seconds=silent_s))},
+            )
+        if refused:
+            with pytest.raises(LockedError, match="process 7 on elsewhere"), store.locked():
                 pass
-        with pytest.raises(LockedError), second.locked():
-            pass
+            with connect(state_url) as connection, connection.begin():
+                assert revision(connection) == "0002"
+        else:
+            with store.locked() as killed:
+                assert killed
 
 
-def test_a_transaction_that_fails_does_not_count_as_a_sign_of_life(state_url: str, clock: FakeClock) -> None:
-    with opened(state_url, clock) as first, contender(state_url, clock) as second:
-        clock.advance(LEASE.total_seconds() - 1)
-        with pytest.raises(ZeroDivisionError), first.transaction():
-            raise ZeroDivisionError
-        clock.advance(2)
-        with second.locked() as taken_over:
-            assert taken_over
-
-
-def test_a_clock_that_steps_back_lets_nobody_in(state_url: str, clock: FakeClock) -> None:
-    slow = FakeClock(NOW - timedelta(days=1))
-    with (
-        opened(state_url, clock),
-        contender(state_url, slow) as second,
-        pytest.raises(LockedError),
-        second.locked(),
-    ):
+def test_a_write_lock_of_another_program_is_told_with_the_file(
+    sqlite_url: str, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.state.database._BUSY_S", 0.2)
+    with opened(sqlite_url, clock):
         pass
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as browser:
+        browser.execute("BEGIN IMMEDIATE")
+        said = re.escape(f"State database {tmp_path / 'state.db'}: another program holds a write lock")
+        with contender(sqlite_url, clock) as store, pytest.raises(LockedError, match=said), store.locked():
+            pass
 
 
 def test_the_holder_can_be_read_without_the_lock(state_url: str, clock: FakeClock) -> None:
@@ -219,4 +264,3 @@ def test_the_holder_can_be_read_without_the_lock(state_url: str, clock: FakeCloc
         holder = state.holder()
         assert holder
         assert (holder.pid, holder.host, holder.since) == (os.getpid(), socket.gethostname(), NOW)
-        assert not holder.is_gone(NOW)

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from etl.errors import StateError
-from etl.state.database import SCHEMA, connect, upgrade
+from etl.state.database import REVISIONS, SCHEMA, connect, upgrade
 from etl.state.migrate import scripts
 from etl.state.tables import metadata
 
@@ -48,11 +48,13 @@ def test_alembic_builds_the_same_schema_by_itself(state_url: str) -> None:
     assert differences(state_url) == []
 
 
-def test_the_program_knows_the_newest_revision() -> None:
+def test_the_program_knows_all_revisions() -> None:
     config = Config()
     config.set_main_option("script_location", str(scripts()))
 
-    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+    script = ScriptDirectory.from_config(config)
+    assert script.get_current_head() == SCHEMA
+    assert sorted(each.revision for each in script.walk_revisions()) == list(REVISIONS)
 
 
 def test_upgrading_twice_changes_nothing(state_url: str) -> None:

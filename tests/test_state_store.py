@@ -531,24 +531,6 @@ def test_a_failure_of_the_database_shows_no_value(store: Store) -> None:
     assert ANN not in str(failure.value)
 
 
-def test_silence_is_counted_from_the_last_commit(store: Store, clock: FakeClock) -> None:
-    with store.transaction():
-        pass
-    clock.advance(7)
-
-    assert store.silent_s() == 7
-
-
-def test_nothing_is_sent_while_the_claim_to_the_lock_may_be_over(store: Store, clock: FakeClock) -> None:
-    with store.transaction():
-        pass
-    clock.advance(59)
-    store.stand_guard()
-    clock.advance(2)
-    with pytest.raises(LockedError, match="could not be renewed"):
-        store.stand_guard()
-
-
 def test_looking_at_a_state_that_is_not_there_makes_none(sqlite_url: str, clock: FakeClock) -> None:
     with read_state(sqlite_url, clock) as state:
         assert state is None

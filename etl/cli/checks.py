@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from contextlib import ExitStack
@@ -25,13 +26,13 @@ from etl.models.reading import Reading
 from etl.pipeline.ownership import recognise
 from etl.retry import Patience
 from etl.settings import load
-from etl.state.database import exists, parse_url, place, sqlite_path
-from etl.state.lock import read as read_lock
-from etl.state.snapshot import snapshot
+from etl.state.database import open_to_others
 from etl.state.store import read_state
+from etl.state.urls import parse_url, place, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from etl.extract.client import ZenovayClient
     from etl.load.client import HubSpotClient
@@ -119,28 +120,36 @@ def _settings(settings: Settings) -> str:
 
 
 def _state(settings: Settings) -> str:
-    """Reads a copy, so that a fault of the file shows and nothing is written."""
+    """Reads all of a file, so that a fault shows; nothing is written."""
     url = derived.state_url(settings.sync)
     where = place(parse_url(url))
-    if not exists(url):
-        reads = f"the first run makes it and reads the last {derived.days(settings.sync.initial_range)}"
-        return f"{where} is new: it is not there yet; {reads}. {_writable(url)}".strip()
-    with snapshot(url, keep_lock=True) as connection, connection.begin():
-        holder = read_lock(connection)
-    return f"{where}, {'held by process ' + str(holder.pid) if holder else 'free'}"
-
-
-def _writable(url: str) -> str:
-    import os  # noqa: PLC0415
-
     path = sqlite_path(parse_url(url))
-    folder = next((parent for parent in path.resolve().parents if parent.exists()), None) if path else None
-    if folder and not os.access(folder, os.W_OK):
+    with read_state(url, SystemClock()) as state:
+        if path:
+            _raise_unless_writable(path, where)
+        if state is None:
+            reads = f"the first run makes it and reads the last {derived.days(settings.sync.initial_range)}"
+            return f"{where} is new: it is not there yet; {reads}"
+        state.prove_sound()
+        holder = state.holder()
+    return ", ".join(
+        [
+            where,
+            f"held by process {holder.pid} on {holder.host}" if holder else "free",
+            *([f"made by an older version ({state.older}), the next run upgrades it"] if state.older else []),
+            *(["open to others, the next run closes it to them"] if path and open_to_others(path) else []),
+        ]
+    )
+
+
+def _raise_unless_writable(path: Path, where: str) -> None:
+    folder = next(parent for parent in path.parents if parent.exists())
+    wanted = (path, folder) if path.exists() else (folder,)
+    if not folder.is_dir() or not all(os.access(each, os.W_OK) for each in wanted):
         raise StateError(
-            f"State database {path}: its directory cannot be written.",
+            f"State database {where}: it, or its directory, cannot be written.",
             fix="Name a writable place in SYNC_STATE_URL.",
         )
-    return ""
 
 
 def _websites(client: ZenovayClient, settings: Settings) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.state.database import default_url, parse_url, place
 from etl.state.limits import account
+from etl.state.urls import default_url, parse_url, place
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:

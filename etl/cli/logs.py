@@ -53,6 +53,7 @@ def configure(log_format: str | None, secrets: Iterable[str]) -> None:
     style = log_format or ("text" if terminal else "json")
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(TextFormatter(secrets) if style == "text" else JsonFormatter(secrets))
+    logging.getLogger().addHandler(logging.NullHandler())  # what a library says may hold values
     log = logging.getLogger("etl")
     log.handlers[:] = [output]
     log.propagate = False

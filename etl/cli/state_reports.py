@@ -16,6 +16,7 @@ from etl.errors import SettingsError
 from etl.models.summary import utc_text
 from etl.settings import load_status, load_sync
 from etl.state.store import Store, open_state, read_state
+from etl.state.urls import parse_url, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,14 +35,25 @@ _RUN_COLUMNS = ("started", "kind", "status", "rows", "created", "updated", "reje
 def show_status(*, as_json: bool) -> int:
     """Print what the state holds. Returns the exit code."""
     plan, sync = load_status()
-    clock = SystemClock()
-    with read_state(_state_url(sync), clock) as state:
-        found = _status(state, plan, clock.now()) if state else _EMPTY
+    clock, url = SystemClock(), _state_url(sync)
+    found: dict[str, Any] = {"state": place(parse_url(url))}
+    with read_state(url, clock) as state:
+        found |= _status(state, plan, clock.now()) if state else _EMPTY
+        title = _title(found["state"], state)
     if as_json:
         click.echo(orjson.dumps(found))
     else:
+        click.echo(title)
         _print_status(found)
     return 0
+
+
+def _title(where: str, state: Transaction | None) -> str:
+    if state is None:
+        return f"state: {where}, not there yet"
+    if state.older:
+        return f"state: {where}, made by an older version ({state.older}); the next run upgrades it"
+    return f"state: {where}"
 
 
 _EMPTY: dict[str, Any] = {
@@ -99,7 +111,6 @@ def _holder(holder: Holder | None) -> dict[str, Any] | None:
         "host": holder.host,
         "pid": holder.pid,
         "since": utc_text(holder.since),
-        "heartbeat": utc_text(holder.heartbeat),
     }
 
 
@@ -147,11 +158,15 @@ def _run_cells(run: dict[str, Any]) -> Sequence[object]:
 
 def list_rejections(*, as_json: bool) -> int:
     """Print every rejection, the latest first. Returns the exit code."""
-    with read_state(_state_url(load_sync()), SystemClock()) as state:
+    url = _state_url(load_sync())
+    with read_state(url, SystemClock()) as state:
         listed = list(state.rejections.listed()) if state else []
+        title = _title(place(parse_url(url)), state)
     if as_json:
         click.echo(orjson.dumps([_rejection(thing) for thing in listed]))
-    elif listed:
+        return 0
+    click.echo(title)
+    if listed:
         columns = ("key", "kind", "reason", "code", "attempts", "first", "last", "correlation id")
         _print_rows("rejections", columns, (list(_rejection(thing).values()) for thing in listed))
     else:
@@ -168,8 +183,9 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
 
     Raises SettingsError where a key is not listed, and LockedError while a run goes on.
     """
-    with open_state(_state_url(load_sync())) as connection:
-        store = Store(connection, clock=SystemClock())
+    clock = SystemClock()
+    with open_state(_state_url(load_sync()), clock) as connection:
+        store = Store(connection, clock=clock)
         with store.locked(), store.transaction() as state:
             unknown = state.rejections.unknown(keys)
             if unknown:

@@ -71,9 +71,9 @@ def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
 def _looking(settings: Settings, clock: SystemClock) -> AbstractContextManager[Transaction | None]:
     """The state as it is, before anything is opened for a run; None where there is none yet."""
     from etl.cli.derived import accounts, state_url  # noqa: PLC0415
-    from etl.state.store import read_state  # noqa: PLC0415
+    from etl.state.store import peek_state  # noqa: PLC0415
 
-    return read_state(state_url(settings.sync), clock, accounts(settings))
+    return peek_state(state_url(settings.sync), clock, accounts(settings))
 
 
 def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
@@ -177,20 +177,27 @@ def _sync_all(
     from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, thrift=thrift) as opened:
-        orders[0] = replace(orders[0], notes=_newness(settings, orders[0], opened))
+        opened.store.notes += _newness(settings, orders[0], opened)
         campaign = _campaign(orders, opened)
         for mine in orders:
             with opened.store.reading() as state:
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
-            report.add(rests or _sync_one(mine, opened, clock, report))
-            if campaign:
+            report.add(rests or _sync_one(_with_notes(mine, opened), opened, clock, report))
+            if campaign and opened.store.is_usable:
                 with opened.store.transaction() as state:
                     campaign.note(state)
-            if clock.interruption():
+            if clock.interruption() or not opened.store.is_usable:
                 break
     return report.close()
+
+
+def _with_notes(order: Order, opened: Session) -> Order:
+    """What was noticed of the state is told by the first run only."""
+    notes = tuple(opened.store.notes)
+    opened.store.notes.clear()
+    return replace(order, notes=notes)
 
 
 def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
@@ -237,7 +244,7 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report)
             interruption=clock.interruption,
             observer=observer,
         )
-    if summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
+    if opened.store.is_usable and summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
         opened.remember_setup()
         if order.kind == "incremental" and not order.dry_run:
             _look_ahead(summary, order, opened, clock)
@@ -262,8 +269,8 @@ def _look_ahead(summary: RunSummary, order: Order, opened: Session, clock: Syste
 
 def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> bool:
     """Whether somebody was told of this within a day. ``now`` is the API's clock."""
-    last = state.facts.get(_told(kind, website))
-    return last is not None and abs(now - datetime.fromisoformat(last)) < ONE_DAY
+    last = state.facts.instant(_told(kind, website))
+    return last is not None and abs(now - last) < ONE_DAY
 
 
 def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> None:

@@ -23,7 +23,7 @@ from etl.retry import Patience
 from etl.state.store import Store, open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from etl.cli.thrift import Thrift
     from etl.clock import Clock, SystemClock
     from etl.pipeline import Order
-
-    Guard = Callable[[], None]
-
     from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
     from etl.state.store import Transaction
 
@@ -46,10 +43,6 @@ _READ_AHEAD = 2
 
 _VERIFIED = "verified_setup"
 _MAPPING = "property_names"
-
-
-def _unguarded() -> None:
-    """Outside a run there is no lock to lose."""
 
 
 def needed_properties(settings: SyncSettings) -> tuple[WantedProperty, ...]:
@@ -97,14 +90,14 @@ def hubspot_client(
     )
 
 
-def zenovay_pace(settings: ZenovaySettings, clock: Clock, guard: Guard = _unguarded) -> Pace:
+def zenovay_pace(settings: ZenovaySettings, clock: Clock) -> Pace:
     limit = settings.requests_per_minute
-    return Pace(limit=limit, window_s=MINUTE_S, clock=clock, name="Zenovay", guard=guard)
+    return Pace(limit=limit, window_s=MINUTE_S, clock=clock, name="Zenovay")
 
 
-def hubspot_pace(settings: HubSpotSettings, clock: Clock, guard: Guard = _unguarded) -> Pace:
+def hubspot_pace(settings: HubSpotSettings, clock: Clock) -> Pace:
     limit = settings.requests_per_10_seconds
-    return Pace(limit=limit, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot", guard=guard)
+    return Pace(limit=limit, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot")
 
 
 @contextmanager
@@ -172,7 +165,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
     collect_seldom()
     url = state_url(settings.sync)
     with ExitStack() as stack:
-        connection = stack.enter_context(_snapshot(url) if dry_run else open_state(url))
+        connection = stack.enter_context(_snapshot(url, clock) if dry_run else open_state(url, clock))
         store = Store(
             connection,
             clock=clock,
@@ -180,8 +173,8 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
             accounts=accounts(settings),
         )
         paces = {
-            "zenovay": zenovay_pace(settings.zenovay, clock, store.stand_guard),
-            "hubspot": hubspot_pace(settings.hubspot, clock, store.stand_guard),
+            "zenovay": zenovay_pace(settings.zenovay, clock),
+            "hubspot": hubspot_pace(settings.hubspot, clock),
         }
         budget = zenovay_budget(settings.zenovay, clock, thrift)
         store.keep(paces, {"zenovay": budget})
@@ -212,10 +205,10 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
         )
 
 
-def _snapshot(url: str) -> AbstractContextManager[Connection]:
+def _snapshot(url: str, clock: Clock) -> AbstractContextManager[Connection]:
     from etl.state.snapshot import snapshot  # noqa: PLC0415 -- needed by dry runs only
 
-    return snapshot(url)
+    return snapshot(url, clock=clock)
 
 
 def _prepare(

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-"""How often a signal and the lock are looked at while nothing happens."""
+"""How often a signal is looked at while nothing happens."""
 
-HEARTBEAT_S = 2.0
-"""At least so often the lock is renewed, and the requests sent so far are written down."""
+NOTE_S = 2.0
+"""At least so often the requests sent so far are written down, and a lost state is noticed."""
 
 HOLD_BACK_S = 20.0
 """Pages wait for HubSpot so long in all, and no longer: the source's ranges move on while they are read."""
@@ -118,6 +118,7 @@ class _Run:
     books: Books = field(init=False, default_factory=Books)
     backlog: Backlog = field(init=False)
     requests_before: tuple[int, int] = field(init=False)
+    noted_at: float = field(init=False)
     website_id: int = field(init=False, default=0)
     window: OpenWindow = field(init=False)
     source_failure: SyncError | None = field(init=False, default=None)
@@ -136,6 +137,7 @@ class _Run:
         self.backlog = Backlog(order.names)
         self.refusals = Refusals(order.max_rejected)
         self.requests_before = self.source.requests, self.destination.requests
+        self.noted_at = self.clock.monotonic()
 
     def execute(self) -> RunSummary:
         started = self.clock.monotonic()
@@ -147,7 +149,7 @@ class _Run:
             self._loop(threads)
             self._close_books(_graver(self._failure(), self.interruption()), started)
         except SyncError as failure:
-            self._close_books(failure, started, audit=False)
+            self._close_books(_graver(failure, self.interruption()), started, audit=False)
         except Exception as exc:  # noqa: BLE001 -- a bug ends in the summary too, and in exit 1
             self._close_books(as_bug(exc), started, audit=False)
         finally:
@@ -208,7 +210,7 @@ class _Run:
         self.reading = threads.submit(next, pages, None)
         give_up_at = float("inf")
         while self.clock.monotonic() < give_up_at:
-            self._stay_alive()
+            self._note_requests()
             self._send(threads)
             waiting_for: list[Future[Any]] = [*self.in_flight]
             started, holding = self.clock.monotonic(), self._has_enough
@@ -225,10 +227,12 @@ class _Run:
                 give_up_at = self.clock.monotonic() + GRACE_S
                 self.reading = None
 
-    def _stay_alive(self) -> None:
-        if self.store.silent_s() > HEARTBEAT_S:
+    def _note_requests(self) -> None:
+        """Limits are kept over restarts, also where this run is killed while it waits for a long time."""
+        if self.clock.monotonic() - self.noted_at > NOTE_S:
             with self.store.transaction():
                 pass
+            self.noted_at = self.clock.monotonic()
 
     def _send(self, threads: ThreadPoolExecutor) -> None:
         """Keep as many batches in flight as are allowed, while there is something to send."""

@@ -8,6 +8,7 @@ import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.reading import Backfill, Mark
+from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,9 +67,10 @@ class Backfills:
         yield from map(_backfill, self._statements.rows(_UNFINISHED, (website,)))
 
 
+@of_a_row
 def _backfill(row: Row) -> Backfill:
     number, since, until, started, offset, tail, reached, past, requests = row
     mark = None
     if offset is not None:
-        mark = Mark(offset, tuple(orjson.loads(tail)), instant_or_none(reached), past)
+        mark = Mark(offset, tuple(map(str, orjson.loads(tail))), instant_or_none(reached), past)
     return Backfill(number, instant(since), instant(until), instant(started), mark, requests)

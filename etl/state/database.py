@@ -1,128 +1,131 @@
-"""Opening the state database: its place, its permissions, its schema."""
+"""Opening the state database: its permissions, its schema."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
-from etl.errors import SettingsError, StateError
+from etl.clock import SystemClock
+from etl.errors import StateError, SyncError
+from etl.state.failures import LostError, damaged, translated
+from etl.state.lock import refuse_beside_an_older_version
+from etl.state.urls import COPY, file_behind, parse_url, place, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from sqlalchemy import URL, Engine
+    from sqlalchemy import Connection, Engine
 
-SCHEMA = "0003"
-"""The newest revision in ``migrations/``; a test keeps it so."""
+    from etl.clock import Clock
+
+REVISIONS = ("0001", "0002", "0003")
+"""All revisions in ``migrations/``; a test keeps it so."""
+
+SCHEMA = REVISIONS[-1]
 
 _BUSY_S = 10
+_PAUSES_S = (0.25, 0.5, 1.0, 2.0, 2.0)
+_RETRY_S = 6.0
+"""A server that is away is asked again for so long: it may be restarting, or have too many clients."""
+
 _OUR_TABLE = "websites"  # in every revision
-_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's lock_timeout
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
-_FIX = (
-    "Mend it, restore it from a backup, or name another one in SYNC_STATE_URL: a run without its state sends"
-    " every contact once more and doubles none."
-)
-_EXAMPLES = "Write sqlite:////path/state.db, or postgresql+psycopg://user@host/database."
-
-
-class BusyError(StateError):
-    """Another process held the database for longer than it is worth waiting."""
-
-
-def default_url() -> str:
-    """SQLite in the user's state directory."""
-    from platformdirs import user_state_path  # noqa: PLC0415 -- 14 ms that a set URL does not pay
-
-    return f"sqlite:///{user_state_path('visitor-sync') / 'state.db'}"
-
-
-def url_from_environment() -> str:
-    """The URL that the command would use: SYNC_STATE_URL, else the default."""
-    return os.environ.get("SYNC_STATE_URL") or default_url()
+_DAMAGED = "damaged"
 
 
 @contextmanager
-def connect(url: str | URL, *, create: bool = False, writing: bool = True) -> Iterator[Connection]:
+def connect(
+    url: str | URL, *, create: bool = False, writing: bool = True, clock: Clock | None = None
+) -> Iterator[Connection]:
     """One connection to the state database, without looking at its schema.
 
     ``create`` makes a missing SQLite file, readable by its owner only. Where ``writing``, a transaction holds
-    SQLite's write lock from its beginning. Raises StateError where the database cannot be used,
-    SettingsError where the URL cannot be understood.
+    SQLite's write lock from its beginning; elsewhere the file is left as it is. Raises StateError where the
+    database cannot be used, LostError where its server is away, SettingsError where the URL cannot be
+    understood.
     """
     parsed = parse_url(url)
     path = sqlite_path(parsed)
-    if create and path:
-        _create_file(path)
+    if path and create:
+        _create_file(path, parsed)
     if path:
-        refuse_a_stump(path)
-    engine = _engine(parsed, writing=writing)
+        refuse_a_stump(path, parsed)
+        engine = _engine_of_file(parsed, path, writing=writing)
+    else:
+        from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
+
+        engine = postgres.engine(parsed, writing=writing, clock=clock or SystemClock())
+    with _using(engine, parsed, clock or SystemClock()) as connection:
+        yield connection
+
+
+@contextmanager
+def scratch(url: URL) -> Iterator[Connection]:
+    """An empty private database for a copy of ``url``, gone in the end. If it is small, it needs no disk."""
+    named = URL.create("sqlite", database=place(url))
+    engine = create_engine(
+        named, poolclass=NullPool, creator=lambda: sqlite3.connect(""), execution_options={COPY: True}
+    )
+    _prepare(engine, begin="BEGIN")
+    with _using(engine, named, SystemClock()) as connection:
+        yield connection
+
+
+@contextmanager
+def _using(engine: Engine, url: URL, clock: Clock) -> Iterator[Connection]:
     try:
-        with translated(parsed), engine.connect() as connection:
-            if path:
-                _prepare_empty(connection, path)
+        connection = _connected(engine, url, clock)
+        try:
             yield connection
+        finally:
+            with suppress(SyncError), translated(url):
+                _close(connection)
     finally:
         engine.dispose()
 
 
-@contextmanager
-def translated(url: URL) -> Iterator[None]:
-    """Database errors as StateError, without the statement and its values; BusyError where one may wait."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as exc:
-        kind = BusyError if _is_busy(exc) else StateError
-        raise kind(
-            f"State database {place(url)}: {_cause(exc)}.",
-            fix=_FIX,
-        ) from exc
+def _connected(engine: Engine, url: URL, clock: Clock) -> Connection:
+    started = clock.monotonic()
+    for pause in _PAUSES_S:
+        try:
+            with translated(url):
+                return engine.connect()
+        except LostError:
+            if clock.monotonic() - started > _RETRY_S:
+                raise
+        clock.wait(pause, "the state database is away")
+    with translated(url):
+        return engine.connect()
 
 
-def parse_url(url: str | URL) -> URL:
-    """The URL, understood. Raises SettingsError."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise SettingsError("SYNC_STATE_URL is not a database URL.", fix=_EXAMPLES) from None
-    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise SettingsError("SYNC_STATE_URL names neither SQLite nor PostgreSQL.", fix=_EXAMPLES)
-    try:
-        parsed.get_dialect().import_dbapi()
-    except NoSuchModuleError:
-        raise SettingsError("SYNC_STATE_URL names an unknown driver.", fix=_EXAMPLES) from None
-    except ImportError:
-        raise SettingsError(
-            f"SYNC_STATE_URL names a driver that is not installed: {parsed.drivername}.",
-            fix="For postgresql+psycopg run: pip install 'visitor-sync[postgres]'",
-        ) from None
-    return parsed
+def _close(connection: Connection) -> None:
+    """Close it; where ``spare`` was called, without folding SQLite's log into the file.
+
+    The last connection that may write folds it in when it closes: so it must not be the last.
+    """
+    witness, path = None, file_behind(connection)
+    if path and connection.info.get(_DAMAGED):
+        with suppress(sqlite3.Error):
+            witness = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+            witness.execute("PRAGMA schema_version")
+    connection.close()
+    if witness:
+        witness.close()
 
 
-def place(url: URL) -> str:
-    """The URL as people may see it: without its password."""
-    return url.database or "(memory)" if url.get_backend_name() == "sqlite" else url.render_as_string()
-
-
-def sqlite_path(url: URL) -> Path | None:
-    """The file behind a SQLite URL; None for memory and for servers."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        return None
-    return Path(url.database)
-
-
-def exists(url: str) -> bool:
-    """Whether there is anything to connect to without making it."""
-    path = sqlite_path(parse_url(url))
-    return path is None or path.exists()
+def spare(connection: Connection) -> None:
+    """The file is damaged: leave it as it is to the byte."""
+    if not connection.invalidated:
+        connection.info[_DAMAGED] = True
 
 
 def revision(connection: Connection) -> str | None:
@@ -138,7 +141,13 @@ def revision(connection: Connection) -> str | None:
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if found is not None and _OUR_TABLE not in tables:
         raise _foreign(connection)
-    return None if found is None else str(found)
+    if found is not None and found not in REVISIONS:
+        raise StateError(
+            f"State database {place(connection.engine.url)} was made by a newer visitor-sync"
+            f" (revision {found}).",
+            fix="It was left untouched. Upgrade this program, or name another one in SYNC_STATE_URL.",
+        )
+    return found
 
 
 def _foreign(connection: Connection) -> StateError:
@@ -148,35 +157,89 @@ def _foreign(connection: Connection) -> StateError:
     )
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to this program's revision, in one transaction. A no-op costs one query."""
+def upgrade(connection: Connection, *, now: datetime | None = None) -> None:
+    """Bring the schema to this program's revision, in one transaction. A no-op costs one query.
+
+    Raises LockedError while a run of an older version goes on.
+    """
     with translated(connection.engine.url):
         current = revision(connection)
         connection.rollback()
         if current == SCHEMA:
             return
+        if current is None:
+            _prepare_empty(connection)
         from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, needed once per release
 
-        with connection.begin():
-            migrate.upgrade(connection, current)
+        with connection.begin(), _unhurried(connection):
+            if current is not None:
+                refuse_beside_an_older_version(connection, now or datetime.now(UTC))
+            migrate.upgrade(connection, SCHEMA)
 
 
-def _engine(url: URL, *, writing: bool) -> Engine:
+def _unhurried(connection: Connection) -> AbstractContextManager[None]:
+    if connection.dialect.name == "sqlite":
+        return nullcontext()
+    from etl.state.postgres import unhurried  # noqa: PLC0415 -- the driver is an extra
+
+    return unhurried(connection)
+
+
+def prove_sound(connection: Connection) -> None:
+    """Have SQLite look through its whole file. Raises DamagedError."""
+    url = connection.engine.url
     if url.get_backend_name() != "sqlite":
-        level = "READ COMMITTED" if writing else "REPEATABLE READ"
-        engine = create_engine(url, poolclass=NullPool, isolation_level=level)
-        event.listen(engine, "connect", _bound_waiting)
-        return engine
-    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return
+    with translated(url):
+        found = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
+    if list(found) != ["ok"]:
+        raise damaged(url, f"the file is damaged, SQLite's quick_check finds {len(found)} faults")
+
+
+def _engine_of_file(url: URL, path: Path, *, writing: bool) -> Engine:
+    if writing:
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
+        _prepare(engine, begin="BEGIN IMMEDIATE")
+    else:
+        engine = create_engine(url, poolclass=NullPool, creator=lambda: open_to_read(path))
+        _prepare(engine, begin="BEGIN")
     return engine
 
 
-def _bound_waiting(raw: Any, _record: object) -> None:
-    raw.execute(f"SET lock_timeout = '{_BUSY_S}s'")
-    raw.commit()
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that leaves the file and its log as they are. Raises sqlite3.Error.
+
+    One that may only read leaves the log behind, one that may write would fold a log with content into the
+    file when it closes: so each is used where it changes nothing. Without a log nobody is writing, and where
+    no connection can make its files, say on a medium that is read-only, the file can be taken as it stands.
+    """
+    quiet = _size(path.with_name(f"{path.name}-wal")) == 0
+    *attempts, last = ("mode=rw", "mode=ro", "immutable=1") if quiet else ("mode=ro",)
+    for how in attempts:
+        with suppress(sqlite3.OperationalError):
+            return _opened(path, how)
+    return _opened(path, last)
+
+
+def _opened(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=_BUSY_S)
+    try:
+        connection.execute("PRAGMA schema_version").fetchall()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _prepare(engine: Engine, *, begin: str) -> None:
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:
@@ -186,43 +249,61 @@ def _prepare_sqlite(raw: Any, _record: object) -> None:
         raw.execute(f"PRAGMA {pragma}")
 
 
-def _prepare_empty(connection: Connection, path: Path) -> None:
+def _prepare_empty(connection: Connection) -> None:
     """Put an empty file into WAL mode, so that ``status`` can read while a run writes.
 
     Nothing is changed in a file that has content: it may be somebody else's.
     """
-    raw: Any = connection.connection.driver_connection
-    if path.stat().st_size == 0:
+    path = file_behind(connection)
+    if path and _size(path) == 0:
+        raw: Any = connection.connection.driver_connection
         raw.execute("PRAGMA journal_mode=WAL")
 
 
-def refuse_a_stump(path: Path) -> None:
-    """Raises StateError for a file that ends amid a page: SQLite would take the rest of it for zeros."""
+def refuse_a_stump(path: Path, url: URL) -> None:
+    """Raises DamagedError for a file that ends amid a page: SQLite would take the rest of it for zeros."""
     with suppress(OSError), path.open("rb") as file:
         size, header = path.stat().st_size, file.read(_HEADER)
         page_size = int.from_bytes(header[16:18], "big")
         page_size = 65536 if page_size == 1 else page_size
-        if header.startswith(_MAGIC) and (len(header) < _HEADER or size % page_size):
-            raise StateError(f"State database {path}: the file is malformed, it was cut off.", fix=_FIX)
+        if header.startswith(_MAGIC) and (len(header) < _HEADER or not page_size or size % page_size):
+            raise damaged(url, "the file is malformed, it was cut off")
 
 
-def _create_file(path: Path) -> None:
+def keep_private(connection: Connection) -> list[str]:
+    """Take the state's file and its log away from everybody but their owner. Returns what to warn of."""
+    path = file_behind(connection)
+    if path is None:
+        return []
+    files = (path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm"))
+    return [warning for file in files if (warning := _close_to_others(file))]
+
+
+def _close_to_others(file: Path) -> str | None:
+    mode = open_to_others(file)
+    if not mode:
+        return None
+    with suppress(OSError):
+        file.chmod(0o600)
+    if open_to_others(file):
+        return f"{file} can be used by others (mode {mode:o}), and that could not be changed: chmod 600 it."
+    return f"{file} could be used by others (mode {mode:o}); from now on by its owner only (mode 600)."
+
+
+def open_to_others(file: Path) -> int:
+    """The file's mode, if it lets anybody but its owner in; else 0."""
+    with suppress(OSError):
+        mode = file.stat().st_mode & 0o777
+        return mode if mode & 0o077 else 0
+    return 0
+
+
+def _create_file(path: Path, url: URL) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as exc:
+    except (OSError, ValueError) as exc:
+        cause = exc.strerror if isinstance(exc, OSError) else "that is no path"
         raise StateError(
-            f"State database {path}: {exc.strerror}.", fix="Name a writable place in SYNC_STATE_URL."
+            f"State database {place(url)}: {cause}.", fix="Name a writable place in SYNC_STATE_URL."
         ) from exc
-
-
-def _is_busy(exc: Exception) -> bool:
-    original = getattr(exc, "orig", exc)
-    busy = getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-    return busy or getattr(original, "sqlstate", None) == _LOCK_NOT_AVAILABLE
-
-
-def _cause(exc: Exception) -> str:
-    """The driver's own sentence. It names no values: those are in the statement, which is left out."""
-    original = getattr(exc, "orig", exc)
-    return str(original or type(exc).__name__).strip().splitlines()[0].rstrip(".")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from etl.instants import instant, microseconds
 from etl.models.contact import EMAIL, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
 from etl.models.verdict import DEFERRED, REJECTED, TAKEN
+from etl.state.failures import of_a_row
 from etl.transform import is_due
 
 if TYPE_CHECKING:
@@ -42,15 +43,17 @@ _RETRY = "UPDATE contacts SET refused = NULL, blocked = false, due = ? WHERE id 
 _CONFIRMED = "wanted IS NOT NULL AND confirmed IS NOT NULL AND NOT blocked"
 _FORGET = f"""
     UPDATE contacts SET confirmed = ?, due = (refused IS NULL OR refused <> wanted)
-    WHERE {_CONFIRMED}"""  # noqa: S608 -- two constants
+    WHERE {_CONFIRMED} AND id > ? AND id <= ?"""  # noqa: S608 -- two constants
 _FORGETTABLE = f"""
     SELECT count(*) FROM contacts WHERE {_CONFIRMED} AND (refused IS NULL OR refused <> wanted)"""  # noqa: S608 -- the same
 _OF_WEBSITE = """ AND id IN (
     SELECT v.contact_id FROM visitors v JOIN websites w ON w.id = v.website_id WHERE w.name = ?)"""
+_FORGOTTEN_AT_ONCE = 20_000
 _ANEW = """
     UPDATE contacts
     SET confirmed = NULL, refused = NULL, blocked = false, unanswered = 0, hubspot_id = NULL,
-        due = (wanted IS NOT NULL)"""
+        due = (wanted IS NOT NULL)
+    WHERE id > ? AND id <= ?"""
 _COUNTS = """
     SELECT count(*) FILTER (WHERE confirmed IS NOT NULL),
            count(*) FILTER (WHERE wanted IS NOT NULL AND (blocked OR refused = wanted))
@@ -191,9 +194,9 @@ class Ledger:
         With ``website``, only those of its visitors.
         """
         if website is None:
-            self._statements.change(_FORGET, (b"",))
+            self._change_all(_FORGET, before=(b"",))
         else:
-            self._statements.change(_FORGET + _OF_WEBSITE, (b"", website))
+            self._change_all(_FORGET + _OF_WEBSITE, before=(b"",), after=(website,))
 
     def confirmed_count(self, *, website: str | None = None) -> int:
         """How many contacts ``forget_confirmations`` would have delivered once more."""
@@ -206,13 +209,22 @@ class Ledger:
 
     def begin_anew(self) -> None:
         """Forget all that HubSpot ever said: this is another portal. Every contact is due."""
-        self._statements.change(_ANEW)
+        self._change_all(_ANEW)
+
+    def _change_all(
+        self, statement: str, *, before: tuple[Any, ...] = (), after: tuple[Any, ...] = ()
+    ) -> None:
+        """Run ``statement`` over ranges of ids: one for a million takes longer than a statement may."""
+        last = self._statements.value("SELECT max(id) FROM contacts") or 0
+        for above in range(0, last, _FORGOTTEN_AT_ONCE):
+            self._statements.change(statement, (*before, above, above + _FORGOTTEN_AT_ONCE, *after))
 
     def _deliverable(self, statement: str) -> str:
         """``statement`` for the contacts that may be delivered."""
         return statement if self._anonymous else statement.replace(_ANY_KIND, _KNOWN_ONLY)
 
 
+@of_a_row
 def _entry(row: Row) -> LedgerEntry:
     return LedgerEntry(
         contact_id=row[0],
@@ -225,8 +237,11 @@ def _entry(row: Row) -> LedgerEntry:
     )
 
 
+@of_a_row
 def _due_contact(row: Row) -> DueContact:
     contact_id, kind, key, last_seen, country, pageviews, wanted, confirmed, unanswered = row
+    if not (isinstance(key, str) and isinstance(country, str | None) and isinstance(pageviews, int | None)):
+        raise TypeError
     contact = Contact(ContactKey(_KINDS[kind], key), instant(last_seen), country, pageviews)
     return DueContact(contact_id, contact, wanted, confirmed is not None, unanswered)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
+from etl.instants import instant, microseconds, microseconds_or_none
 from etl.models.reading import Quota
 from etl.pipeline.ports import Stop
+from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from etl.state.statements import Row, Statements
 
@@ -50,7 +50,7 @@ class Limits:
         """When the last requests were sent, as far as the limit's window reaches: microseconds."""
         query = "SELECT sent FROM limits WHERE api = ? AND account = ?"
         sent = self._statements.value(query, (api, self._accounts[api]))
-        return [int(value) for value in orjson.loads(sent)] if sent else []
+        return _stamps(sent) if sent else []
 
     def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
         """``stated`` is the limit that the API stated; None if it has said nothing new."""
@@ -78,10 +78,8 @@ class Limits:
         """The stop that is in force, if any."""
         query = "SELECT stopped_until, stop_reason FROM limits WHERE api = ? AND account = ?"
         found = self._statements.row(query, (api, self._accounts[api]))
-        until = instant_or_none(found[0]) if found else None
-        if found is None or until is None or until <= now:
-            return None
-        return Stop(until, found[1])
+        stop = _stop(found) if found else None
+        return stop if stop and stop.until > now else None
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
         until, reason = stop or (None, None)
@@ -95,11 +93,35 @@ class Limits:
             self._statements.change(statement, (*values, *place))
 
 
+@of_a_row
+def _stamps(sent: str) -> list[int]:
+    return [int(value) for value in orjson.loads(sent)]
+
+
+@of_a_row
+def _stop(row: Row) -> Stop | None:
+    until, reason = row
+    return None if until is None else Stop(instant(until), str(reason))
+
+
+@of_a_row
 def _quota(row: Row | None) -> Quota | None:
     if row is None:
         return None
     used, limit, resets_at, ahead = row
-    return Quota(used, limit, instant(resets_at), timedelta(microseconds=ahead))
+    return Quota(int(used), limit, instant(resets_at), timedelta(microseconds=ahead))
+
+
+@of_a_row
+def _text_or_none(value: object) -> str | None:
+    if isinstance(value, str | None):
+        return value
+    raise TypeError
+
+
+@of_a_row
+def _instant_or_none(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 class Facts:
@@ -109,8 +131,11 @@ class Facts:
         self._statements = statements
 
     def get(self, name: str) -> str | None:
-        value: str | None = self._statements.value(_GET, (name,))
-        return value
+        return _text_or_none(self._statements.value(_GET, (name,)))
+
+    def instant(self, name: str) -> datetime | None:
+        """What was put there as ISO 8601."""
+        return _instant_or_none(self.get(name))
 
     def put(self, name: str, value: str) -> None:
         self._statements.change(_PUT, (name, value))

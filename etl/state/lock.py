@@ -1,39 +1,213 @@
-"""One run at a time: a row that its owner keeps alive, and that every write checks."""
+"""One run at a time: a lock that the operating system, or the database server, ends with its owner.
+
+Beside it a row says who holds it. The row of an owner that was killed stays, and keeps nobody out.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy.exc import IntegrityError
-
-from etl.errors import LockedError
+from etl.errors import LockedError, StateError, UnavailableError
 from etl.instants import instant, microseconds
+from etl.state.failures import of_a_row, translated
 from etl.state.statements import Statements
+from etl.state.urls import file_behind, place
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
+    from etl.clock import Clock
+    from etl.state.statements import Row
+
 log = logging.getLogger(__name__)
 
-_HOLDER = "SELECT owner, host, pid, process_started, since, heartbeat FROM lock"
-_TAKE = """
-    INSERT INTO lock (id, owner, host, pid, process_started, since, heartbeat) VALUES (1, ?, ?, ?, ?, ?, ?)"""
-_TAKE_OVER = """
-    UPDATE lock SET owner = ?, host = ?, pid = ?, process_started = ?, since = ?, heartbeat = ?
-    WHERE owner = ?"""
-_RENEW = "UPDATE lock SET heartbeat = ? WHERE owner = ?"
+_HOLDER = "SELECT owner, host, pid, since FROM lock"
+_SIGN = "INSERT INTO lock (id, owner, host, pid, since) VALUES (1, ?, ?, ?, ?)"
+_OLD_HOLDER = "SELECT owner, host, pid, since, heartbeat FROM lock"
 
-LEASE = timedelta(seconds=60)
-"""An owner that has not written for this long may be replaced, even if its process is still there."""
+_TRIES = 10
+_PAUSE_S = 0.1
+"""A look at the lock takes it for an instant: so it is tried for a second before it counts as held."""
+
+_OLD_LEASE = timedelta(seconds=60)
+"""Up to revision 0002 the row was the lock, and an owner silent for longer was dead."""
+
+
+class Lock(Protocol):
+    """What keeps two processes from writing to one state."""
+
+    def take(self) -> bool:
+        """Take it if it is free, without waiting. Raises StateError where there can be no lock."""
+        ...
+
+    def drop(self) -> None: ...
+
+    def is_ours(self) -> bool:
+        """Whether we hold it, still."""
+        ...
+
+    def is_taken(self) -> bool:
+        """Whether anybody holds it; takes nothing away from anybody."""
+        ...
+
+
+class FileLock:
+    """``flock`` on a file beside the database, which stays there: the lock is on it, not its existence."""
+
+    def __init__(self, path: Path, database: str) -> None:
+        self._path = path
+        self._database = database
+        self._file: int | None = None
+
+    def take(self) -> bool:
+        while True:
+            file = self._opened()
+            if not self._locked(file):
+                os.close(file)
+                return False
+            if self._is_at_its_path(file):
+                self._file = file
+                return True
+            os.close(file)  # somebody removed it after it was opened: the others do not see that one
+
+    def drop(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def is_ours(self) -> bool:
+        return self._file is not None and self._is_at_its_path(self._file)
+
+    def is_taken(self) -> bool:
+        try:
+            file = os.open(self._path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(file)
+        return False
+
+    def _opened(self) -> int:
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise self._no_lock(exc) from exc
+        with suppress(OSError):
+            self._give_to_the_owner_of_the_database(file)
+        return file
+
+    def _give_to_the_owner_of_the_database(self, file: int) -> None:
+        """As SQLite does with its own files, so that one run as root keeps nobody out for good."""
+        owner = os.stat(self._path.with_suffix(""))  # noqa: PTH116 -- beside fstat and fchown
+        if os.geteuid() == 0 and os.fstat(file).st_uid != owner.st_uid:
+            os.fchown(file, owner.st_uid, owner.st_gid)
+
+    def _locked(self, file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            os.close(file)
+            raise self._no_lock(exc) from exc
+        return True
+
+    def _is_at_its_path(self, file: int) -> bool:
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(file), self._path.stat())
+        return False
+
+    def _no_lock(self, exc: OSError) -> StateError:
+        return StateError(
+            f"State database {self._database}: its lock file {self._path} cannot be used: {exc.strerror}.",
+            fix="Name a place in SYNC_STATE_URL that this user can write, on a file system with locks.",
+        )
+
+
+_KEYS = "(30323, hashtext(coalesce(current_schema(), '')))"
+"""Ours, in this database and schema; the first number means nothing."""
+
+_IS_TAKEN = """
+    SELECT count(*) FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid = 30323
+      AND objid = (hashtext(coalesce(current_schema(), ''))::bigint & 4294967295)::oid"""
+
+
+class SessionLock:
+    """A PostgreSQL advisory lock of the connection that writes the state: it ends with it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def take(self) -> bool:
+        return self._ask(f"SELECT pg_try_advisory_lock{_KEYS}")
+
+    def drop(self) -> None:
+        with suppress(UnavailableError):  # then it went with the connection
+            if self.is_ours():
+                self._ask(f"SELECT pg_advisory_unlock{_KEYS}")
+
+    def is_ours(self) -> bool:
+        return not self._connection.invalidated
+
+    def is_taken(self) -> bool:
+        return bool(Statements(self._connection).value(_IS_TAKEN))
+
+    def _ask(self, question: str) -> bool:
+        with translated(self._connection.engine.url), self._connection.begin():
+            return bool(Statements(self._connection).value(question))
+
+
+class NoLock:
+    """Of a private copy."""
+
+    def take(self) -> bool:
+        return True
+
+    def drop(self) -> None: ...
+
+    def is_ours(self) -> bool:
+        return True
+
+    def is_taken(self) -> bool:
+        return False
+
+
+def lock_of(connection: Connection) -> Lock:
+    """What stands for the database behind ``connection``."""
+    url = connection.engine.url
+    if url.get_backend_name() != "sqlite":
+        return SessionLock(connection)
+    path = file_behind(connection)
+    return FileLock(path.with_name(f"{path.name}.lock"), place(url)) if path else NoLock()
+
+
+def take(lock: Lock, clock: Clock) -> bool:
+    """Take the lock, with a little patience. Returns whether it is ours now."""
+    for _ in range(_TRIES):
+        if lock.take():
+            return True
+        clock.wait(_PAUSE_S, "another run holds the lock")
+    return lock.take()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,99 +217,57 @@ class Holder:
     owner: str
     host: str
     pid: int
-    process_started: str
     since: datetime
-    heartbeat: datetime
-
-    def is_gone(self, now: datetime) -> bool:
-        """Whether the lock may be taken over: its process is dead, or silent for longer than the lease."""
-        if now - self.heartbeat > LEASE:
-            return True
-        return self.host == socket.gethostname() and _process_started(self.pid) != self.process_started
 
 
-class Lock:
-    """This process's claim to be the only writer of the state."""
+class Signature:
+    """The row that says who we are."""
 
     def __init__(self) -> None:
         self.owner = uuid.uuid4().hex
 
-    def acquire(self, connection: Connection, now: datetime) -> bool:
-        """Take the lock. Returns whether it was taken over from an owner that is gone.
-
-        Raises LockedError, which says who holds it and since when.
-        """
-        holder = read(connection)
-        if holder and not holder.is_gone(now):
-            raise held_by(holder)
-        if holder:
+    def write(self, connection: Connection, now: datetime) -> bool:
+        """Sign. Returns whether an owner that was killed has left its signature."""
+        left = read(connection)
+        if left:
             log.warning(
-                "lock of a run that is gone taken over",
-                extra={"action": "lock_taken_over", "pid": holder.pid, "host": holder.host},
+                "the last run was killed: its lock is taken over",
+                extra={"action": "lock_taken_over", "pid": left.pid, "host": left.host},
             )
-        self._write(connection, now, replacing=holder)
-        return holder is not None
+        statements = Statements(connection)
+        statements.change("DELETE FROM lock")
+        statements.change(_SIGN, (self.owner, socket.gethostname(), os.getpid(), microseconds(now)))
+        return left is not None
 
-    def renew(self, connection: Connection, now: datetime) -> None:
-        """Prove, inside a transaction, that the lock is still ours, and stay alive.
-
-        Raises LockedError if another run took it over while this one was silent.
-        """
-        if Statements(connection).change(_RENEW, (microseconds(now), self.owner)) == 0:
-            raise LockedError(
-                "This run was silent for longer than its lease, and another one took over the lock.",
-                fix="Nothing is lost: the other run, or the next one, delivers what is due.",
-            )
-
-    def release(self, connection: Connection) -> None:
+    def erase(self, connection: Connection) -> None:
         Statements(connection).change("DELETE FROM lock WHERE owner = ?", (self.owner,))
 
-    def _write(self, connection: Connection, now: datetime, *, replacing: Holder | None) -> None:
-        pid, since = os.getpid(), microseconds(now)
-        row = (self.owner, socket.gethostname(), pid, _process_started(pid), since, since)
-        statements = Statements(connection)
-        try:
-            if replacing:
-                taken = statements.change(_TAKE_OVER, (*row, replacing.owner))
-            else:
-                taken = statements.change(_TAKE, row)
-        except IntegrityError:
-            taken = 0
-        if not taken:
-            raise LockedError("Another run took the lock at the same moment.", fix="Wait for it to end.")
 
-
-def held_by(holder: Holder) -> LockedError:
+def held_by(holder: Holder | None) -> LockedError:
     """The error of everybody but ``holder``."""
+    if holder is None:
+        return LockedError("Another run holds the lock; it has only begun.", fix="Wait for it to end.")
     return LockedError(
         f"Another run holds the lock: process {holder.pid} on {holder.host},"
         f" since {holder.since:%Y-%m-%dT%H:%M:%SZ}.",
-        fix="Wait for it to end; a dead owner's lock is taken over by itself.",
+        fix="Wait for it to end: the lock ends with it, there is nothing to delete.",
     )
 
 
 def read(connection: Connection) -> Holder | None:
-    """The holder of the lock, dead or alive."""
+    """Who signed last, dead or alive."""
     row = Statements(connection).row(_HOLDER)
-    if row is None:
-        return None
-    owner, host, pid, process_started, since, heartbeat = row
-    return Holder(owner, host, pid, process_started, instant(since), instant(heartbeat))
+    return _holder(row) if row else None
 
 
-def _process_started(pid: int) -> str | None:
-    """When the process began, in ticks since boot; "" where the system does not tell; None if it is dead."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("self").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] == "Z" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return ""
+@of_a_row
+def _holder(row: Row) -> Holder:
+    owner, host, pid, since, *_ = row
+    return Holder(owner, host, pid, instant(since))
+
+
+def refuse_beside_an_older_version(connection: Connection, now: datetime) -> None:
+    """Raises LockedError while a run of a version up to revision 0002 is alive: its row is its lock."""
+    row = Statements(connection).row(_OLD_HOLDER)
+    if row and abs(microseconds(now) - row[4]) < _OLD_LEASE / timedelta(microseconds=1):
+        raise held_by(_holder(row))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.instants import instant, microseconds
 from etl.models.verdict import REJECTED, TAKEN, RefusedThing
+from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from etl.models.contact import Parcel
     from etl.models.verdict import Verdict
     from etl.models.visitor import Rejection
-    from etl.state.statements import Statements
+    from etl.state.statements import Row, Statements
 
 _BY_DIGEST = "SELECT digest, id FROM rejections WHERE website_id = ? AND digest IN (?, …)"
 _BY_CONTACT = "SELECT contact_id, id FROM rejections WHERE contact_id IN (?, …)"
@@ -85,8 +86,7 @@ class Rejections:
 
     def listed(self) -> Iterator[RefusedThing]:
         """All rejections, the latest first."""
-        for key, kind, reason, code, attempts, first, last, trace in self._statements.stream(_LISTED):
-            yield RefusedThing(key, kind, reason, code, attempts, instant(first), instant(last), trace)
+        yield from map(_refused_thing, self._statements.stream(_LISTED))
 
     def retry(self, keys: Collection[str] | None) -> tuple[set[int], int]:
         """Lift the rejections of ``keys`` (None: all). Returns the ids of their contacts, and how many.
@@ -109,3 +109,11 @@ class Rejections:
     def _write(self, new: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> None:
         self._statements.change_many(_FIRST, new)
         self._statements.change_many(_AGAIN, again)
+
+
+@of_a_row
+def _refused_thing(row: Row) -> RefusedThing:
+    key, kind, reason, code, attempts, first, last, trace = row
+    if not all(isinstance(part, str) for part in (key, kind, reason, code)):
+        raise TypeError
+    return RefusedThing(key, kind, reason, code, int(attempts), instant(first), instant(last), trace)

@@ -11,6 +11,7 @@ import orjson
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.reading import Listing, Website
 from etl.models.summary import Status
+from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -77,7 +78,7 @@ class Runs:
     def close_window(self, website: Website) -> Website:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
         kept = self._statements.value("SELECT watermark FROM websites WHERE id = ?", (website.id,))
-        before = instant_or_none(kept)
+        before = _instant(kept)
         if before is not None and (website.watermark is None or website.watermark < before):
             website = replace(website, watermark=before)
         facts = (
@@ -107,35 +108,56 @@ class Runs:
         )
         self._statements.change(_FORGET, (website_id, website_id, KEPT_RUNS))
 
+    def last_is_open(self) -> bool:
+        """Whether the run that was begun last did not come to its end, or goes on."""
+        return bool(self._statements.value("SELECT ended IS NULL FROM runs ORDER BY started DESC LIMIT 1"))
+
     def last_success(self, website: str) -> datetime | None:
         """When the last incremental run that ended done or partial was started."""
         values = (website, Status.DONE.value, Status.PARTIAL.value)
-        return instant_or_none(self._statements.value(_LAST_SUCCESS, values))
+        return _instant(self._statements.value(_LAST_SUCCESS, values))
 
     def last(self, website: str, most: int) -> list[dict[str, Any]]:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
-        return [
-            {
-                **(orjson.loads(summary) if summary else {"run": run, "kind": kind}),
-                "status": status,
-                "started": instant(started),
-                "ended": instant_or_none(ended),
-            }
-            for run, kind, started, ended, status, summary in self._statements.rows(_LAST, (website, most))
-        ]
+        return [_told(row) for row in self._statements.rows(_LAST, (website, most))]
 
     def requests(self, website: str, *, since: datetime, ahead: timedelta) -> list[tuple[datetime, int]]:
         """When each incremental run since then was started, and how many requests to the source it cost.
 
         By the source's clock, which is ``ahead`` of ours where a run did not come so far as to see it.
         """
-        rows = self._statements.rows(_SUMMARIES, (website,))
-        found = ((instant(started), orjson.loads(summary)) for started, summary in rows)
-        costs = [
-            (_at_source(summary) or started + ahead, summary["requests"]["zenovay"])
-            for started, summary in found
-        ]
+        costs = (_cost(row, ahead) for row in self._statements.rows(_SUMMARIES, (website,)))
         return [(at, requests) for at, requests in costs if at >= since]
+
+
+_instant = of_a_row(instant_or_none)
+
+
+@of_a_row
+def _told(row: Row) -> dict[str, Any]:
+    run, kind, started, ended, status, summary = row
+    return {
+        **(_summary(summary) if summary else {"run": run, "kind": kind}),
+        "status": status,
+        "started": instant(started),
+        "ended": instant_or_none(ended),
+    }
+
+
+@of_a_row
+def _cost(row: Row, ahead: timedelta) -> tuple[datetime, int]:
+    started, text = row
+    summary = _summary(text)
+    return _at_source(summary) or instant(started) + ahead, int(summary["requests"]["zenovay"])
+
+
+def _summary(text: str) -> dict[str, Any]:
+    summary: dict[str, Any] = orjson.loads(text)
+    if not all(
+        isinstance(part, dict) for part in (summary, summary.get("rows", {}), summary.get("contacts", {}))
+    ):
+        raise TypeError
+    return summary
 
 
 def _at_source(summary: dict[str, Any]) -> datetime | None:
@@ -143,6 +165,7 @@ def _at_source(summary: dict[str, Any]) -> datetime | None:
     return datetime.fromisoformat(window["until"]) if window else None
 
 
+@of_a_row
 def _website(row: Row) -> Website:
     _, number, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why = row
     return Website(
@@ -150,9 +173,10 @@ def _website(row: Row) -> Website:
         watermark=instant_or_none(watermark),
         swept=instant_or_none(swept),
         listing=Listing(
-            None if newest_first is None else bool(newest_first), tuple(orjson.loads(strays or "[]"))
+            None if newest_first is None else bool(newest_first),
+            tuple(map(str, orjson.loads(strays or "[]"))),
         ),
-        traffic=dict(orjson.loads(traffic or "[]")),
+        traffic={int(slot): int(rows) for slot, rows in orjson.loads(traffic or "[]")},
         degraded_since=instant_or_none(degraded_since),
         degraded_why=degraded_why,
     )

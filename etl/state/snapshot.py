@@ -2,82 +2,82 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import inspect
 
-from etl.errors import StateError
-from etl.state.database import (
-    SCHEMA,
-    connect,
-    exists,
-    parse_url,
-    refuse_a_stump,
-    revision,
-    sqlite_path,
-    translated,
-    upgrade,
-)
+from etl.state.database import connect, open_to_read, refuse_a_stump, revision, scratch, upgrade
+from etl.state.failures import translated
+from etl.state.statements import Statements
+from etl.state.urls import exists, parse_url, sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
+
+    from etl.clock import Clock
+
+_ROWS_AT_ONCE = 5000
+_NOT_COPIED = {"alembic_version", "lock"}  # the migrations write the one, nobody holds the other
 
 
 @contextmanager
-def snapshot(url: str, *, keep_lock: bool = False) -> Iterator[Connection]:
-    """A connection to a private copy of the state; the state itself is only read, and not made if missing."""
-    with TemporaryDirectory(prefix="visitor-sync-") as folder:
-        copy = Path(folder) / "state.db"
-        path = sqlite_path(parse_url(url))
-        if path and path.exists():
-            refuse_a_stump(path)
-            with translated(parse_url(url)):
-                _copy_file(path, copy)
-        with connect(f"sqlite:///{copy}", create=True) as connection:
-            upgrade(connection)
-            if exists(url) and not path:
-                _copy_rows(url, connection)
-            if not keep_lock:
-                with connection.begin():
-                    connection.exec_driver_sql("DELETE FROM lock")
-            yield connection
+def snapshot(url: str | URL, *, clock: Clock | None = None) -> Iterator[Connection]:
+    """A connection to a private copy of the state, with this program's schema, whatever the state's is.
 
-
-def _copy_file(path: Path, copy: Path) -> None:
-    """Copy a database that may be in use.
-
-    A read-only connection leaves the files of the write-ahead log behind, a writing one would fold a log
-    with content into the file when it closes: so each is used where it changes nothing.
+    The state itself is only read, and not made if missing. Nothing is left of the copy, however we end.
     """
-    log = path.with_name(f"{path.name}-wal")
-    mode = "ro" if log.exists() and log.stat().st_size else "rw"
-    with (
-        closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as source,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        source.backup(target)
+    parsed = parse_url(url)
+    with scratch(parsed) as copy:
+        if exists(parsed):
+            if sqlite_path(parsed):
+                _copy_file(parsed, copy)
+            else:
+                _copy_rows(parsed, copy, clock)
+        upgrade(copy)
+        yield copy
 
 
-def _copy_rows(url: str, target: Connection) -> None:
-    from etl.state.tables import metadata  # noqa: PLC0415 -- takes 30 ms, and a file needs none of it
+def _copy_file(url: URL, copy: Connection) -> None:
+    """Copy a database that may be in use."""
+    path = sqlite_path(url)
+    assert path  # noqa: S101 -- for mypy: the caller has looked
+    refuse_a_stump(path, url)
+    target: Any = copy.connection.driver_connection
+    with translated(url):
+        with closing(open_to_read(path)) as source:
+            source.backup(target)
+        with copy.begin():
+            if revision(copy) is not None:
+                copy.exec_driver_sql("DELETE FROM lock")
 
-    with connect(url, writing=False) as source, translated(source.engine.url), source.begin():
+
+def _copy_rows(url: URL, copy: Connection, clock: Clock | None) -> None:
+    from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, and a file needs none of it
+
+    with connect(url, writing=False, clock=clock) as source, translated(url), source.begin():
         found = revision(source)
         if found is None:
             return
-        if found != SCHEMA:
-            raise StateError(
-                f"The state has the schema of another version ({found}).",
-                fix="A run of this version upgrades it; then try the dry run again.",
-            )
-        with target.begin():
-            for table in metadata.sorted_tables:
-                rows = source.execute(select(table), execution_options={"yield_per": 5000}).mappings()
-                for chunk in rows.partitions():
-                    target.execute(insert(table), [dict(row) for row in chunk])
+        with copy.begin():
+            migrate.upgrade(copy, found)
+        with copy.begin():
+            copy.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            for table in set(inspect(copy).get_table_names()) - _NOT_COPIED:
+                _copy_table(table, source, copy)
+
+
+def _copy_table(table: str, source: Connection, copy: Connection) -> None:
+    names = [column["name"] for column in inspect(copy).get_columns(table)]
+    columns = ", ".join(f'"{name}"' for name in names)
+    places = ", ".join("?" * len(names))
+    target = Statements(copy)
+    chunk: list[tuple[Any, ...]] = []
+    for row in Statements(source).stream(f"SELECT {columns} FROM {table}"):  # noqa: S608 -- names of our own
+        chunk.append(tuple(row))
+        if len(chunk) == _ROWS_AT_ONCE:
+            target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608
+            chunk.clear()
+    target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608

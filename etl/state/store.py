@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import logging
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from etl.errors import LockedError
+from etl.errors import LockedError, SyncError
 from etl.state.backfills import Backfills
-from etl.state.database import SCHEMA, BusyError, connect, exists, revision, translated, upgrade
+from etl.state.database import (
+    SCHEMA,
+    connect,
+    keep_private,
+    prove_sound,
+    revision,
+    spare,
+    upgrade,
+)
+from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.ledger import Ledger
 from etl.state.limits import Facts, Limits
-from etl.state.lock import LEASE, Lock, held_by
-from etl.state.lock import read as read_lock
+from etl.state.lock import Signature, held_by, lock_of, take
+from etl.state.lock import read as read_signature
 from etl.state.ownership import Ownership
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
+from etl.state.snapshot import snapshot
 from etl.state.statements import Statements
+from etl.state.urls import exists, place
 from etl.state.visitors import Visitors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from sqlalchemy import URL, Connection
 
     from etl.clock import Clock
     from etl.models.reading import Quota
-    from etl.state.lock import Holder
+    from etl.state.lock import Holder, Lock
 
-
-_TICK_S = 0.1
-_PATIENT_TICKS = 100
+log = logging.getLogger(__name__)
 
 
 class History(Protocol):
@@ -52,10 +63,16 @@ class Counted(Protocol):
 
 
 class Transaction:
-    """All tables, until the transaction ends."""
+    """All tables, until the transaction ends. ``older`` is the revision of which this is an upgraded copy."""
 
     def __init__(
-        self, connection: Connection, *, now: datetime, anonymous: bool, accounts: dict[str, str]
+        self,
+        connection: Connection,
+        *,
+        lock: Lock,
+        now: datetime,
+        anonymous: bool,
+        accounts: dict[str, str],
     ) -> None:
         statements = Statements(connection)
         self.visitors = Visitors(statements)
@@ -66,17 +83,23 @@ class Transaction:
         self.limits = Limits(statements, accounts)
         self.facts = Facts(statements)
         self.ownership = Ownership(self.facts)
+        self.older: str | None = None
         self._connection = connection
+        self._lock = lock
 
     def holder(self) -> Holder | None:
-        """Who holds the lock, dead or alive."""
-        return read_lock(self._connection)
+        """Who holds the lock, now; None as well for somebody who has not signed yet."""
+        return read_signature(self._connection) if self._lock.is_taken() else None
+
+    def prove_sound(self) -> None:
+        """Raises DamagedError where SQLite finds a fault in its file."""
+        prove_sound(self._connection)
 
 
 class Store:
     """The state database, held by one connection in one thread.
 
-    ``accounts`` names our account at each API.
+    ``accounts`` names our account at each API. ``notes`` is what the user of a run should be warned of.
     """
 
     def __init__(
@@ -87,130 +110,187 @@ class Store:
         anonymous: bool = True,
         accounts: Mapping[str, str] | None = None,
     ) -> None:
+        self.notes: list[str] = []
         self._connection = connection
+        self._url = connection.engine.url
         self._clock = clock
         self._anonymous = anonymous
         self._accounts = dict(accounts or {})
         self._histories: dict[str, History] = {}
         self._budgets: dict[str, Counted] = {}
-        self._lock = Lock()
-        self._renewed_at = float("-inf")
-        self._lost: LockedError | None = None
+        self._lock = lock_of(connection)
+        self._signature = Signature()
+        self._signed = False
+        self._failure: SyncError | None = None
 
     def keep(self, histories: Mapping[str, History], budgets: Mapping[str, Counted]) -> None:
         """Write these down with every commit, by API, so that limits are kept over restarts."""
         self._histories.update(histories)
         self._budgets.update(budgets)
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can still be read and written: not once it is damaged, or its server was lost."""
+        return self._failure is None and not self._connection.invalidated
+
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Be the only writer. Yields whether the lock was taken over from an owner that died.
+        """Be the only writer, of a database with this program's schema.
 
-        Raises LockedError if somebody else is.
+        Yields whether the last owner was killed. Raises LockedError, which says who else writes, and
+        DamagedError where the last run did not come to its end and the file is damaged.
         """
-        url = self._connection.engine.url
-        with _naming_the_writer(url), translated(url), self._connection.begin():
-            taken_over = self._lock.acquire(self._connection, self._clock.now())
+        if not take(self._lock, self._clock):
+            raise held_by(_signed_by(self._url, self._clock))
         try:
-            yield taken_over
+            self._warn(keep_private(self._connection))
+            killed = self._begin()
+            try:
+                yield killed
+            finally:
+                self._end()
         finally:
-            with translated(self._connection.engine.url), self._connection.begin():
-                self._lock.release(self._connection)
+            self._lock.drop()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Everything or nothing. Raises LockedError if the lock is lost, StateError if the database fails."""
-        claimed_at, now = self._clock.monotonic(), self._clock.now()
-        with translated(self._connection.engine.url), self._connection.begin():
-            self._renew(now)
-            transaction = self._tables(now)
+        """Everything or nothing. Raises LockedError without the lock, StateError if the database fails."""
+        with self._noting_failures(), self._connection.begin():
+            self._prove_the_lock()
+            transaction = self._tables()
             yield transaction
             for api, history in self._histories.items():
                 transaction.limits.remember_sent(api, history.history(), stated=history.stated)
             for api, budget in self._budgets.items():
                 transaction.limits.remember_quota(api, budget.quota)
-        self._renewed_at = claimed_at  # not the time of the commit: the others see the heartbeat
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A consistent view, without the lock; nothing is written."""
-        with translated(self._connection.engine.url), self._connection.begin() as transaction:
-            yield self._tables(self._clock.now())
+        with self._noting_failures(), self._connection.begin() as transaction:
+            yield self._tables()
             transaction.rollback()
 
-    def silent_s(self) -> float:
-        """Seconds since this process last proved that it holds the lock."""
-        return self._clock.monotonic() - self._renewed_at
-
-    def stand_guard(self) -> None:
-        """Let nothing out of this process while its claim to the lock may be over. For any thread.
-
-        A process that was stopped for longer than the lease waits here until the thread that writes the
-        state has renewed the claim. Raises LockedError where it does not, at once where the lock was lost.
-        """
-        for _ in range(_PATIENT_TICKS):
-            if self._lost:
-                raise self._lost
-            if self.silent_s() < LEASE.total_seconds():
-                return
-            self._clock.wait(_TICK_S, "the lock is being renewed")
-        raise LockedError("The lock could not be renewed in time.", fix="Nothing is lost; run again later.")
-
-    def _renew(self, now: datetime) -> None:
+    @contextmanager
+    def _noting_failures(self) -> Iterator[None]:
+        """Touch no more what is damaged, and nothing by a second connection, which would have no lock."""
+        if self._failure:
+            raise self._failure
+        if self._connection.invalidated:
+            raise LostError(f"State database {place(self._url)}: the connection was lost.", fix=FIX_AWAY)
         try:
-            self._lock.renew(self._connection, now)
-        except LockedError as lost:
-            self._lost = lost
+            with translated(self._url):
+                yield
+        except (DamagedError, LostError) as failure:
+            self._failure = failure
+            if isinstance(failure, DamagedError):
+                spare(self._connection)
             raise
 
-    def _tables(self, now: datetime) -> Transaction:
-        return Transaction(self._connection, now=now, anonymous=self._anonymous, accounts=self._accounts)
+    def _begin(self) -> bool:
+        """Upgrade and sign. Returns whether the last owner was killed."""
+        try:
+            with self._noting_failures():
+                upgrade(self._connection, now=self._clock.now())
+                with self._connection.begin():
+                    killed = read_signature(self._connection) is not None
+                    if killed or self._tables().runs.last_is_open():
+                        prove_sound(self._connection)
+                    self._signature.write(self._connection, self._clock.now())
+        except BusyError as busy:
+            raise LockedError(busy.what, fix=busy.fix) from busy
+        self._signed = True
+        return killed
+
+    def _end(self) -> None:
+        """Erase the signature; where that cannot be, it does no harm."""
+        self._signed = False
+        try:
+            with self._noting_failures(), self._connection.begin():
+                self._signature.erase(self._connection)
+        except SyncError:
+            log.warning("the end of the lock was not written down", extra={"action": "lock_not_recorded"})
+
+    def _prove_the_lock(self) -> None:
+        if not self._signed:
+            raise LockedError("The state is not locked by this run.", fix="Nothing is lost; run again.")
+        if not self._lock.is_ours():
+            raise LockedError(
+                "The file of this run's lock was removed, and another run may have begun.",
+                fix="Nothing is lost: the next run delivers what is due. Leave that file where it is.",
+            )
+
+    def _warn(self, notes: Sequence[str]) -> None:
+        self.notes += notes
+        for note in notes:
+            log.warning("the state needs a look", extra={"action": "state_warning", "why": note})
+
+    def _tables(self) -> Transaction:
+        return Transaction(
+            self._connection,
+            lock=self._lock,
+            now=self._clock.now(),
+            anonymous=self._anonymous,
+            accounts=self._accounts,
+        )
 
 
 @contextmanager
 def read_state(
     url: str, clock: Clock, accounts: Mapping[str, str] | None = None, *, anonymous: bool = True
 ) -> Iterator[Transaction | None]:
-    """A consistent view of the state, without making or changing anything; None where there is none yet."""
-    if not exists(url):
-        yield None
-        return
-    with connect(url, writing=False) as connection:
-        with translated(connection.engine.url), connection.begin():
-            ready = revision(connection) == SCHEMA
-        if not ready:
+    """A consistent view of the state, without making or changing anything; None where there is none yet.
+
+    What an older version has made is read from an upgraded copy.
+    """
+    with _at_hand(url, clock) as (connection, found), ExitStack() as stack:
+        if connection is None or found is None:
             yield None
             return
-        with Store(connection, clock=clock, anonymous=anonymous, accounts=accounts).reading() as state:
-            yield state
+        ours = connection if found == SCHEMA else stack.enter_context(snapshot(url, clock=clock))
+        state = stack.enter_context(
+            Store(ours, clock=clock, anonymous=anonymous, accounts=accounts).reading()
+        )
+        state.older = None if found == SCHEMA else found
+        yield state
 
 
 @contextmanager
-def open_state(url: str) -> Iterator[Connection]:
-    """A connection to a database that exists and has this program's schema.
+def peek_state(
+    url: str, clock: Clock, accounts: Mapping[str, str] | None = None
+) -> Iterator[Transaction | None]:
+    """What a run looks at before it opens the state: None as well where it will have to upgrade it."""
+    with _at_hand(url, clock) as (connection, found), ExitStack() as stack:
+        if connection is None or found != SCHEMA:
+            yield None
+            return
+        yield stack.enter_context(Store(connection, clock=clock, accounts=accounts).reading())
 
-    Raises StateError (exit 7) where that cannot be had, LockedError where another process is writing to it.
+
+@contextmanager
+def _at_hand(url: str | URL, clock: Clock) -> Iterator[tuple[Connection | None, str | None]]:
+    """A connection that only reads, and the revision of the schema; None where there is nothing to read."""
+    if not exists(url):
+        yield None, None
+        return
+    with connect(url, writing=False, clock=clock) as connection:
+        with translated(connection.engine.url), connection.begin():
+            found = revision(connection)
+        yield connection, found
+
+
+def open_state(url: str, clock: Clock | None = None) -> AbstractContextManager[Connection]:
+    """A connection for a Store that is going to write: the database is made if need be.
+
+    Raises StateError (exit 7) where that cannot be had.
     """
-    with connect(url, create=True) as connection:
-        with _naming_the_writer(connection.engine.url):
-            upgrade(connection)
-        yield connection
+    return connect(url, create=True, clock=clock)
 
 
-@contextmanager
-def _naming_the_writer(url: URL) -> Iterator[None]:
-    """Raise LockedError where another process keeps the database to itself, say one stopped amid a commit."""
-    try:
-        yield
-    except BusyError as busy:
-        holder = _holder(url)
-        raise (
-            held_by(holder)
-            if holder
-            else LockedError("Another process is writing to the state database.", fix="Wait for it to end.")
-        ) from busy
-
-
-def _holder(url: URL) -> Holder | None:
-    with connect(url, writing=False) as connection, translated(url), connection.begin():
-        return read_lock(connection) if revision(connection) == SCHEMA else None
+def _signed_by(url: URL, clock: Clock) -> Holder | None:
+    """Who says to hold the lock, as far as that can be read beside him."""
+    with suppress(SyncError), _at_hand(url, clock) as (connection, found):
+        if connection is not None and found == SCHEMA:
+            with translated(url), connection.begin():
+                return read_signature(connection)
+    return None

@@ -168,9 +168,7 @@ lock = Table(
     Column("owner", String(32), nullable=False),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("process_started", Text, nullable=False, comment="tells a process from a later one with its pid"),
     Column("since", Instant, nullable=False),
-    Column("heartbeat", Instant, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.contact import ContactKey, ContactKind, KnownVisitor
 from etl.models.visitor import Visitor
+from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -41,15 +42,7 @@ class Visitors:
 
     def known(self, website_id: int, ids: Collection[str]) -> dict[str, KnownVisitor]:
         """Those of ``ids`` that the state holds, by id."""
-        return {
-            row[0]: KnownVisitor(
-                visitor=_visitor(row),
-                contact_id=row[9],
-                key=None if row[10] is None else ContactKey(ContactKind(row[10]), row[11]),
-                due=bool(row[12]),
-            )
-            for row in self._statements.among(_KNOWN, ids, before=(website_id,))
-        }
+        return {row[0]: _known(row) for row in self._statements.among(_KNOWN, ids, before=(website_id,))}
 
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Insert visitors, each with the id of its contact."""
@@ -67,8 +60,26 @@ class Visitors:
         return found
 
 
+@of_a_row
+def _known(row: Row) -> KnownVisitor:
+    return KnownVisitor(
+        visitor=_visitor(row),
+        contact_id=row[9],
+        key=None if row[10] is None else ContactKey(ContactKind(row[10]), row[11]),
+        due=bool(row[12]),
+    )
+
+
+@of_a_row
 def _visitor(row: Row) -> Visitor:
     visitor_id, last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at, *_ = row
+    if not (
+        isinstance(visitor_id, str)
+        and isinstance(pageviews, int | None)
+        and isinstance(country, str | None)
+        and isinstance(email, str | None)
+    ):
+        raise TypeError
     return Visitor(
         visitor_id,
         instant(last_seen),

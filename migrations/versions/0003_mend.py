@@ -1,4 +1,7 @@
-"""What a state must know to mend itself: contacts without a verdict, who asked for a stop, whole names."""
+"""What a state must know to mend itself: contacts without a verdict, who asked for a stop, whole names.
+
+And what it need not: the lock is the operating system's, its row only says whose.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,22 @@ def upgrade() -> None:
         facts.alter_column(
             "name", existing_type=sa.String(length=64), type_=sa.Text(), existing_nullable=False
         )
+    op.drop_column("lock", "heartbeat")  # a row that is left tells that its owner was killed
+    op.drop_column("lock", "process_started")
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM lock")
+    op.add_column(
+        "lock",
+        sa.Column(
+            "process_started",
+            sa.Text(),
+            nullable=False,
+            comment="tells a process from a later one with its pid",
+        ),
+    )
+    op.add_column("lock", sa.Column("heartbeat", sa.BigInteger(), nullable=False))
     op.execute("DELETE FROM facts WHERE length(name) > 64")
     with op.batch_alter_table("facts") as facts:
         facts.alter_column(
