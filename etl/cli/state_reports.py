@@ -113,7 +113,7 @@ def _print_status(found: dict[str, Any]) -> None:
     holder = f"process {lock['pid']} on {lock['host']} since {lock['since']}" if lock else "free"
     click.echo(f"lock: {holder}")
     for stop in found["stops"]:
-        click.echo(_STOPPED.format(**stop))
+        click.echo(_STOPPED.format(**stop, by=stop["said_by"] or "somebody"))
     if not found["websites"]:
         click.echo("no website was ever synced")
         return
@@ -129,7 +129,7 @@ def _print_status(found: dict[str, Any]) -> None:
         _print_rows("last runs", _RUN_COLUMNS, (_run_cells(run) for run in website["runs"]))
 
 
-_STOPPED = "nothing is asked of {api} before {until} ({kind}, by {said_by}): {reason}"
+_STOPPED = "nothing is asked of {api} before {until} ({kind}, by {by}): {reason}"
 _UNFINISHED = (
     "unfinished backfill of {since} to {until}: {requests} requests so far, reached {reached};"
     " the same backfill command goes on from there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from etl.models.clocks import DIFFERENT
 from etl.models.reading import Reading, Sweep
 from etl.models.summary import utc_text
 from etl.pipeline.refusals import SAMPLE
-from etl.redact import vendor_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 ENOUGH_OF_ONE_FAULT = 20
 """So many new rows of one page, and no other, mean that the API has changed, not that the rows are bad."""
+
+
+def _without_values(reason: str) -> str:
+    return re.sub(r' "[^"]*"', "", reason)
 
 
 def is_suspect(page: Page) -> bool:
@@ -87,7 +91,7 @@ class OpenWindow:
             return None
         return ContractBrokenError(
             f"Zenovay sent {len(new)} new rows in one answer, all of them refused for one reason,"
-            f" {codes.pop()}: {vendor_text(new[0].reason)}",
+            f" {codes.pop()}: {_without_values(new[0].reason)}",
             fix="Nothing is lost: the watermark stays, and none of them is listed. The API has changed, or is"
             " not Zenovay's; a version of this program that reads these rows takes them up.",
         )
@@ -113,10 +117,12 @@ class OpenWindow:
 
     def _refused_since(self, page: Page, state: Transaction) -> Sequence[Rejection]:
         """The refused rows that had not been refused before the last window was closed."""
-        closed = self._website.read_at or self._website.watermark
-        if closed is None:
+        website = self._website
+        began = website.read_at or website.watermark
+        if began is None:
             return page.rejections
-        return state.rejections.unlisted(self._website.id, page.rejections, before=closed)
+        closed = state.runs.ended(website.id, began) or began
+        return state.rejections.unlisted(website.id, page.rejections, by=closed)
 
     def close(self, ending: Ending, state: Transaction) -> Website:
         """The window is in the state to its end. Returns what is now known of the website."""

@@ -59,13 +59,13 @@ class Rejections:
         return len(new)
 
     def unlisted(
-        self, website_id: int, refused: Iterable[Rejection], *, before: datetime | None = None
+        self, website_id: int, refused: Iterable[Rejection], *, by: datetime | None = None
     ) -> list[Rejection]:
-        """Those rows that are not listed with the same content; with ``before``, were not listed then."""
+        """Those rows that are not listed with the same content; with ``by``, were not listed by then."""
         rows = {row.digest: row for row in refused}
         listed = self._statements.among(_FIRST_REFUSED, rows, before=(website_id,))
-        latest = None if before is None else microseconds(before)
-        old = {digest for digest, first in listed if latest is None or first < latest}
+        latest = None if by is None else microseconds(by)
+        old = {digest for digest, first in listed if latest is None or first <= latest}
         return [row for digest, row in rows.items() if digest not in old]
 
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None:

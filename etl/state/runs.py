@@ -141,6 +141,11 @@ class Runs:
         )
         self._statements.change(_FORGET, (website_id, website_id, KEPT_RUNS))
 
+    def ended(self, website_id: int, started: datetime) -> datetime | None:
+        """When the run ended that was ``started`` then; None where it was killed, or is forgotten."""
+        query = "SELECT max(ended) FROM runs WHERE website_id = ? AND started = ?"
+        return instant_or_none(self._statements.value(query, (website_id, microseconds(started))))
+
     def last_success(self, website: str, *, now: datetime) -> datetime | None:
         """When the last incremental run before ``now`` that ended done or partial was started."""
         values = (website, Status.DONE.value, Status.PARTIAL.value, microseconds(now))
