@@ -44,14 +44,25 @@ class SetupError(SettingsError):
 class UnavailableError(SyncError):
     """An outage, a spent quota or a spent budget; nothing is lost, run again later (exit 4).
 
-    ``until`` is the instant before which trying again is pointless, where the other side named one.
+    ``until`` is the instant before which trying again is pointless, where there is one; ``kind`` is one of
+    ``etl.models.stop``, and ``said_by`` says who named that instant, and how.
     """
 
     exit_code = 4
 
-    def __init__(self, what: str, *, fix: str | None = None, until: datetime | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        fix: str | None = None,
+        until: datetime | None = None,
+        kind: str = "wait",
+        said_by: str | None = None,
+    ) -> None:
         super().__init__(what, fix=fix)
         self.until = until
+        self.kind = kind
+        self.said_by = said_by
 
 
 class AccessRefusedError(SyncError):

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from etl.errors import ContractBrokenError, UnavailableError
+from etl.models.stop import WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from etl.clock import Clock
 
@@ -26,10 +28,10 @@ _JSON = (b"{", b"[")
 class TransientError(Exception):
     """A failure of one attempt that may pass.
 
-    ``asked_s`` is the wait that the other side asked for, or that its contract prescribes. ``malformed``
-    marks an answer that breaks the contract, such as HTML with status 200: if every attempt ends so, the
-    other side is not out of order but different from what we know. ``unread`` is a body that is not JSON
-    although it should be.
+    ``asked_s`` is the wait that the other side asked for, or that its contract prescribes; ``said_by`` says
+    how it was asked for, and ``kind`` is one of ``etl.models.stop``. ``malformed`` marks an answer that
+    breaks the contract, such as HTML with status 200: if every attempt ends so, the other side is not out of
+    order but different from what we know. ``unread`` is a body that is not JSON although it should be.
     """
 
     def __init__(
@@ -37,12 +39,16 @@ class TransientError(Exception):
         what: str,
         *,
         asked_s: float | None = None,
+        said_by: str | None = None,
+        kind: str = WAIT,
         malformed: bool = False,
         unread: bytes | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what
         self.asked_s = asked_s
+        self.said_by = said_by
+        self.kind = kind
         self.malformed = malformed
         self.unread = blake2b(unread).digest() if unread and unread.lstrip()[:1] in _JSON else None
 
@@ -114,6 +120,18 @@ def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, whe
     return retrying(observed)
 
 
+def asked_to_wait(failure: TransientError, what: str, *, until: datetime) -> UnavailableError:
+    """The end of a run that will not wait for as long as ``failure`` asks."""
+    by = f", by {failure.said_by}" if failure.said_by else ""
+    return UnavailableError(
+        f"{what}; it asks to wait until {until:%Y-%m-%dT%H:%M:%SZ}{by}.",
+        fix="Nothing is lost; run again after that.",
+        until=until,
+        kind=failure.kind,
+        said_by=failure.said_by,
+    )
+
+
 def _verdict(
     failures: list[TransientError], *, where: str, patience: Patience, clock: Clock
 ) -> UnavailableError | ContractBrokenError:
@@ -125,11 +143,7 @@ def _verdict(
         )
     if last.asked_s and last.asked_s > patience.longest_asked_s:
         until = clock.now() + timedelta(seconds=last.asked_s)
-        return UnavailableError(
-            f"{where}: {last.what}; it asks to wait until {until:%Y-%m-%dT%H:%M:%SZ}.",
-            fix="Nothing is lost; run again after that.",
-            until=until,
-        )
+        return asked_to_wait(last, f"{where}: {last.what}", until=until)
     return UnavailableError(
         f"{where}: {last.what}, after {len(failures)} attempts.", fix="Nothing is lost; run again later."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fakes import NOW, FakeClock
@@ -11,6 +12,7 @@ from etl.extract.budget import Budget, BudgetSpentError, month_after
 from etl.extract.wire import Reply
 from etl.models.reading import Quota
 
+HOUR = timedelta(hours=1)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -54,11 +56,52 @@ def test_the_reserve_is_left_for_people() -> None:
 
 
 def test_a_person_may_try_though_the_month_is_spent() -> None:
-    budget = Budget(clock=FakeClock(), limit=1, tries=1)
+    budget = Budget(clock=FakeClock(), limit=1, tries=True)
     budget.restore(Quota(7, None, MARCH), unlogged=0)
     budget.spend()
     with pytest.raises(BudgetSpentError):
         budget.spend()
+
+
+def restored(*, used: int = 12_000, last: datetime | None, limit: int = 10_000, **settings: Any) -> Budget:
+    budget = Budget(clock=FakeClock(), limit=limit, **settings)
+    budget.restore(Quota(used, limit, MARCH), unlogged=0, last=last)
+    return budget
+
+
+@pytest.mark.parametrize("last", [None, NOW - HOUR, NOW - 90 * HOUR, NOW + HOUR])
+def test_a_month_that_a_header_calls_spent_is_tried_once_an_hour(last: datetime | None) -> None:
+    budget = restored(last=last)
+    budget.spend()
+    with pytest.raises(BudgetSpentError, match="once an hour"):
+        budget.spend()
+
+
+@pytest.mark.parametrize("last", [NOW, NOW - HOUR + timedelta(seconds=1)])
+def test_within_the_hour_it_is_left_alone(last: datetime) -> None:
+    with pytest.raises(BudgetSpentError, match=r"12000 of the 10000 .* by Zenovay's headers"):
+        restored(last=last).spend()
+
+
+def test_a_good_answer_disproves_that_the_month_is_spent() -> None:
+    budget = restored(last=None)
+    budget.spend()
+    budget.heed(said(200, X_Usage_Monthly="12000", X_Usage_Limit="10000"))
+    spent(budget, 30)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_any_other_answer_does_not(status: int) -> None:
+    budget = restored(last=None)
+    budget.spend()
+    budget.heed(said(status, X_Usage_Monthly="12000", X_Usage_Limit="10000"))
+    with pytest.raises(BudgetSpentError):
+        budget.spend()
+
+
+def test_what_is_left_for_people_is_not_tried() -> None:
+    with pytest.raises(BudgetSpentError, match="kept for people"):
+        restored(used=9_600, last=None, reserve=0.05).spend()
 
 
 def test_a_command_may_be_given_a_number_of_requests() -> None:
@@ -76,7 +119,9 @@ def test_what_the_api_says_wins() -> None:
     assert budget.limit == 50
 
 
-@pytest.mark.parametrize("reset", ["soon", "2036-01-01T00:00:00Z", "1999-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "reset", ["soon", "2036-01-01T00:00:00Z", "2026-03-12T00:00:00Z", "1999-01-01T00:00:00Z"]
+)
 def test_rubbish_in_the_headers_is_ignored(reset: str) -> None:
     budget = Budget(clock=FakeClock(), limit=100)
     budget.spend()
@@ -99,6 +144,19 @@ def test_a_new_month_begins_by_the_api_s_clock() -> None:
     assert budget.quota.used == 9
     budget.keep_time(MARCH + timedelta(seconds=1))
     assert budget.quota == Quota(0, None, APRIL, ahead=timedelta(seconds=2))
+
+
+def test_an_end_of_the_month_that_no_month_has_is_forgotten() -> None:
+    budget = Budget(clock=FakeClock(), limit=100)
+    budget.restore(Quota(100, 100, NOW + timedelta(days=400)), unlogged=0)
+    budget.spend()
+    assert budget.quota == Quota(1, 100, MARCH)
+
+
+def test_a_date_far_ahead_of_our_clock_is_not_the_api_s_clock() -> None:
+    budget = Budget(clock=FakeClock(), limit=100)
+    assert budget.now_by(NOW + 3 * HOUR) == NOW + 3 * HOUR
+    assert budget.now_by(NOW + 4 * HOUR) == budget.now_by(None) == NOW
 
 
 def test_the_count_goes_on_in_another_process() -> None:

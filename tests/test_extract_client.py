@@ -386,6 +386,35 @@ def test_a_senseless_wait_is_none(header: str) -> None:
     assert caller.waited_s[0] <= 1
 
 
+@pytest.mark.parametrize(
+    "stated", ["3601", "604800", "1770465600", "1770465600000", "Thu, 01 Jan 2099 00:00:00 GMT"]
+)
+@pytest.mark.parametrize("status", [408, 429, 503])
+def test_a_wait_that_cannot_be_meant_is_none(status: int, stated: str) -> None:
+    answer = served(error_body(LIMITED), status=status, headers={"Retry-After": stated})
+    caller, error = outcome(*[answer] * 6)
+    assert isinstance(error, UnavailableError)
+    assert error.until is None
+    assert caller.client.requests == 6
+    assert sum(caller.waited_s) < 60
+
+
+def test_another_way_to_state_the_wait_stands_in_for_one_that_cannot_be_meant() -> None:
+    body = error_body(LIMITED, retry_after=8)
+    caller, result = outcome(served(body, status=429, headers={"Retry-After": "1770465600"}), FINE)
+    assert not isinstance(result, SyncError)
+    assert caller.waited_s == [8]
+
+
+def test_a_stated_daily_limit_may_last_for_a_day() -> None:
+    answer = served(error_body("DAILY_LIMIT_EXCEEDED"), status=429, headers={"Retry-After": "40000"})
+    error = failure(answer)
+    assert isinstance(error, UnavailableError)
+    assert (error.until, error.kind) == (NOW + timedelta(seconds=40_000), "daily")
+    assert error.said_by == "Zenovay's Retry-After"
+    assert "by Zenovay's Retry-After" in error.what
+
+
 def test_a_429_holds_back_every_request_of_the_key() -> None:
     script = [served({}, status=429, headers={"Retry-After": "20"}), FINE]
     with Loopback.scripted(script) as server, Caller(server.url, patience=Patience(attempts=1)) as caller:
@@ -413,6 +442,8 @@ def test_a_wait_too_long_ends_the_run_and_leaves_the_pace_alone() -> None:
         (None, datetime(2026, 3, 1, tzinfo=UTC)),
         ("soon", datetime(2026, 3, 1, tzinfo=UTC)),
         ("2026-02-07T11:59:59Z", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-10T12:00:00Z", datetime(2026, 3, 10, 12, tzinfo=UTC)),
+        ("2026-03-11T00:00:00Z", datetime(2026, 3, 1, tzinfo=UTC)),
         ("9999-12-31T23:59:59Z", datetime(2026, 3, 1, tzinfo=UTC)),
     ],
 )
@@ -422,6 +453,8 @@ def test_a_spent_month_ends_the_run_at_once(code: str, reset: str | None, until:
     caller, error = outcome(served(error_body(code), status=429, headers=headers))
     assert isinstance(error, UnavailableError)
     assert error.until == until
+    assert error.kind == "monthly"
+    assert (error.said_by == "Zenovay's X-Usage-Reset") is (until != datetime(2026, 3, 1, tzinfo=UTC))
     assert f"{until:%Y-%m-%dT%H:%M:%SZ}" in error.what
     assert caller.client.requests == 1
 

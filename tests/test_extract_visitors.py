@@ -232,7 +232,7 @@ def test_the_range_leaves_a_minute_of_slack(age: timedelta, asked: str) -> None:
 
 
 @pytest.mark.parametrize(("initial", "asked"), [(DAY, "24h"), (30 * DAY, "30d"), (365 * DAY, "1y")])
-@pytest.mark.parametrize("ahead", [-2 * DAY, timedelta(0), 2 * DAY])
+@pytest.mark.parametrize("ahead", [-2 * DAY, timedelta(0), 3 * HOUR])
 def test_a_first_run_reaches_back_from_the_source_s_clock(
     initial: timedelta, asked: str, ahead: timedelta
 ) -> None:
@@ -244,15 +244,25 @@ def test_a_first_run_reaches_back_from_the_source_s_clock(
 
 
 def test_a_range_that_is_too_short_by_the_source_s_clock_is_asked_anew_before_any_page() -> None:
-    since = NOW - 2 * HOUR
-    zenovay = Zenovay([row("v1", since)], clock=NOW + DAY)
+    since = NOW - 23 * HOUR
+    zenovay = Zenovay([row("v1", since)], clock=NOW + 3 * HOUR)
     with reading(zenovay) as reader:
         (page,) = reader.pages(since=since)
         assert reader.client.requests == 2
     assert ranges(zenovay) == ["24h", "7d"]
     assert ids([page]) == ["v1"]
-    assert page.window == Window(since, NOW + DAY, "7d")
+    assert page.window == Window(since, NOW + 3 * HOUR, "7d")
     assert page.read == 1
+
+
+def test_a_clock_far_ahead_of_ours_is_not_believed_but_its_range_is_reckoned_with() -> None:
+    zenovay = Zenovay(many(3), clock=NOW + DAY)
+    with reading(zenovay) as reader:
+        (page,) = reader.pages(since=NOW - 2 * HOUR)
+    assert ranges(zenovay) == ["24h", "7d"]
+    assert page.window == Window(NOW - 2 * HOUR, NOW, "7d")
+    assert ids([page]) == ["v0", "v1", "v2"]
+    assert "2026-02-08T12:00:00Z" in (page.doubt or "")
 
 
 def test_a_range_that_is_long_enough_by_the_source_s_clock_is_asked_once() -> None:

@@ -264,19 +264,29 @@ def test_a_wait_is_as_long_as_hubspot_asks(answer: Answer, seconds: float) -> No
     assert [waited for waited, _ in clock.waits] == [seconds]
 
 
+MIDNIGHT = NOW.replace(hour=0) + timedelta(days=1)
+
+
 @pytest.mark.parametrize(
     ("answer", "until"),
     [
-        (says({"policyName": "DAILY"}, status=429), NOW.replace(hour=0) + timedelta(days=1)),
+        (says({"policyName": "DAILY"}, status=429), MIDNIGHT),
         (says({"policyName": "DAILY"}, status=429, Retry_After="60"), NOW + timedelta(minutes=1)),
+        (says({}, status=429, X_HubSpot_RateLimit_Daily_Remaining="0"), NOW + timedelta(hours=1)),
+        (says({"policyName": "DAILY"}, status=429, Retry_After="86400"), NOW + timedelta(days=1)),
         (
-            says({}, status=429, X_HubSpot_RateLimit_Daily_Remaining="0"),
+            says({"policyName": "DAILY"}, status=429, Retry_After="86401"),
             NOW.replace(hour=0) + timedelta(days=1),
         ),
+        (
+            says({"policyName": "DAILY"}, status=429, Retry_After="Thu, 01 Jan 2099 00:00:00 GMT"),
+            NOW.replace(hour=0) + timedelta(days=1),
+        ),
+        (says({}, status=503, Retry_After="1800"), NOW + timedelta(minutes=30)),
         (says({"policyName": "SECONDLY"}, status=429, Retry_After="3600"), NOW + timedelta(hours=1)),
-        (says({}, status=429, Retry_After="99999999"), NOW + timedelta(days=7)),
         (Answer(status=477), NOW + timedelta(hours=24)),
         (says({}, status=477, Retry_After="1800"), NOW + timedelta(minutes=30)),
+        (says({}, status=477, Retry_After="1770465600"), NOW + timedelta(hours=24)),
     ],
 )
 def test_a_long_wait_ends_the_run_for_every_thread(answer: Answer, until: Any) -> None:
@@ -288,6 +298,44 @@ def test_a_long_wait_ends_the_run_for_every_thread(answer: Answer, until: Any) -
             assert caught.value.until == until
         assert client.requests == 1
     assert clock.waits == []
+
+
+NO_WAITS = ["3601", "99999999", "1770465600", "1770465600000", "Thu, 01 Jan 2099 00:00:00 GMT", "-1", "1e9"]
+
+
+@pytest.mark.parametrize("stated", NO_WAITS)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(503, {}), (500, {}), (423, {}), (429, {}), (429, {"policyName": "SECONDLY"})],
+)
+def test_a_wait_that_cannot_be_meant_is_none(status: int, body: dict[str, str], stated: str) -> None:
+    clock = FakeClock()
+    answer = says(body, status=status, Retry_After=stated)
+    with HubSpotDouble(scripted(*[answer] * 6)) as double, client_of(double.url, clock=clock) as client:
+        with pytest.raises(UnavailableError) as caught:
+            upsert(client)
+        assert client.requests == 6
+    assert caught.value.until is None
+    assert sum(waited for waited, _ in clock.waits) < 120
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said_by"),
+    [
+        (says({"policyName": "DAILY"}, status=429), "daily", "our own reckoning: midnight UTC"),
+        (says({"policyName": "DAILY"}, status=429, Retry_After="7200"), "daily", "HubSpot's Retry-After"),
+        (says({}, status=429, Retry_After="1800"), "wait", "HubSpot's Retry-After"),
+        (says({}, status=503, Retry_After="1800"), "wait", "HubSpot's Retry-After"),
+        (says({}, status=477), "move", "HubSpot's 477"),
+        (says({}, status=429, X_HubSpot_RateLimit_Daily_Remaining="0"), "wait", "HubSpot's X-HubSpot-"),
+    ],
+)
+def test_a_stop_says_who_asked_for_it(answer: Answer, kind: str, said_by: str) -> None:
+    error = outcome([answer], FakeClock())
+    assert isinstance(error, UnavailableError)
+    assert error.kind == kind
+    assert (error.said_by or "").startswith(said_by)
+    assert said_by in error.what
 
 
 def test_a_rate_limit_holds_back_the_next_request_once() -> None:

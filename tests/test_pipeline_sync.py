@@ -10,10 +10,10 @@ import pytest
 from fakes import NOW, FakeSource, World, modelled, page, row
 
 from etl.errors import AccessRefusedError, ContractBrokenError, InterruptedRunError, UnavailableError
+from etl.models.stop import Stop
 from etl.models.summary import ContactCounts, RequestCounts, Status
 from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Rejection, Visitor
-from etl.pipeline.ports import Stop
 from etl.pipeline.run import HOLD_BACK_S
 from etl.pipeline.silence import FRUITLESS_CONTACTS, MOST_UNANSWERED
 
@@ -753,4 +753,4 @@ def test_every_run_is_in_the_history_with_its_summary(world: World) -> None:
     with world.state() as state:
         (last,) = state.runs.last("site", 10)
         assert {key: last[key] for key in summary.as_dict()} == summary.as_dict()
-        assert state.runs.last_success("site") == NOW
+        assert state.runs.last_success("site", now=NOW) == NOW

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOW, FakeClock, opened, page, row
+from sqlalchemy import update
 
 from etl.errors import LockedError, StateError
 from etl.instants import microseconds
 from etl.models.contact import Contact, ContactKey, ContactKind, LedgerEntry, Parcel
 from etl.models.reading import Quota, Website
+from etl.models.stop import Stop
 from etl.models.verdict import Outcome, Verdict
 from etl.models.visitor import Rejection
 from etl.pipeline.absorb import absorb
 from etl.pipeline.books import Books
-from etl.pipeline.ports import Stop
+from etl.state.database import connect
 from etl.state.runs import KEPT_RUNS
 from etl.state.store import read_state
+from etl.state.tables import limits
 from etl.transform import fingerprint
 
 if TYPE_CHECKING:
@@ -398,8 +401,8 @@ def test_the_last_success_is_the_start_of_an_incremental_run_that_ended_well(sto
                 state.runs.end(name, LATER, {"run": name, "status": status})
 
     with store.reading() as state:
-        assert state.runs.last_success("site") == NOW + timedelta(minutes=2)
-        assert state.runs.last_success("other") is None
+        assert state.runs.last_success("site", now=LATER) == NOW + timedelta(minutes=2)
+        assert state.runs.last_success("other", now=LATER) is None
         killed = state.runs.last("site", 1)[0]
         assert (killed["run"], killed["status"], killed["ended"]) == ("r5", None, None)
 
@@ -423,6 +426,76 @@ def test_a_stop_is_in_force_until_its_time_and_for_its_account_alone(
         state.limits.remember_stop("hubspot", None)
     with store.reading() as state:
         assert state.limits.stop("hubspot", NOW) is None
+
+
+DAY = timedelta(days=1)
+LONGEST = {"daily": DAY, "monthly": 31 * DAY, "move": DAY, "wait": timedelta(hours=1)}
+
+
+@pytest.mark.parametrize("kind", LONGEST)
+def test_a_stop_lasts_as_long_as_its_kind_can_and_no_longer(
+    store: Store, clock: FakeClock, kind: str
+) -> None:
+    with store.transaction() as state:
+        state.limits.remember_stop("hubspot", Stop(NOW + 400 * DAY, "wait", kind, "a header"))
+
+    until = NOW + LONGEST[kind]
+    with store.reading() as state:
+        assert state.limits.stops() == [("hubspot", Stop(until, "wait", kind, "a header"))]
+        assert state.limits.stop("hubspot", until - timedelta(seconds=1)) is not None
+        assert state.limits.stop("hubspot", until) is None
+
+
+@pytest.mark.parametrize("kind", LONGEST)
+def test_a_stop_that_a_clock_made_which_was_put_back_since_is_none(
+    store: Store, clock: FakeClock, kind: str
+) -> None:
+    with store.transaction() as state:
+        state.limits.remember_stop("hubspot", Stop(NOW + timedelta(minutes=30), "wait", kind))
+
+    with store.reading() as state:
+        assert state.limits.stop("hubspot", NOW - 5 * DAY) is None
+        assert state.limits.stop("hubspot", NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "until", "holds"),
+    [
+        (None, timedelta(minutes=59), True),
+        (None, timedelta(hours=2), False),
+        ("daily", timedelta(hours=23), True),
+        ("daily", 5 * DAY, False),
+        ("nonsense", timedelta(hours=2), False),
+    ],
+)
+def test_a_stop_of_an_earlier_version_holds_if_it_is_a_short_one(
+    store: Store, state_url: str, kind: str | None, until: timedelta, *, holds: bool
+) -> None:
+    with store.transaction() as state:
+        state.limits.remember_stop("hubspot", Stop(NOW + until, "wait"))
+    with connect(state_url) as earlier, earlier.begin():
+        facts = {"stop_made": None, "stop_said_by": None, "stop_kind": kind}
+        earlier.execute(update(limits).values(facts))
+    with store.reading() as state:
+        assert (state.limits.stop("hubspot", NOW) is not None) is holds
+
+
+def test_a_clock_far_ahead_of_ours_is_not_taken_up_from_the_state(store: Store) -> None:
+    for ahead, taken in ((3 * timedelta(hours=1), True), (DAY, False), (-400 * DAY, True)):
+        with store.transaction() as state:
+            state.limits.remember_quota("zenovay", replace(QUOTA, ahead=ahead))
+        with store.reading() as state:
+            found = state.limits.quota("zenovay")
+            assert found
+            assert found.ahead == (ahead if taken else timedelta(0))
+
+
+def test_when_the_last_request_was_sent_is_not_forgotten_in_silence(store: Store) -> None:
+    with store.transaction() as state:
+        state.limits.remember_sent("zenovay", [microseconds(EARLIER), microseconds(NOW)], stated=None)
+        state.limits.remember_sent("zenovay", [], stated=None)
+        assert state.limits.last_sent("zenovay") == NOW
+        assert state.limits.last_sent("hubspot") is None
 
 
 class Sent:

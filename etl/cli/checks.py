@@ -169,7 +169,8 @@ def _websites(client: ZenovayClient, settings: Settings) -> str:
 
 
 def _rows(visitors: ZenovayVisitors, website: str) -> str:
-    page = next(visitors.read(Reading(website, initial=ONE_DAY)))
+    reading = visitors.read(Reading(website, initial=ONE_DAY))
+    page = next(reading)
     reasons = Counter(rejection.code for rejection in page.rejections)
     known = sum(1 for visitor in page.visitors if visitor.email)
     counted = sum(1 for visitor in page.visitors if visitor.pageviews is not None)
@@ -177,6 +178,7 @@ def _rows(visitors: ZenovayVisitors, website: str) -> str:
     return (
         f"{page.read} rows of the last 24 hours: {len(page.visitors)} valid, {len(page.rejections)} refused"
         f"{refused}; {known} with an e-mail address, {counted} with page views"
+        f"{f'; the clocks disagree: {reading.clocks}' if reading.clocks.disagree else ''}"
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.reading import Backfill, Website
+    from etl.models.stop import Stop
     from etl.models.verdict import RefusedThing
     from etl.settings import PlanSettings, SyncSettings
     from etl.state.lock import Holder
@@ -61,6 +62,7 @@ _EMPTY: dict[str, Any] = {
     "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
     "lock": None,
     "portal": None,
+    "stops": [],
 }
 
 
@@ -74,9 +76,14 @@ def _status(state: Transaction, plan: PlanSettings, now: datetime) -> dict[str, 
         "contacts": state.ledger.counts()._asdict(),
         "lock": _holder(state.holder()),
         "portal": owner.portal.id if owner and owner.portal else None,
+        "stops": [_stop(api, stop) for api, stop in state.limits.stops()],
         "month": budgeting.quota_as_object(quota),
         "schedule": budgeting.as_object(advice, quota),
     }
+
+
+def _stop(api: str, stop: Stop) -> dict[str, Any]:
+    return {"api": api, **stop._asdict(), "until": utc_text(stop.until)}
 
 
 def _website(state: Transaction, name: str, website: Website) -> dict[str, Any]:
@@ -121,6 +128,8 @@ def _print_status(found: dict[str, Any]) -> None:
     click.echo(f"lock: {holder}")
     if found["portal"] is not None:
         click.echo(f"portal: {found['portal']}")
+    for stop in found["stops"]:
+        click.echo(_STOPPED.format(**stop, by=stop["said_by"] or "somebody"))
     if not found["websites"]:
         click.echo("no website was ever synced")
         return
@@ -136,6 +145,7 @@ def _print_status(found: dict[str, Any]) -> None:
         _print_rows("last runs", _RUN_COLUMNS, (_run_cells(run) for run in website["runs"]))
 
 
+_STOPPED = "nothing is asked of {api} before {until} ({kind}, by {by}): {reason}"
 _UNFINISHED = (
     "unfinished backfill of {since} to {until}: {requests} requests so far, reached {reached};"
     " the same backfill command goes on from there"
@@ -193,12 +203,17 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
                     f"{len(unknown)} of the given keys are not among the rejections.",
                     fix="visitor-sync rejections list shows the keys.",
                 )
+            rows = state.rejections.refused_rows(keys or None)
             contact_ids, count = state.rejections.retry(keys or None)
             state.ledger.retry(contact_ids)
+    backfill = rows and f"visitor-sync backfill --from {rows[1]:%Y-%m-%d} --to {rows[2]:%Y-%m-%d}"
     if as_json:
-        click.echo(orjson.dumps({"retried": count, "contacts_due": len(contact_ids)}))
-    else:
-        click.echo(f"{count} rejections lifted; {len(contact_ids)} contacts are due at the next run")
+        done = {"retried": count, "contacts_due": len(contact_ids)}
+        click.echo(orjson.dumps({**done, "rows": rows[0] if rows else 0, "backfill": backfill}))
+        return 0
+    click.echo(f"{count} rejections lifted; {len(contact_ids)} contacts are due at the next run")
+    if rows:
+        click.echo(f"{rows[0]} of them are rows, which are not kept; this reads them again: {backfill}")
     return 0
 
 

@@ -55,7 +55,7 @@ def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
 def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
     """Sync a past range of every website, with so many requests to Zenovay. Returns the exit code."""
     settings, clock = _start()
-    begin, end = parse_range(since, until, now=_source_clock(settings, clock))
+    begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
     order = Order(run="", kind="backfill", website="", since=begin, until=end, dry_run=dry_run)
     report = Report(as_json=as_json, always=True)
     return _sync_all(settings, clock, order, report, schedule=_Schedule(), thrift=Thrift(most=max_requests))
@@ -76,8 +76,10 @@ def _looking(settings: Settings, clock: SystemClock) -> AbstractContextManager[T
     return peek_state(state_url(settings.sync), clock, accounts(settings))
 
 
-def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
-    """``[begin, end)`` in UTC; a date as ``until`` is inclusive, None is now.
+def parse_range(
+    since: str, until: str | None, *, now: datetime, there: datetime
+) -> tuple[datetime, datetime | None]:
+    """``[begin, end)`` in UTC; a date as ``until`` is inclusive, None is now. ``there`` is the API's clock.
 
     Raises SettingsError for what is no date, for a range that is empty or lies ahead, and for a beginning
     that the API cannot reach.
@@ -87,13 +89,13 @@ def parse_range(since: str, until: str | None, *, now: datetime) -> tuple[dateti
     if until is not None:
         end, is_date = _parse_instant(until, "--to")
         end += ONE_DAY if is_date else timedelta(0)
-    if begin >= now:
+    if begin >= max(now, there):
         raise SettingsError(
             "--from lies in the future.", fix="A backfill is for the past; run does the rest."
         )
     if end is not None and end <= begin:
         raise SettingsError("--to lies before --from.")
-    earliest = now - LONGEST_RANGE
+    earliest = there - LONGEST_RANGE
     if begin < earliest:
         first_day = (earliest + ONE_DAY).date()
         raise SettingsError(
@@ -133,16 +135,16 @@ class _Schedule:
         summary.watermark_before = summary.watermark_after = state.runs.watermark(order.website)
         owner = state.ownership.owner()
         summary.portal = owner.portal.id if owner and owner.portal else None
-        start = state.runs.last_success(order.website)
-        if start and now - self.rest < start <= now:
+        start = state.runs.last_success(order.website, now=now)
+        if start and now - self.rest < start:
             summary.status = Status.SKIPPED
             summary.reason = f"The last run started at {start:%Y-%m-%dT%H:%M:%SZ}, within SYNC_MIN_INTERVAL."
             return summary
         stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
         if stops and self.obey_stops:
-            until, reason = max(stops)
+            last = max(stops, key=lambda stop: stop.until)
             summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
-            summary.reason = f"{reason} Nothing is asked before {until:%Y-%m-%dT%H:%M:%SZ}."
+            summary.reason = f"{last.reason} Nothing is asked before {last.until:%Y-%m-%dT%H:%M:%SZ}."
             return summary
         return None
 

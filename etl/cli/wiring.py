@@ -73,7 +73,7 @@ def zenovay_budget(settings: ZenovaySettings, clock: Clock, thrift: Thrift) -> B
         limit=settings.requests_per_month,
         reserve=settings.reserve if thrift.keeps_reserve else 0.0,
         most=thrift.most,
-        tries=1 if thrift.tries else 0,
+        tries=thrift.tries,
     )
 
 
@@ -228,7 +228,11 @@ def _prepare(
         for api, pace in paces.items():
             sent, stated = state.limits.sent(api), state.limits.stated(api)
             pace.restore(sent, unlogged=unknown.get(api, 0), stated=stated)
-        budget.restore(state.limits.quota("zenovay"), unlogged=unknown.get("zenovay", 0))
+        budget.restore(
+            state.limits.quota("zenovay"),
+            unlogged=unknown.get("zenovay", 0),
+            last=state.limits.last_sent("zenovay"),
+        )
         if state.facts.get(_MAPPING) not in (None, mapping):
             state.ledger.forget_confirmations()
         state.facts.put(_MAPPING, mapping)

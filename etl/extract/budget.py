@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 from etl.errors import UnavailableError
 from etl.extract.instants import instant
+from etl.models.clocks import Clocks
 from etl.models.reading import Quota
 
 if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.extract.wire import Reply
 
-_LONGEST_MONTH = timedelta(days=62)
+_LONGEST_MONTH = timedelta(days=32)
+"""A month, and what clocks may differ."""
+
+_TRIAL = timedelta(hours=1)
 
 
 class BudgetSpentError(UnavailableError):
@@ -27,6 +31,9 @@ class Budget:
     """Counts every request against the month of the key, before it is sent. For any thread.
 
     What the API says of its count wins over ours. ``now`` is the API's clock, as far as we know it.
+    That the month is spent is believed for an hour at a time, be it our count or a header of a good answer
+    that says so: then one request is sent all the same, and a good answer to it disproves that. Only a
+    refusal stops for longer.
     """
 
     def __init__(
@@ -36,11 +43,11 @@ class Budget:
         limit: int,
         reserve: float = 0.0,
         most: int | None = None,
-        tries: int = 0,
+        tries: bool = False,
     ) -> None:
         """``limit`` is the plan's as the settings state it, ``reserve`` the share of it to leave untouched.
 
-        ``most`` requests are allowed at all; the first ``tries`` are sent even where the month is spent.
+        ``most`` requests are allowed at all; with ``tries`` the first is sent even where the month is spent.
         """
         self._clock = clock
         self._limit = limit
@@ -48,13 +55,19 @@ class Budget:
         self._most = most
         self._tries = tries
         self._sent = 0
+        self._last: datetime | None = None
+        self._on_trial = self._disproved = False
         self._lock = threading.Lock()
         self._quota = Quota(0, None, month_after(clock.now()))
         self._is_guess = True
         self._stated_end: datetime | None = None
 
-    def restore(self, quota: Quota | None, *, unlogged: int) -> None:
-        """Go on from what an earlier process has counted, and ``unlogged`` requests that it has not."""
+    def restore(self, quota: Quota | None, *, unlogged: int, last: datetime | None = None) -> None:
+        """Go on from what an earlier process has counted, and ``unlogged`` requests that it has not.
+
+        Its ``last`` request was sent then, by our clock.
+        """
+        self._last = last
         if quota is not None:
             self._is_guess = False
             self._quota = replace(quota, used=quota.used + unlogged)
@@ -92,7 +105,7 @@ class Budget:
 
     def now_by(self, date: datetime | None) -> datetime:
         """The API's clock; by ``date``, that of an answer's header, where no answer has stated it so far."""
-        return date if date is not None and self._is_guess else self.now()
+        return Clocks(None, date, self._clock.now()).believed if self._is_guess else self.now()
 
     def spend(self) -> None:
         """Count one request that is about to be sent. Raises BudgetSpentError where it must not be."""
@@ -103,8 +116,10 @@ class Budget:
                     f"The {self._most} requests of --max-requests are spent.",
                     fix="Nothing is lost; the same command goes on from here.",
                 )
-            if self._quota.used >= self.allowed and self._sent >= self._tries:
-                raise self._spent()
+            if self._quota.used >= self.allowed and not self._disproved:
+                if self._sent or not self._may_try():
+                    raise self._spent()
+                self._on_trial = True
             self._sent += 1
             self._quota = replace(self._quota, used=self._quota.used + 1)
 
@@ -118,6 +133,7 @@ class Budget:
         if used is None and reply.status == HTTPStatus.UNAUTHORIZED:
             used = max(0, self._quota.used - 1)
         with self._lock:
+            self._disproved |= self._on_trial and HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
             if used is not None:
                 self._quota = replace(self._quota, used=used)
             if limit:
@@ -137,12 +153,22 @@ class Budget:
         if now >= self._quota.resets_at or self._quota.resets_at - now > _LONGEST_MONTH:
             self._quota = replace(self._quota, used=0, resets_at=month_after(now))
 
+    def _may_try(self) -> bool:
+        """What is left for people is theirs; but that nothing is left shows only where it is asked for."""
+        if self._tries:
+            return True
+        now = self._clock.now()
+        rests = self._last is not None and now - _TRIAL < self._last <= now
+        return self._quota.used >= self.limit and not rests
+
     def _spent(self) -> BudgetSpentError:
         used, limit = self._quota.used, self.limit
+        by = "Zenovay's headers" if self._quota.limit else "our own count"
         kept = f"; the last {limit - self.allowed} are kept for people (ZENOVAY_RESERVE)"
+        tried = "; once an hour a run asks all the same"
         return BudgetSpentError(
-            f"{used} of the {limit} requests of this month to Zenovay are used"
-            f"{kept if self._reserve and used < limit else ''}."
+            f"{used} of the {limit} requests of this month to Zenovay are used, by {by}"
+            f"{(kept if self._reserve else '') if used < limit else tried}."
             f" The month ends at {self._quota.resets_at:%Y-%m-%dT%H:%M:%SZ}.",
             fix="Nothing is lost; `visitor-sync run --now` may use the rest, `visitor-sync status` says how"
             " often this plan can be asked.",

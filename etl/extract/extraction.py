@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from etl.extract.payload import Payload
     from etl.extract.visitors import ZenovayList
     from etl.extract.windows import Span
+    from etl.models.clocks import Clocks
     from etl.models.reading import Reading
 
 _SLACK = timedelta(seconds=60)
@@ -46,7 +47,10 @@ _NEAR = 3
 
 
 class Extraction:
-    """The pages of one reading. After the last one, ``ending`` says what was read."""
+    """The pages of one reading. After the last one, ``ending`` says what was read.
+
+    ``clocks`` are those of its first answer.
+    """
 
     def __init__(self, rows: ZenovayList, reading: Reading) -> None:
         self.ending: Ending | None = None
@@ -60,8 +64,10 @@ class Extraction:
         self._whole = False
         self._notes: dict[str, None] = {}
         self._pages = self._past() if reading.past else self._newest()
+        self.clocks: Clocks
         self._span: Span
         self._clock: datetime
+        self._ahead: timedelta
         self._window: Window
         self._sieve: Sieve
         self._last: Walk
@@ -143,6 +149,7 @@ class Extraction:
             traffic=found.traffic,
             mark=self._mark(walk) if self._reading.past else None,
             restarted=restarted,
+            doubt=self.clocks.doubt,
         )
         return step, page
 
@@ -162,7 +169,7 @@ class Extraction:
 
         If that cannot be, then the window ends with the shorter one.
         """
-        span = narrowest(self._clock - self._window.since + _SLACK)
+        span = narrowest(self._clock + self._ahead - self._window.since + _SLACK)
         if not (yield from self._read_on(walk, span)):
             self._set_window(self._everything())
 
@@ -190,7 +197,7 @@ class Extraction:
             return False
         if self._span is LONGEST:
             return False
-        self._span = narrowest(self._rows.now() - self._window.since + _SLACK)
+        self._span = narrowest(self._rows.now() + self._ahead - self._window.since + _SLACK)
         self._set_window(self._window.since)
         if not (yield from self._read_on(self._last, self._span)):
             yield from self._read_everything()
@@ -274,6 +281,7 @@ class Extraction:
             visitors=(),
             rejections=(),
             mark=mark,
+            doubt=self.clocks.doubt,
         )
 
     def _arrive(self, search: Search, walk: Walk, start: int) -> tuple[Walk, Answer[Payload]]:
@@ -314,17 +322,24 @@ class Extraction:
         return self._rows.walk(start=start, tail=tail)
 
     def _open(self, walk: Walk) -> Answer[Payload]:
-        """The first answer, in the shortest range that reaches back far enough by the source's own clock."""
+        """The first answer, in the shortest range that reaches back far enough by any clock of the source."""
         reading = self._reading
         since = reading.since
         self._span = narrowest(reading.initial if since is None else self._rows.now() - since + _SLACK)
+        answer = self._ask_the_time(walk)
+        begin = self._clock - reading.initial if since is None else since
+        while self._clock + self._ahead - begin > self._span.length and self._span is not LONGEST:
+            self._span = narrowest(self._clock + self._ahead - begin + _SLACK)
+            answer = self._ask_the_time(walk)
+        self._set_window(begin)
+        return answer
+
+    def _ask_the_time(self, walk: Walk) -> Answer[Payload]:
+        """A first answer; ``_ahead`` is how much later than ``_clock`` the range that it covers may end."""
         answer = self._rows.page(self._span, walk)
-        self._clock = self._rows.clock(answer)
-        while since is not None and self._clock - since > self._span.length and self._span is not LONGEST:
-            self._span = narrowest(self._clock - since + _SLACK)
-            answer = self._rows.page(self._span, walk)
-            self._clock = self._rows.clock(answer)
-        self._set_window(self._clock - reading.initial if since is None else since)
+        self.clocks = self._rows.clocks(answer)
+        self._clock = self.clocks.believed
+        self._ahead = self.clocks.latest - self._clock
         return answer
 
     def _set_window(self, since: datetime) -> None:
@@ -340,11 +355,11 @@ class Extraction:
 
     def _everything(self) -> datetime:
         """Where the range begins."""
-        return self._clock - self._span.length
+        return self._clock + self._ahead - self._span.length
 
     def _moved_to(self) -> datetime:
         """Where the range begins by now."""
-        return self._rows.now() - self._span.length
+        return self._rows.now() + self._ahead - self._span.length
 
     def _ceiling(self) -> datetime:
         """Rows from here on are too new to be looked for, or an earlier process has read them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError, S
 from etl.extract.budget import month_after
 from etl.extract.instants import http_date, instant
 from etl.jsontext import UnreadableError, parse
+from etl.models.stop import DAILY, MONTHLY, WAIT, longest
 from etl.redact import vendor_text
 from etl.retry import TransientError
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from etl.extract.wire import Reply
 
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
-_LONGEST_WAIT_S = timedelta(days=31).total_seconds()
-_LONGEST_QUOTA = timedelta(days=62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,9 @@ def refusal(reply: Reply, *, path: str, api_key: str, now: datetime) -> SyncErro
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS and said.code == "MONTHLY_LIMIT_EXCEEDED":
         return _month_spent(reply, now=now)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TransientError(saw, asked_s=_asked_s(reply, said, now=now))
+        return _passing(saw, reply, said, now=now)
     if reply.status == HTTPStatus.REQUEST_TIMEOUT or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TransientError(saw, asked_s=_asked_s(reply, Complaint(), now=now))
+        return _passing(saw, reply, Complaint(), now=now)
     if reply.status == HTTPStatus.UNAUTHORIZED:
         return _unauthorized(saw, api_key=api_key)
     return _standing(reply, said, path=path, saw=saw)
@@ -117,28 +115,37 @@ def _forbidden(said: Complaint, *, path: str, saw: str) -> AccessRefusedError:
 
 def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
     """Nothing works before ``X-Usage-Reset``; without it a month is taken for a calendar month in UTC."""
-    until = instant(reply.headers.get("X-Usage-Reset", ""))
-    if until is None or not now < until < now + _LONGEST_QUOTA:
-        until = month_after(now)
+    until, said_by = instant(reply.headers.get("X-Usage-Reset", "")), "Zenovay's X-Usage-Reset"
+    if until is None or not now < until <= now + longest(MONTHLY):
+        until, said_by = month_after(now), "our own reckoning: the end of the month in UTC"
     return UnavailableError(
-        f"Zenovay's requests of this month are spent until {until:%Y-%m-%dT%H:%M:%SZ}.",
+        f"Zenovay's requests of this month are spent until {until:%Y-%m-%dT%H:%M:%SZ}, by {said_by}.",
         fix="Nothing is lost; run less often, or on a larger Zenovay plan.",
         until=until,
+        kind=MONTHLY,
+        said_by=said_by,
     )
 
 
-def _asked_s(reply: Reply, said: Complaint, *, now: datetime) -> float | None:
-    """The wait asked for, in seconds: header, body, message, in this order; None where none is."""
+def _passing(saw: str, reply: Reply, said: Complaint, *, now: datetime) -> TransientError:
+    """A failure with the wait that is asked for: by header, body or message, the first that can be meant.
+
+    Instants in the place of seconds, and whatever else is longer than its limit lasts, are no waits.
+    """
     header = reply.headers.get("Retry-After", "")
     date = http_date(header)
     in_words = _SECONDS.search(said.message)
-    waits = (
-        header,
-        (date - (reply.date or now)).total_seconds() if date else None,
-        said.retry_after,
-        in_words and in_words[1],
-    )
-    return next((wait for wait in map(_wait_s, waits) if wait is not None), None)
+    kind = DAILY if "DAILY" in said.code else WAIT
+    for said_by, stated in (
+        ("Zenovay's Retry-After", header),
+        ("Zenovay's Retry-After", (date - (reply.date or now)).total_seconds() if date else None),
+        ("Zenovay's retry_after", said.retry_after),
+        ("Zenovay's message", in_words and in_words[1]),
+    ):
+        seconds = _wait_s(stated)
+        if seconds is not None and seconds <= longest(kind).total_seconds():
+            return TransientError(saw, asked_s=seconds, said_by=said_by, kind=kind)
+    return TransientError(saw)
 
 
 def _wait_s(stated: Any) -> float | None:
@@ -148,7 +155,7 @@ def _wait_s(stated: Any) -> float | None:
         return None
     if isinstance(stated, bool) or not math.isfinite(seconds) or seconds <= 0:
         return None
-    return min(seconds, _LONGEST_WAIT_S)
+    return seconds
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from etl.extract.extraction import Extraction
 from etl.extract.paging import Walk, place
 from etl.extract.payload import read_payload
+from etl.models.clocks import Clocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,12 +71,12 @@ class ZenovayList:
         """The source's clock, as far as it is known before it is asked."""
         return self.client.budget.now()
 
-    def clock(self, answer: Answer[Payload]) -> datetime:
-        """The source's clock; our own, from before the question, where the source states none."""
-        stated = answer.value.clock or answer.date
-        if stated is not None:
-            self.client.budget.keep_time(stated)
-        return stated or answer.asked_at
+    def clocks(self, answer: Answer[Payload]) -> Clocks:
+        """What the answer says of the time, beside our own clock from before the question."""
+        clocks = Clocks(answer.value.clock, answer.date, answer.asked_at)
+        if clocks.stated or clocks.date:
+            self.client.budget.keep_time(clocks.believed)
+        return clocks
 
     def _ask(self, span: Span, params: dict[str, str]) -> Answer[Payload]:
         in_range = {"range": span.range, **params}

@@ -19,12 +19,11 @@ from etl.load.replies import (
     NO_URL,
     WRITE_SCOPE,
     BusyError,
-    QuotaSpentError,
     Reply,
     failure,
     ten_second_limit,
 )
-from etl.retry import Patience, persevere
+from etl.retry import Patience, asked_to_wait, persevere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,16 +146,12 @@ class HubSpotClient:
             self._pace.pause(error.wait_s)
         return error
 
-    def _impatient(self, error: BusyError) -> BusyError | QuotaSpentError:
+    def _impatient(self, error: BusyError) -> BusyError | UnavailableError:
         """``error``, or the end of the run where it asks for a wait longer than our patience."""
         if error.wait_s <= self._patience.longest_asked_s:
             return error
         until = self._clock.now() + timedelta(seconds=error.wait_s)
-        return QuotaSpentError(
-            f"{error.what}; it asks to wait until {until:%Y-%m-%dT%H:%M:%SZ}.",
-            fix="Nothing is lost; run again after that.",
-            until=until,
-        )
+        return asked_to_wait(error, error.what, until=until)
 
     def _exchange(self, method: str, path: str, payload: bytes | None) -> Reply:
         """One HTTP request. Raises TransientError for whatever keeps a complete reply from arriving."""

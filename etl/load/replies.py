@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from etl import jsontext
 from etl.errors import AccessRefusedError, ContractBrokenError, SyncError, UnavailableError
 from etl.load.complaints import Complaint, complaint
+from etl.models.stop import DAILY, MOVE, WAIT, longest
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ READ_SCOPE = "crm.objects.contacts.read"
 SCHEMA_WRITE_SCOPE = "crm.schemas.contacts.write"
 SCHEMA_READ_SCOPE = "crm.schemas.contacts.read"
 
-_LONGEST_RETRY_AFTER_S = 7 * 86_400.0
 _LOCKED = 423
 _TOO_MANY = 429
 _LOCK_S = 2.0
@@ -33,7 +33,7 @@ _UNAUTHORISED = 401
 _FORBIDDEN = 403
 _REQUEST_TIMEOUT = 408
 _SERVER_ERRORS = 500
-_MOVING_S = 86_400.0
+_ASKS = "HubSpot's Retry-After"
 NO_URL = "HUBSPOT_BASE_URL is not a URL that can be called."
 FIX_URL = "Set it to https://api.hubapi.com."
 CHECK_ADDRESS = "Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION; nothing is lost."
@@ -68,15 +68,11 @@ class ScopeMissingError(AccessRefusedError):
     """403: the token is good, but not for this."""
 
 
-class QuotaSpentError(UnavailableError):
-    """Trying again before ``until`` is pointless for every request, not only for this one."""
-
-
 class BusyError(TransientError):
     """The other side is well and asks to wait ``wait_s`` seconds: a rate limit or a lock, not a failure."""
 
     def __init__(self, what: str, *, wait_s: float) -> None:
-        super().__init__(what, asked_s=wait_s)
+        super().__init__(what, asked_s=wait_s, said_by=_ASKS)
         self.wait_s = wait_s
 
 
@@ -116,13 +112,17 @@ def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError
     if reply.status == _FORBIDDEN:
         return _scope_missing(said, scope=scope, trace=trace)
     if reply.status == _REQUEST_TIMEOUT or reply.status >= _SERVER_ERRORS:
-        return TransientError(f"HubSpot answered {reply.status}{trace}", asked_s=retry_after(reply, now=now))
+        asked = retry_after(reply, now=now)
+        return TransientError(f"HubSpot answered {reply.status}{trace}", asked_s=asked, said_by=_ASKS)
     what = f"{where}: HubSpot answered {reply.status}, which it should not{trace}."
     return ContractBrokenError(what, fix=CHECK_ADDRESS)
 
 
-def retry_after(reply: Reply, *, now: datetime) -> float | None:
-    """The wait of a Retry-After header in seconds, from a number or an HTTP date; None without a wait."""
+def retry_after(reply: Reply, *, now: datetime, kind: str = WAIT) -> float | None:
+    """The wait of a Retry-After header in seconds, from a number or an HTTP date; None without a wait.
+
+    One longer than a stop of ``kind`` can last is none: instants stand there too, and years.
+    """
     value = reply.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         seconds = float(value)
@@ -132,7 +132,7 @@ def retry_after(reply: Reply, *, now: datetime) -> float | None:
         except (ValueError, IndexError, OverflowError):
             return None
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    return min(seconds, _LONGEST_RETRY_AFTER_S) if seconds > 0 else None
+    return seconds if 0 < seconds <= longest(kind).total_seconds() else None
 
 
 def ten_second_limit(reply: Reply) -> int | None:
@@ -159,41 +159,48 @@ def _scope_missing(said: Complaint, *, scope: str, trace: str) -> ScopeMissingEr
 
 
 def _busy(reply: Reply, said: Complaint, *, now: datetime) -> UnavailableError | TransientError:
+    if reply.status == _MOVING:
+        return _moving(retry_after(reply, now=now, kind=MOVE), now=now)
+    if "DAILY" in said.policy:
+        return _day_spent(retry_after(reply, now=now, kind=DAILY), now=now)
     asked = retry_after(reply, now=now)
     if reply.status == _LOCKED:
         return BusyError("HubSpot answered 423, a lock", wait_s=asked or _LOCK_S)
-    if reply.status == _MOVING:
-        return _moving(now + timedelta(seconds=asked or _MOVING_S))
-    if _is_daily(reply, said):
-        return _day_spent(asked, now=now)
+    if not said.policy and reply.headers.get("x-hubspot-ratelimit-daily-remaining") == "0":
+        return _nothing_remains(asked, now=now)
     policy = said.policy[:40] or "unknown"
     wait = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
     return BusyError(f"HubSpot answered 429, rate limit {policy}", wait_s=wait)
 
 
-def _is_daily(reply: Reply, said: Complaint) -> bool:
-    if said.policy:
-        return "DAILY" in said.policy
-    return reply.headers.get("x-hubspot-ratelimit-daily-remaining") == "0"
-
-
-def _day_spent(asked: float | None, *, now: datetime) -> QuotaSpentError:
+def _day_spent(asked: float | None, *, now: datetime) -> UnavailableError:
     if asked is not None:
-        until = now + timedelta(seconds=asked)
-        basis = "as HubSpot asks"
+        until, said_by = now + timedelta(seconds=asked), _ASKS
     else:
         until = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
-        basis = "midnight UTC; HubSpot means midnight in the account's own time zone, unknown here"
-    return QuotaSpentError(
-        f"The HubSpot account's daily quota is spent until {until:%Y-%m-%dT%H:%M:%SZ} ({basis}).",
-        fix="Nothing is lost; run again after that.",
-        until=until,
-    )
+        said_by = "our own reckoning: midnight UTC, as the account's own time zone is not known here"
+    return _stop("The HubSpot account's daily quota is spent", until=until, kind=DAILY, said_by=said_by)
 
 
-def _moving(until: datetime) -> QuotaSpentError:
-    return QuotaSpentError(
-        f"HubSpot is moving this account to another data centre (477) until {until:%Y-%m-%dT%H:%M:%SZ}.",
+def _nothing_remains(asked: float | None, *, now: datetime) -> UnavailableError:
+    """A limit that is not named, beside a header which says that the day is spent: tried again in an hour."""
+    until = now + (longest(WAIT) if asked is None else timedelta(seconds=asked))
+    said_by = _ASKS if asked else "HubSpot's X-HubSpot-RateLimit-Daily-Remaining"
+    return _stop("HubSpot answered 429 and nothing of the day remains", until=until, said_by=said_by)
+
+
+def _moving(asked: float | None, *, now: datetime) -> UnavailableError:
+    until = now + (longest(MOVE) if asked is None else timedelta(seconds=asked))
+    said_by = _ASKS if asked else "HubSpot's 477, which lasts a day at most"
+    what = "HubSpot is moving this account to another data centre (477)"
+    return _stop(what, until=until, kind=MOVE, said_by=said_by)
+
+
+def _stop(what: str, *, until: datetime, said_by: str, kind: str = WAIT) -> UnavailableError:
+    return UnavailableError(
+        f"{what} until {until:%Y-%m-%dT%H:%M:%SZ}, by {said_by}.",
         fix="Nothing is lost; run again after that.",
         until=until,
+        kind=kind,
+        said_by=said_by,
     )

@@ -84,6 +84,7 @@ class Website:
 
     ``swept`` is the last reading of the whole newest range. ``traffic`` counts rows by slot, see
     ``etl.traffic``. ``degraded_since`` and ``degraded_why`` tell of answers that fall short.
+    ``read_at``, of our own clock, is when the last reading began whose window is in the state to its end.
     """
 
     id: int
@@ -93,6 +94,7 @@ class Website:
     traffic: Mapping[int, int] = field(default_factory=dict)
     degraded_since: datetime | None = None
     degraded_why: str | None = None
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Page:
     valid row inside the window, so an id may occur more than once. Rows that an earlier page held are left
     out, unless the reading had to begin anew: then ``restarted`` says that this is again the first page.
     ``traffic`` counts all rows by ``Traffic``'s slots. ``mark`` is where a backfill stands behind the page.
+    ``doubt`` is a sentence on what the source says of the time and is not believed.
     """
 
     window: Window
@@ -134,6 +137,7 @@ class Page:
     traffic: Mapping[int, int] = field(default_factory=dict)
     mark: Mark | None = None
     restarted: bool = False
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

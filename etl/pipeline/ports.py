@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from etl.models.contact import Contact, ContactKey, DueContact, KnownVisitor, LedgerEntry, Parcel
     from etl.models.portal import Owner, Portal
     from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
+    from etl.models.stop import Stop
     from etl.models.verdict import Delivery, Verdict
     from etl.models.visitor import Rejection, Visitor
 
@@ -93,6 +94,9 @@ class Ledger(Protocol):
 
 class Rejections(Protocol):
     def refuse_rows(self, website_id: int, refused: Iterable[Rejection]) -> int: ...
+    def unlisted(
+        self, website_id: int, refused: Iterable[Rejection], *, by: datetime | None = None
+    ) -> list[Rejection]: ...
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None: ...
     def strike_out(self, contact_ids: Collection[int]) -> None: ...
     def strike_out_contacts(self) -> None: ...
@@ -100,6 +104,8 @@ class Rejections(Protocol):
 
 class Runs(Protocol):
     def website(self, name: str) -> Website: ...
+    def ended(self, website_id: int, started: datetime) -> datetime | None: ...
+    def set_right(self, website: Website, *, now: datetime) -> Website: ...
     def close_window(self, website: Website) -> Website: ...
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None: ...
     def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None: ...
@@ -109,13 +115,6 @@ class Backfills(Protocol):
     def begin(self, website_id: int, since: datetime, until: datetime | None) -> Backfill: ...
     def advance(self, number: int, mark: Mark, *, requests: int) -> None: ...
     def finish(self, number: int) -> None: ...
-
-
-class Stop(NamedTuple):
-    """Nothing can be had of an API before ``until``."""
-
-    until: datetime
-    reason: str
 
 
 class Limits(Protocol):

@@ -16,16 +16,16 @@ from etl.errors import (
     TooManyRejectedError,
     UnavailableError,
 )
-from etl.models.summary import RunKind, RunSummary, Status
+from etl.models.stop import Stop
+from etl.models.summary import RunKind, RunSummary, Status, utc_text
 from etl.models.verdict import DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
 from etl.pipeline.ownership import recognise
-from etl.pipeline.ports import Stop
 from etl.pipeline.refusals import Refusals
 from etl.pipeline.silence import Silence
-from etl.pipeline.window import OpenWindow
+from etl.pipeline.window import OpenWindow, is_suspect
 from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.models.contact import Parcel
     from etl.models.portal import Owner
-    from etl.models.reading import Page
+    from etl.models.reading import Page, Website
     from etl.pipeline.ownership import Recognition
     from etl.pipeline.ports import Destination, Observer, Pages, Source, Store, Transaction
 
@@ -159,15 +159,15 @@ class _Run:
         return self.summary
 
     def _begin(self) -> None:
-        order = self.order
+        order, started = self.order, self.clock.now()
         with self.store.transaction() as state:
-            website = state.runs.website(order.website)
+            website = self._known_website(state, now=started)
             self.website_id = website.id
             backfill = None
             if order.kind == "backfill" and order.since is not None:
                 backfill = state.backfills.begin(website.id, order.since, order.until)
-            state.runs.begin(order.run, self.website_id, order.kind, self.clock.now())
-        self.window = OpenWindow(order, website, backfill)
+            state.runs.begin(order.run, self.website_id, order.kind, started)
+        self.window = OpenWindow(order, website, backfill, started=started)
         self.summary.watermark_before = self.summary.watermark_after = website.watermark
         log.info("run started", extra=self._facts("run_started"))
 
@@ -204,6 +204,25 @@ class _Run:
         with self.store.reading() as state:
             for contact_id in state.ledger.due_ids():
                 self.books.carry_over(contact_id)
+
+    def _known_website(self, state: Transaction, *, now: datetime) -> Website:
+        """What is known of the website; a watermark that a wrong clock took ahead is told and set back."""
+        known = state.runs.website(self.order.website)
+        if self.order.kind == "backfill":
+            return known
+        sound = state.runs.set_right(known, now=now)
+        if sound.watermark != known.watermark:
+            back = f"to {utc_text(sound.watermark)}" if sound.watermark else "to where a first run begins"
+            self._warn(
+                f"The watermark stood at {utc_text(known.watermark)}, far ahead of our own clock: some clock"
+                f" was wrong. It is set back {back}, and what is listed since is read again."
+            )
+        return sound
+
+    def _warn(self, warning: str) -> None:
+        if warning not in self.summary.warnings:
+            self.summary.warnings.append(warning)
+            log.warning("the window needs a look", extra=self._facts("window_warning") | {"why": warning})
 
     def _loop(self, threads: ThreadPoolExecutor) -> None:
         pages = self.source.read(self.window.reading())
@@ -282,13 +301,20 @@ class _Run:
         if page is None:
             self._close_window(pages)
             return None
+        self.summary.window = page.window
+        if page.doubt:
+            self._warn(page.doubt)
+        if is_suspect(page):
+            with self.store.reading() as state:
+                self.source_failure = self.window.changed_api(page, state)
+        if self.source_failure:
+            return None
         fatal = self.delivery_stop and not isinstance(self.delivery_stop, UnavailableError)
         following = None if fatal else threads.submit(next, pages, None)
         self._absorb(page)
         return following
 
     def _absorb(self, page: Page) -> None:
-        self.summary.window = page.window
         if page.restarted:
             self.books.count_rows_anew()
         with self.store.transaction() as state:
@@ -317,9 +343,9 @@ class _Run:
             website = self.window.close(pages.ending, state)
         if not self.order.dry_run:
             self.summary.watermark_after = website.watermark
-        self.summary.warnings += self.window.warnings
+        self.source_failure = self.window.failure
         for warning in self.window.warnings:
-            log.warning("the window needs a look", extra=self._facts("window_warning") | {"why": warning})
+            self._warn(warning)
 
     def _settle_all(self, batches: Sequence[list[Parcel]], deliveries: Sequence[Delivery]) -> None:
         """Commit the verdicts on these batches, which came back at the same time."""
@@ -376,7 +402,8 @@ class _Run:
             ("hubspot", self.delivery_stop, requests.hubspot),
         ):
             if isinstance(failure, UnavailableError) and failure.until:
-                state.limits.remember_stop(api, Stop(failure.until, failure.what))
+                stop = Stop(failure.until, failure.what, failure.kind, failure.said_by)
+                state.limits.remember_stop(api, stop)
             elif failure is None and asked:
                 state.limits.remember_stop(api, None)
 

@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl import traffic
+from etl.errors import ContractBrokenError, TooManyRejectedError
+from etl.models.clocks import DIFFERENT
 from etl.models.reading import Reading, Sweep
 from etl.models.summary import utc_text
+from etl.pipeline.refusals import SAMPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from etl.models.reading import Backfill, Ending, Page, Website
+    from etl.models.visitor import Rejection
     from etl.pipeline.ports import Transaction
     from etl.pipeline.run import Order
 
+ENOUGH_OF_ONE_FAULT = 20
+"""So many new rows of one page, and no other, mean that the API has changed, not that the rows are bad."""
+
+
+def _without_values(reason: str) -> str:
+    return re.sub(r' "[^"]*"', "", reason)
+
+
+def is_suspect(page: Page) -> bool:
+    """Whether to look if the API has changed: many rows of the page are refused, and none is not."""
+    return not page.visitors and len(page.rejections) >= ENOUGH_OF_ONE_FAULT
+
 
 class OpenWindow:
-    """A window that is being read. ``backfill`` is what an earlier run of the same backfill has left."""
+    """A window that is being read since ``started``, by our clock.
 
-    def __init__(self, order: Order, website: Website, backfill: Backfill | None) -> None:
+    ``backfill`` is what an earlier run of the same backfill has left. ``failure`` is what keeps the watermark
+    where it is though everything was read.
+    """
+
+    def __init__(
+        self, order: Order, website: Website, backfill: Backfill | None, *, started: datetime
+    ) -> None:
         self._order = order
         self._website = website
         self._backfill = backfill
+        self._started = started
+        self._readable = self._refused = 0
+        self.failure: TooManyRejectedError | None = None
         self._traffic: Counter[int] = Counter()
         self._left: Counter[int] = Counter()
         self._rows = 0
@@ -46,11 +72,29 @@ class OpenWindow:
             return replace(reading, past=True, mark=mark, until=self._backfill.until if mark else order.until)
         if website.watermark is None:
             return reading
-        reading = replace(reading, since=website.watermark - order.lookback)
+        reading = replace(reading, since=self._read_to(website.watermark) - order.lookback)
         if order.sweep_interval is None:
             return reading
         last = website.swept or website.watermark - order.sweep_interval
         return replace(reading, sweep=Sweep(last, order.sweep_interval, website.watermark))
+
+    def _read_to(self, watermark: datetime) -> datetime:
+        """The watermark, or when it was set by our clock, where the source's may be ahead of its rows."""
+        read_at = self._website.read_at
+        return read_at if read_at and watermark - read_at > DIFFERENT else watermark
+
+    def changed_api(self, page: Page, state: Transaction) -> ContractBrokenError | None:
+        """The error to end with where the page holds nothing but many new rows of one and the same fault."""
+        new = state.rejections.unlisted(self._website.id, page.rejections)
+        codes = {row.code for row in new}
+        if len(new) < ENOUGH_OF_ONE_FAULT or len(codes) > 1:
+            return None
+        return ContractBrokenError(
+            f"Zenovay sent {len(new)} new rows in one answer, all of them refused for one reason,"
+            f" {codes.pop()}: {_without_values(new[0].reason)}",
+            fix="Nothing is lost: the watermark stays, and none of them is listed. The API has changed, or is"
+            " not Zenovay's; a version of this program that reads these rows takes them up.",
+        )
 
     def absorbed(self, page: Page, state: Transaction, *, left: Iterable[datetime], requests: int) -> None:
         """The page is in the state; ``requests`` to the source were made by this run.
@@ -59,21 +103,36 @@ class OpenWindow:
         """
         if page.restarted:
             self._traffic.clear()
-            self._rows = 0
+            self._rows = self._readable = self._refused = 0
         self._traffic.update(page.traffic)
         self._left.update(traffic.slot(instant) for instant in left)
         self._rows += page.read - page.out_of_window
+        self._readable += len(page.visitors)
+        if page.rejections:
+            self._refused += len(self._refused_since(page, state))
         if self._backfill and page.mark:
             state.backfills.advance(
                 self._backfill.number, page.mark, requests=self._backfill.requests + requests
             )
 
+    def _refused_since(self, page: Page, state: Transaction) -> Sequence[Rejection]:
+        """The refused rows that had not been refused before the last window was closed."""
+        website = self._website
+        began = website.read_at or website.watermark
+        if began is None:
+            return page.rejections
+        closed = state.runs.ended(website.id, began) or began
+        return state.rejections.unlisted(website.id, page.rejections, by=closed)
+
     def close(self, ending: Ending, state: Transaction) -> Website:
         """The window is in the state to its end. Returns what is now known of the website."""
         self.warnings += ending.notes
         self._warn_of_gap(ending)
+        self.failure = self._too_few_readable()
         if self._backfill:
             state.backfills.finish(self._backfill.number)
+            return self._website
+        if self.failure:
             return self._website
         return state.runs.close_window(self._concluded(ending))
 
@@ -97,13 +156,25 @@ class OpenWindow:
             traffic=usual,
             degraded_since=None,
             degraded_why=None,
+            read_at=self._started,
+        )
+
+    def _too_few_readable(self) -> TooManyRejectedError | None:
+        """The error to end with where much of the window was refused that was not refused before it."""
+        rows = self._readable + self._refused
+        if rows < SAMPLE or self._refused <= self._order.max_rejected * rows:
+            return None
+        again = "Run the backfill again" if self._backfill else "The watermark stays; run again"
+        return TooManyRejectedError(
+            f"{self._refused} of {rows} rows in the window were refused, more than SYNC_MAX_REJECTED allows.",
+            fix=f"See: visitor-sync rejections. {again} once the cause is mended, or allow for more.",
         )
 
     def _falls_short(self, ending: Ending, usual: Mapping[int, int]) -> str | None:
         website = self._website
         if website.watermark is None:
             return None
-        read_to = website.watermark
+        read_to = min(website.watermark, ending.clock)
         short = traffic.shortfall(usual, self._traffic, since=ending.horizon, until=read_to)
         if short:
             return (

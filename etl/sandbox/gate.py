@@ -37,6 +37,7 @@ class World(Protocol):
     log: RequestLog
 
     def now(self) -> datetime: ...
+    def date(self) -> datetime: ...
     def admit(self, call: Call, /) -> Reply | None: ...
     def working_on(self, call: Call, /) -> AbstractContextManager[Reply | None]: ...
     def dress(self, call: Call, reply: Reply, /) -> Reply: ...
@@ -92,7 +93,7 @@ class Gate:
         if fault is None or fault.carried_out:
             real = self.world.dress(call, refused or self.operation(call))
         reply = real if fault is None else fault.applied_to(real)
-        dated = {"date": format_datetime(self.world.now(), usegmt=True)} if self.world.send_date else {}
+        dated = {"date": format_datetime(self.world.date(), usegmt=True)} if self.world.send_date else {}
         assert reply is not None  # noqa: S101  without a fault the request was answered
         return replace(reply, headers={**dated, **reply.headers})
 

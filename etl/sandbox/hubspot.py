@@ -168,6 +168,10 @@ class HubSpotWorld:
     def now(self) -> datetime:
         return (self.frozen_at or self.clock.now()) + self.skew
 
+    def date(self) -> datetime:
+        """What the ``Date`` header says."""
+        return self.now()
+
     def admit(self, call: Call) -> Reply | None:
         """Count the request; its refusal, if the token or the limits refuse it."""
         with self.lock:

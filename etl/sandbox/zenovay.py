@@ -58,6 +58,10 @@ class ZenovayWorld:
     paid_plan: bool = True
     foreign_websites: set[str] = field(default_factory=set)
     skew: timedelta = timedelta()
+    timestamp_skew: timedelta = timedelta()
+    """How far the ``timestamp`` of an answer is off ``now()``."""
+    date_skew: timedelta = timedelta()
+    """How far its ``Date`` header is."""
     frozen_at: datetime | None = None
     latency_s: float = 0.0
 
@@ -116,6 +120,10 @@ class ZenovayWorld:
     def now(self) -> datetime:
         return (self.frozen_at or self.clock.now()) + self.skew
 
+    def date(self) -> datetime:
+        """What the ``Date`` header says."""
+        return self.now() + self.date_skew
+
     def add_rows(self, website: str, rows: Iterable[Any]) -> None:
         with self.lock:
             self.websites.setdefault(website, []).extend(rows)
@@ -173,7 +181,7 @@ class ZenovayWorld:
         """The newest documentation's wrapper."""
         body: dict[str, Any] = {"success": True, "data": content}
         if self.send_timestamp:
-            body["timestamp"] = timestamp(self.now())
+            body["timestamp"] = timestamp(self.now() + self.timestamp_skew)
         return json_reply(body, rows=rows)
 
     def _past(self, rows: list[Any]) -> list[Any]:

@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from etl.instants import instant, microseconds, microseconds_or_none
+from etl.instants import instant, instant_or_none, microseconds
+from etl.models.clocks import FAR
 from etl.models.reading import Quota
-from etl.pipeline.ports import Stop
+from etl.models.stop import WAIT, Stop
 from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from etl.state.statements import Row, Statements
 
 _PLACE = "INSERT INTO limits (api, account) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_SENT = "UPDATE limits SET sent = ?, stated = COALESCE(?, stated) WHERE api = ? AND account = ?"
-_STOP = "UPDATE limits SET stopped_until = ?, stop_reason = ? WHERE api = ? AND account = ?"
+_SENT = """
+    UPDATE limits SET sent = COALESCE(?, sent), stated = COALESCE(?, stated) WHERE api = ? AND account = ?"""
+_STOP = """
+    UPDATE limits SET stopped_until = ?, stop_reason = ?, stop_kind = ?, stop_said_by = ?, stop_made = ?
+    WHERE api = ? AND account = ?"""
+_STOPPED = """
+    SELECT api, account, stopped_until, stop_reason, stop_kind, stop_said_by, stop_made FROM limits
+    WHERE stopped_until IS NOT NULL ORDER BY api, account"""
 _USED = """
     UPDATE limits SET used = ?, month_limit = ?, resets_at = ?, ahead = ? WHERE api = ? AND account = ?"""
 _QUOTA = """
@@ -40,11 +47,15 @@ def account(credential: str) -> str:
 
 
 class Limits:
-    """The limits of both APIs, inside one transaction. ``accounts`` names our account at each API."""
+    """The limits of both APIs, inside one transaction. ``accounts`` names our account at each API.
 
-    def __init__(self, statements: Statements, accounts: dict[str, str]) -> None:
+    ``now`` is the instant of what happens.
+    """
+
+    def __init__(self, statements: Statements, accounts: dict[str, str], *, now: datetime) -> None:
         self._statements = statements
         self._accounts = accounts
+        self._now = now
 
     def sent(self, api: str) -> list[int]:
         """When the last requests were sent, as far as the limit's window reaches: microseconds."""
@@ -52,9 +63,13 @@ class Limits:
         sent = self._statements.value(query, (api, self._accounts[api]))
         return _stamps(sent) if sent else []
 
+    def last_sent(self, api: str) -> datetime | None:
+        """When the last request was sent, be it long ago; None if there was none."""
+        return instant_or_none(max(self.sent(api), default=None))
+
     def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
         """``stated`` is the limit that the API stated; None if it has said nothing new."""
-        self._put(_SENT, (orjson.dumps(sent).decode(), stated), api)
+        self._put(_SENT, (orjson.dumps(sent).decode() if sent else None, stated), api)
 
     def stated(self, api: str) -> int | None:
         """The limit that the API stated last, in requests per window."""
@@ -75,15 +90,26 @@ class Limits:
         self._put(_USED, (quota.used, quota.limit, microseconds(quota.resets_at), ahead), api)
 
     def stop(self, api: str, now: datetime) -> Stop | None:
-        """The stop that is in force, if any."""
-        query = "SELECT stopped_until, stop_reason FROM limits WHERE api = ? AND account = ?"
-        found = self._statements.row(query, (api, self._accounts[api]))
-        stop = _stop(found) if found else None
-        return stop if stop and stop.until > now else None
+        """The stop of our account that is in force, if any."""
+        mine = self._accounts[api]
+        return next((stop for of, at, stop in self._in_force(now) if (of, at) == (api, mine)), None)
+
+    def stops(self) -> list[tuple[str, Stop]]:
+        """The stops that are in force, of whichever account, with their API."""
+        return [(api, stop) for api, _, stop in self._in_force(self._now)]
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
-        until, reason = stop or (None, None)
-        self._put(_STOP, (microseconds_or_none(until), reason), api)
+        if stop is None:
+            self._put(_STOP, (None, None, None, None, None), api)
+            return
+        until, made = microseconds(stop.until), microseconds(self._now)
+        self._put(_STOP, (until, stop.reason, stop.kind, stop.said_by, made), api)
+
+    def _in_force(self, now: datetime) -> Iterator[tuple[str, str, Stop]]:
+        for api, account, *row in self._statements.rows(_STOPPED, ()):
+            stop, made = _stop(tuple(row))
+            if bounded := stop.bounded(made=made, now=now):
+                yield api, account, bounded
 
     def _put(self, statement: str, values: tuple[Any, ...], api: str) -> None:
         """Update the row of our account at ``api``; made if it is missing."""
@@ -99,17 +125,20 @@ def _stamps(sent: str) -> list[int]:
 
 
 @of_a_row
-def _stop(row: Row) -> Stop | None:
-    until, reason = row
-    return None if until is None else Stop(instant(until), str(reason))
+def _stop(row: Row) -> tuple[Stop, datetime | None]:
+    """A stop, and when it was made."""
+    until, reason, kind, said_by, made = row
+    stop = Stop(instant(until), str(reason), str(kind or WAIT), None if said_by is None else str(said_by))
+    return stop, instant_or_none(made)
 
 
 @of_a_row
 def _quota(row: Row | None) -> Quota | None:
     if row is None:
         return None
-    used, limit, resets_at, ahead = row
-    return Quota(int(used), limit, instant(resets_at), timedelta(microseconds=ahead))
+    used, limit, resets_at, microseconds_ahead = row
+    ahead = timedelta(microseconds=microseconds_ahead)
+    return Quota(int(used), limit, instant(resets_at), ahead if ahead <= FAR else timedelta(0))
 
 
 @of_a_row

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from etl.state.statements import Row, Statements
 
 _BY_DIGEST = "SELECT digest, id FROM rejections WHERE website_id = ? AND digest IN (?, …)"
+_FIRST_REFUSED = "SELECT digest, first FROM rejections WHERE website_id = ? AND digest IN (?, …)"
 _BY_CONTACT = "SELECT contact_id, id FROM rejections WHERE contact_id IN (?, …)"
 _FIRST = """
     INSERT INTO rejections (kind, website_id, contact_id, digest, key, reason, code, correlation_id,
@@ -30,6 +31,8 @@ _LISTED = """
     SELECT key, kind, reason, code, attempts, first, last, correlation_id
     FROM rejections ORDER BY last DESC, id DESC"""
 _NAMED = "SELECT contact_id FROM rejections WHERE key IN (?, …)"
+_REFUSED_ROWS = "SELECT first, last FROM rejections WHERE kind = 'row'"
+_REFUSED_ROWS_NAMED = _REFUSED_ROWS + " AND key IN (?, …)"
 _FORGET_NAMED = "DELETE FROM rejections WHERE kind = 'row' AND key IN (?, …)"
 
 
@@ -55,6 +58,16 @@ class Rejections:
         ]
         self._write(new, again)
         return len(new)
+
+    def unlisted(
+        self, website_id: int, refused: Iterable[Rejection], *, by: datetime | None = None
+    ) -> list[Rejection]:
+        """Those rows that are not listed with the same content; with ``by``, were not listed by then."""
+        rows = {row.digest: row for row in refused}
+        listed = self._statements.among(_FIRST_REFUSED, rows, before=(website_id,))
+        latest = None if by is None else microseconds(by)
+        old = {digest for digest, first in listed if latest is None or first <= latest}
+        return [row for digest, row in rows.items() if digest not in old]
 
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None:
         """List the contacts that HubSpot rejected; strike out those that it took."""
@@ -100,6 +113,16 @@ class Rejections:
             found = list(self._statements.among(_NAMED, set(keys)))
             self._statements.change_among(_FORGET_NAMED, keys)
         return {contact_id for (contact_id,) in found if contact_id is not None}, len(found)
+
+    def refused_rows(self, keys: Collection[str] | None) -> tuple[int, datetime, datetime] | None:
+        """How many of ``keys`` (None: of all) are rows, and when they were refused first and last."""
+        if keys is None:
+            found = list(self._statements.rows(_REFUSED_ROWS))
+        else:
+            found = list(self._statements.among(_REFUSED_ROWS_NAMED, set(keys)))
+        if not found:
+            return None
+        return len(found), instant(min(first for first, _ in found)), instant(max(last for _, last in found))
 
     def unknown(self, keys: Collection[str]) -> set[str]:
         """Those of ``keys`` that no rejection has."""

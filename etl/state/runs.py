@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
+from etl.models.clocks import FAR
 from etl.models.reading import Listing, Website
 from etl.models.summary import Status
 from etl.state.failures import of_a_row
@@ -22,22 +23,27 @@ KEPT_RUNS = 1000
 """Per website; older ones are forgotten."""
 
 _WEBSITES = """
-    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why
+    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
     FROM websites ORDER BY name"""
 _WEBSITE = """
-    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why
+    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
     FROM websites WHERE name = ?"""
 _FOUND_OUT = """
     UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, strays = ?, traffic = ?,
-                        degraded_since = ?, degraded_why = ?
+                        degraded_since = ?, degraded_why = ?, read_at = ?
     WHERE id = ?"""
+_SET_BACK = "UPDATE websites SET watermark = ?, swept = ?, read_at = ? WHERE id = ?"
 _FORGET = """
     DELETE FROM runs WHERE website_id = ? AND started <= (
         SELECT started FROM runs WHERE website_id = ? ORDER BY started DESC LIMIT 1 OFFSET ?)"""
 _LAST_SUCCESS = """
     SELECT r.started FROM runs r JOIN websites w ON w.id = r.website_id
-    WHERE w.name = ? AND r.kind = 'incremental' AND r.status IN (?, ?)
+    WHERE w.name = ? AND r.kind = 'incremental' AND r.status IN (?, ?) AND r.started <= ?
     ORDER BY r.started DESC LIMIT 1"""
+_SUCCESSES = """
+    SELECT started, summary FROM runs
+    WHERE website_id = ? AND kind = 'incremental' AND status IN (?, ?) AND started <= ?
+    ORDER BY started DESC"""
 _LAST = """
     SELECT r.id, r.kind, r.started, r.ended, r.status, r.summary
     FROM runs r JOIN websites w ON w.id = r.website_id
@@ -75,6 +81,33 @@ class Runs:
         """Every website that the state knows, by name."""
         return {row[0]: _website(row) for row in self._statements.rows(_WEBSITES)}
 
+    def set_right(self, website: Website, *, now: datetime) -> Website:
+        """``website`` without instants that no clock can have shown by ``now``, ours; that is written down.
+
+        A watermark far in the future goes back to the start of the last successful run before now.
+        """
+        sound = replace(
+            website,
+            watermark=_by(now + FAR, website.watermark),
+            swept=_by(now + FAR, website.swept),
+            read_at=_by(now, website.read_at),
+        )
+        if sound.watermark != website.watermark:
+            sound = replace(sound, watermark=sound.read_at or self._last_read(website.id, now=now))
+        if sound != website:
+            instants = map(microseconds_or_none, (sound.watermark, sound.swept, sound.read_at))
+            self._statements.change(_SET_BACK, (*instants, website.id))
+        return sound
+
+    def _last_read(self, website_id: int, *, now: datetime) -> datetime | None:
+        """Up to when everything was read by the last run that did not take the watermark into the future."""
+        ended_well = Status.DONE.value, Status.PARTIAL.value
+        for began, summary in self._statements.rows(_SUCCESSES, (website_id, *ended_well, microseconds(now))):
+            started, watermark = instant(began), _watermark_of(summary)
+            if watermark and watermark <= started + FAR:
+                return min(started, watermark)
+        return None
+
     def close_window(self, website: Website) -> Website:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
         kept = self._statements.value("SELECT watermark FROM websites WHERE id = ?", (website.id,))
@@ -89,6 +122,7 @@ class Runs:
             orjson.dumps(list(website.traffic.items())).decode(),
             microseconds_or_none(website.degraded_since),
             website.degraded_why,
+            microseconds_or_none(website.read_at),
         )
         self._statements.change(_FOUND_OUT, (*facts, website.id))
         return website
@@ -112,9 +146,14 @@ class Runs:
         """Whether the run that was begun last did not come to its end, or goes on."""
         return bool(self._statements.value("SELECT ended IS NULL FROM runs ORDER BY started DESC LIMIT 1"))
 
-    def last_success(self, website: str) -> datetime | None:
-        """When the last incremental run that ended done or partial was started."""
-        values = (website, Status.DONE.value, Status.PARTIAL.value)
+    def ended(self, website_id: int, started: datetime) -> datetime | None:
+        """When the run ended that was ``started`` then; None where it was killed, or is forgotten."""
+        query = "SELECT max(ended) FROM runs WHERE website_id = ? AND started = ?"
+        return _instant(self._statements.value(query, (website_id, microseconds(started))))
+
+    def last_success(self, website: str, *, now: datetime) -> datetime | None:
+        """When the last incremental run before ``now`` that ended done or partial was started."""
+        values = (website, Status.DONE.value, Status.PARTIAL.value, microseconds(now))
         return _instant(self._statements.value(_LAST_SUCCESS, values))
 
     def last(self, website: str, most: int) -> list[dict[str, Any]]:
@@ -167,7 +206,7 @@ def _at_source(summary: dict[str, Any]) -> datetime | None:
 
 @of_a_row
 def _website(row: Row) -> Website:
-    _, number, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why = row
+    _, number, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at = row
     return Website(
         id=number,
         watermark=instant_or_none(watermark),
@@ -179,4 +218,15 @@ def _website(row: Row) -> Website:
         traffic={int(slot): int(rows) for slot, rows in orjson.loads(traffic or "[]")},
         degraded_since=instant_or_none(degraded_since),
         degraded_why=degraded_why,
+        read_at=instant_or_none(read_at),
     )
+
+
+@of_a_row
+def _watermark_of(summary: str) -> datetime | None:
+    after = orjson.loads(summary)["watermark"]["after"]
+    return datetime.fromisoformat(after) if after else None
+
+
+def _by(latest: datetime, known: datetime | None) -> datetime | None:
+    return known if known and known <= latest else None

@@ -80,7 +80,7 @@ class Transaction:
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)
-        self.limits = Limits(statements, accounts)
+        self.limits = Limits(statements, accounts, now=now)
         self.facts = Facts(statements)
         self.ownership = Ownership(self.facts)
         self.older: str | None = None

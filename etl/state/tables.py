@@ -66,6 +66,7 @@ websites = Table(
     Column("traffic", Text, comment="JSON: rows per ten minutes of the last day, as pairs"),
     Column("degraded_since", Instant, comment="since when answers fall short; null: they do not"),
     Column("degraded_why", Text),
+    Column("read_at", Instant, comment="our clock when the last reading began that came to its end"),
 )
 
 contacts = Table(
@@ -181,6 +182,7 @@ limits = Table(
     Column("stop_reason", Text),
     Column("stop_kind", String(16), comment="how long it can be believed"),
     Column("stop_said_by", Text),
+    Column("stop_made", Instant, comment="our clock when the stop was made"),
     Column("sent", Text, comment="JSON: when the requests of the last window were sent, microseconds"),
     Column("stated", Integer, comment="the limit that the API stated, in requests per window"),
     Column("used", BigInteger, comment="requests of this month"),

@@ -1,4 +1,4 @@
-"""What a state must know to mend itself: contacts without a verdict, who asked for a stop, whole names.
+"""What a state must know to mend itself: contacts without a verdict, stops, when it was read.
 
 And what it need not: the lock is the operating system's, its row only says whose.
 """
@@ -32,6 +32,19 @@ def upgrade() -> None:
         sa.Column("stop_kind", sa.String(length=16), nullable=True, comment="how long it can be believed"),
     )
     op.add_column("limits", sa.Column("stop_said_by", sa.Text(), nullable=True))
+    op.add_column(
+        "limits",
+        sa.Column("stop_made", sa.BigInteger(), nullable=True, comment="our clock when the stop was made"),
+    )
+    op.add_column(
+        "websites",
+        sa.Column(
+            "read_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="our clock when the last reading began that came to its end",
+        ),
+    )
     with op.batch_alter_table("facts") as facts:
         facts.alter_column(
             "name", existing_type=sa.String(length=64), type_=sa.Text(), existing_nullable=False
@@ -57,6 +70,8 @@ def downgrade() -> None:
         facts.alter_column(
             "name", existing_type=sa.Text(), type_=sa.String(length=64), existing_nullable=False
         )
+    op.drop_column("websites", "read_at")
+    op.drop_column("limits", "stop_made")
     op.drop_column("limits", "stop_said_by")
     op.drop_column("limits", "stop_kind")
     op.add_column(
