@@ -97,8 +97,8 @@ def test_a_quiet_website_and_a_night_are_nothing_to_tell(program: Program) -> No
 
 
 def test_a_gap_that_no_range_covers_is_said_plainly(program: Program) -> None:
-    at(program, NOON, hourly(NOON - DAY, NOON, a_day=480))
-    now = NOON + timedelta(days=400)
+    began, now = NOON - timedelta(days=400), NOON
+    at(program, began, hourly(began - DAY, began, a_day=480))
     summary = at(program, now, hourly(now - DAY, now, a_day=480))
     (warning,) = summary["warnings"]
     assert "cannot be had any more" in warning
