@@ -6,7 +6,7 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from etl.cli import logs
 from etl.cli.campaign import Campaign
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from etl.cli.wiring import Session
+    from etl.pipeline import ports
+    from etl.pipeline.ports import Adviser
     from etl.settings import Settings
     from etl.state.store import Transaction
 
@@ -237,28 +239,31 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report)
             clock=clock,
             interruption=clock.interruption,
             observer=observer,
+            adviser=_adviser(order, opened, clock),
         )
     if summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
         opened.remember_setup()
-        if order.kind == "incremental" and not order.dry_run:
-            _look_ahead(summary, order, opened, clock)
     return summary
 
 
-def _look_ahead(summary: RunSummary, order: Order, opened: Session, clock: SystemClock) -> None:
-    """Say once a day if the month will not last, or what else is not as it should be."""
-    now = opened.budget.now()
-    with opened.store.transaction() as state:
-        news = [warning for warning in summary.warnings if warning not in order.notes]
-        if news and not _was_told("window", summary.website, state, now):
-            _tell("window", summary, state, now)
-        if _was_told("month", summary.website, state, now):
-            return
-        if warning := opened.month_warning(state, clock):
-            _tell("month", summary, state, now)
-            summary.warnings.append(warning)
-            summary.reason = summary.reason or warning
-            log.warning("the month will not last", extra={"action": "month_warning", "why": warning})
+def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | None:
+    """Says once a day if the month will not last, and marks as news what else is not as it should be."""
+    if order.kind != "incremental" or order.dry_run:
+        return None
+
+    def advise(summary: RunSummary, state: ports.Transaction) -> list[str]:
+        written, now = cast("Transaction", state), opened.budget.now()
+        if summary.concerns and not _was_told("window", summary.website, written, now):
+            _tell("window", summary, written, now)
+        if _was_told("month", summary.website, written, now):
+            return []
+        warning = opened.month_warning(written, clock)
+        if warning is None:
+            return []
+        _tell("month", summary, written, now)
+        return [warning]
+
+    return advise
 
 
 def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> bool:
