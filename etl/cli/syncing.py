@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from etl.cli import logs
 from etl.cli.campaign import Campaign
+from etl.cli.logfile import LogFile
 from etl.cli.report import Report
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
@@ -21,6 +22,7 @@ from etl.settings import LONGEST_RANGE, load
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from etl.cli.report import Collector
     from etl.cli.wiring import Session
     from etl.pipeline import ports
     from etl.pipeline.ports import Adviser
@@ -35,6 +37,14 @@ ONE_DAY = timedelta(days=1)
 def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
     """Sync every website's new visitors. Returns the exit code."""
     settings, clock = _start()
+    report = Report(as_json=as_json, always=dry_run)
+    return sync_new(settings, clock, report, now=now, dry_run=dry_run)
+
+
+def sync_new(
+    settings: Settings, clock: SystemClock, report: Report | Collector, *, now: bool, dry_run: bool = False
+) -> int:
+    """Sync every website's new visitors, and tell ``report``. Returns the exit code."""
     sync_settings = settings.sync
     order = Order(
         run="",
@@ -46,7 +56,6 @@ def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
         dry_run=dry_run,
     )
     rest = timedelta(0) if now or dry_run else sync_settings.min_interval
-    report = Report(as_json=as_json, always=dry_run)
     schedule = _Schedule(rest=rest, obey_stops=not now)
     return _sync_all(
         settings, clock, order, report, schedule=schedule, thrift=Thrift(keeps_reserve=not now, tries=now)
@@ -119,7 +128,8 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
 
 def _start() -> tuple[Settings, SystemClock]:
     settings = load()
-    logs.configure(settings.sync.log_format, settings.secrets())
+    file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
+    logs.configure(settings.sync.log_format, settings.secrets(), file)
     return settings, SystemClock()
 
 
@@ -154,7 +164,7 @@ def _sync_all(
     settings: Settings,
     clock: SystemClock,
     order: Order,
-    report: Report,
+    report: Report | Collector,
     *,
     schedule: _Schedule,
     thrift: Thrift,
@@ -226,7 +236,7 @@ def _all_idle(
         return [summary for summary in summaries if summary] if all(summaries) else []
 
 
-def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report) -> RunSummary:
+def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report | Collector) -> RunSummary:
     if order.kind == "incremental" and not opened.affords_sweep(order, clock):
         log.warning("no sweep: the month has no requests for it", extra={"action": "sweep_left_out"})
         order = replace(order, sweep_interval=None)

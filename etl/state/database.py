@@ -102,7 +102,8 @@ def parse_url(url: str | URL) -> URL:
     except ImportError:
         raise SettingsError(
             f"SYNC_STATE_URL names a driver that is not installed: {parsed.drivername}.",
-            fix="For postgresql+psycopg run: pip install 'visitor-sync[postgres]'",
+            fix="For postgresql+psycopg, in the checkout: ~/.uv/bin/uv sync --locked --no-dev --inexact"
+            " --extra postgres",
         ) from None
     return parsed
 
