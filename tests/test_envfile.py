@@ -43,7 +43,10 @@ COMMANDS = [
 
 
 def command(
-    folder: Path, *arguments: str, restrict: Callable[[], None] | None = None, **variables: str
+    folder: Path,
+    *arguments: str,
+    variables: dict[str, str] | None = None,
+    restrict: Callable[[], None] | None = None,
 ) -> str:
     """What is said of settings that must be refused."""
     done = subprocess.run(
