@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
@@ -23,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from etl import envfile
 from etl.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -98,6 +100,13 @@ def _property(value: str) -> str:
     return value
 
 
+def _log_file(value: object) -> object:
+    try:
+        return Path(value.strip()).expanduser() if isinstance(value, str) else value
+    except RuntimeError:
+        raise ValueError("begins with ~, and whose home that is is not known") from None
+
+
 def _share(value: object) -> object:
     text = str(value).strip()
     try:
@@ -111,6 +120,7 @@ def _share(value: object) -> object:
 
 Month = Annotated[int, Field(ge=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+LogFile = Annotated[Path, BeforeValidator(_log_file)]
 Share = Annotated[float, BeforeValidator(_share)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
 StateUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_state_url)]
@@ -120,7 +130,12 @@ PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterVal
 
 class _Section(BaseSettings):
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True
+        env_file=ENV_FILE,
+        env_file_encoding=envfile.ENCODING,
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        frozen=True,
     )
 
 
@@ -131,6 +146,15 @@ class PlanSettings(_Section):
 
     requests_per_month: Month = PRO_PLAN
     reserve: Share = RESERVE
+
+
+class PlaceSettings(_Section):
+    """The part of SyncSettings that says where things are kept, whatever else is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNC_")
+
+    state_url: StateUrl | None = None
+    log_file: LogFile | None = None
 
 
 class ZenovaySettings(_Section):
@@ -170,7 +194,9 @@ class SyncSettings(_Section):
     last_seen_property: PropertyName = "zenovay_last_seen"
     pageviews_property: PropertyName = "zenovay_pageviews"
     visitor_id_property: PropertyName = "zenovay_visitor_id"
+    stale_after: Duration = timedelta(hours=24)
     log_format: Literal["text", "json"] | None = None
+    log_file: LogFile | None = None
 
     @model_validator(mode="after")
     def _four_different_properties(self) -> SyncSettings:
@@ -230,6 +256,15 @@ def load_sync() -> SyncSettings:
     return _load(SyncSettings)[0]  # type: ignore[return-value]
 
 
+def load_places() -> PlaceSettings | None:
+    """Where the state and the log are kept; None where not even that can be read."""
+    try:
+        envfile.is_there(ENV_FILE)
+        return PlaceSettings()
+    except (SettingsError, ValidationError):
+        return None
+
+
 def defaults() -> dict[str, str]:
     """Every setting that has a default, and how it is written; empty where that is "not set"."""
     found: dict[str, str] = {}
@@ -255,22 +290,33 @@ def known_variables() -> list[str]:
 
 
 def _load(*sections: type[_Section]) -> list[_Section]:
-    problems = list(_unknown_variables())
+    found = envfile.is_there(ENV_FILE)
+    undecodable = _undecodable_variables()
+    problems = [f"{envfile.printable(name)} holds bytes that are not UTF-8." for name in undecodable]
+    problems += _unknown_variables()
     loaded: list[_Section] = []
     for section in sections:
         try:
             loaded.append(section())
         except ValidationError as exc:
             problems += [
-                _sentence(section, error) for error in exc.errors(include_url=False, include_input=False)
+                _sentence(section, error)
+                for error in exc.errors(include_url=False, include_input=False)
+                if _variable(section, error) not in undecodable
             ]
     if problems:
         count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
         raise SettingsError(
             "\n  ".join([f"{count}:", *problems]),
-            fix="\nSet them in the environment or in .env; .env.example lists them all.",
+            fix=f"\nSet them in the environment or in .env ({_looked_for(found=found)});"
+            " .env.example lists them all.",
         ) from None
     return loaded
+
+
+def _looked_for(*, found: bool) -> str:
+    where = envfile.place(ENV_FILE)
+    return where if found else f"looked for at {where}: not there"
 
 
 def _variables(section: type[_Section]) -> list[str]:
@@ -279,20 +325,39 @@ def _variables(section: type[_Section]) -> list[str]:
 
 
 def _sentence(section: type[_Section], error: Any) -> str:
-    prefix = section.model_config.get("env_prefix") or ""
-    if not error["loc"]:
+    variable = _variable(section, error)
+    if variable is None:
         return str(error["msg"]).removeprefix("Value error, ")
-    variable = f"{prefix}{error['loc'][0]}".upper()
     if error["type"] in {"missing", "too_short"}:
         return f"{variable} is missing: {_MISSING.get(variable, 'it has no default')}."
     message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
     return f"{variable} {message.replace('Input should be', 'must be')}."
 
 
+def _variable(section: type[_Section], error: Any) -> str | None:
+    """The variable that an error is about; None where it is about several."""
+    prefix = section.model_config.get("env_prefix") or ""
+    return f"{prefix}{error['loc'][0]}".upper() if error["loc"] else None
+
+
+def _prefixes() -> tuple[str, ...]:
+    return tuple(section.model_config.get("env_prefix") or "" for section in _SECTIONS)
+
+
+def _undecodable_variables() -> list[str]:
+    """Ours whose values are no text: the system hands over bytes, and these stand for themselves."""
+    return sorted(
+        name.upper()
+        for name, value in os.environ.items()
+        if name.upper().startswith(_prefixes()) and envfile.printable(value) != value
+    )
+
+
 def _unknown_variables() -> Iterable[str]:
     known = known_variables()
-    prefixes = tuple(section.model_config.get("env_prefix") or "" for section in _SECTIONS)
-    for variable in sorted({name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}):
-        if variable.startswith(prefixes) and variable not in known:
+    from_file = dotenv_values(ENV_FILE, encoding=envfile.ENCODING)
+    for variable in sorted({name.upper() for name in (*os.environ, *from_file)}):
+        if variable.startswith(_prefixes()) and variable not in known:
             nearest = get_close_matches(variable, known, n=1, cutoff=0.0)
-            yield f"{variable} is not a setting of this program; the nearest one is {nearest[0]}."
+            name = envfile.printable(variable)
+            yield f"{name} is not a setting of this program; the nearest one is {nearest[0]}."

@@ -24,6 +24,7 @@ def test_status_of_a_fresh_machine_is_empty_and_makes_no_file(program: Program) 
         "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
         "lock": None,
         "portal": None,
+        "stops": [],
     }
     assert list(program.folder.iterdir()) == []
 

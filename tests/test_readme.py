@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +251,32 @@ def test_ci_runs_every_check_that_the_readme_names() -> None:
 
     assert len(checks) == 5
     assert [check for check in checks if check not in script] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NO SYSTEMD: its units were not verified")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    names = [tmp_path / "visitor-sync.service", tmp_path / "visitor-sync.timer"]
+    for path, text in zip(names, blocks("ini"), strict=True):
+        path.write_text(text.replace("/opt/visitor-sync/.venv/bin/visitor-sync", "/bin/true"))
+
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False
+    )
+
+    assert [line for line in verified.stderr.splitlines() if "visitor-sync" in line] == []
+    assert "SuccessExitStatus=4 75\n" in names[0].read_text()
+
+
+def test_an_upgrade_keeps_what_was_installed_beside_the_program() -> None:
+    (line,) = [line for line in chapter("Upgrade").splitlines() if line.startswith("git pull")]
+
+    assert "uv sync --locked --no-dev --inexact " in line
+
+
+def test_no_message_names_a_package_of_the_index() -> None:
+    foreign = re.compile(r"pip install|visitor-sync\[")
+
+    assert [path for path in (ROOT / "etl").rglob("*.py") if foreign.search(path.read_text())] == []
 
 
 def test_the_layout_names_what_is_there() -> None:

@@ -77,7 +77,7 @@ def test_without_the_extra_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without_uvicorn)
-    with pytest.raises(SettingsError, match=r"needs uvicorn.*pip install 'visitor-sync\[sandbox\]'"):
+    with pytest.raises(SettingsError, match=r"needs uvicorn.*uv sync --locked --inexact --extra sandbox"):
         Sandbox()
 
 

@@ -125,4 +125,4 @@ def test_the_installed_program_says_which_extra_a_command_lacks(installed: Path,
     )
 
     assert ended.returncode == 2
-    assert "visitor-sync[postgres]" in ended.stderr
+    assert "uv sync --locked --no-dev --inexact --extra postgres" in ended.stderr

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-import sys
 from typing import NoReturn
 
 import click
 
-from etl.cli.commands import program
+from etl.cli import streams
+from etl.cli.commands import Kept, program
 from etl.cli.memory import start_without_collecting
-from etl.errors import SyncError
+from etl.errors import SyncError, UnavailableError
 
 USAGE_EXIT_CODE = 2
 SIGINT_EXIT_CODE = 130
+SIGPIPE_EXIT_CODE = 141
 
 
 def main() -> NoReturn:
     """Run the command line and leave with the exit code of the design's table."""
     start_without_collecting()
+    stdout, stderr = streams.take_over()
+    logging.raiseExceptions = False
     code = _run()
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            code = code or 1
+    streams.flush()
+    if errno.EPIPE in {stdout.lost, stderr.lost}:
+        code = code or SIGPIPE_EXIT_CODE
+    elif stdout.lost and not isinstance(code, Kept):
+        click.echo(f"error: The output could not be written: {os.strerror(stdout.lost)}.", err=True)
+        code = code or UnavailableError.exit_code
     os._exit(code)  # not sys.exit: a thread that waits for a silent server must not hold the process
 
 
 def _run() -> int:
     try:
-        return program.main(prog_name="visitor-sync", standalone_mode=False) or 0
+        code: int | None = program.main(prog_name="visitor-sync", standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
         return USAGE_EXIT_CODE
@@ -41,11 +46,9 @@ def _run() -> int:
     except SyncError as exc:
         click.echo(f"error: {exc}", err=True)
         return exc.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as exc:  # noqa: BLE001 -- the last resort: a place, and none of the values
         from etl.pipeline.run import as_bug  # noqa: PLC0415
 
         click.echo(f"error: {as_bug(exc)}", err=True)
         return SyncError.exit_code
+    return code or Kept(0) if isinstance(code, Kept) else code or 0

@@ -8,6 +8,10 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
 
 
+class Kept(int):
+    """The exit code of a command whose result is in the state, also where it cannot be printed."""
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="visitor-sync", message="%(version)s")
 def program() -> None:
@@ -16,13 +20,21 @@ def program() -> None:
 
 @program.command()
 @click.option("--now", is_flag=True, help="Run even if the last run was a moment ago, or a limit is spent.")
+@click.option("--cron", is_flag=True, help="Print only what needs a person, once; log to a file.")
 @DRY_RUN_OPTION
 @JSON_OPTION
-def run(*, now: bool, dry_run: bool, as_json: bool) -> int:
+def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
     """Sync what is new since the last run. Made for cron."""
+    if cron:
+        if as_json or dry_run:
+            raise click.UsageError("--cron goes with neither --json nor --dry-run.")
+        from etl.cli.unattended import unattended  # noqa: PLC0415
+
+        return Kept(unattended(now=now))
     from etl.cli.syncing import incremental  # noqa: PLC0415
 
-    return incremental(now=now, dry_run=dry_run, as_json=as_json)
+    code = incremental(now=now, dry_run=dry_run, as_json=as_json)
+    return code if dry_run else Kept(code)
 
 
 @program.command()
@@ -37,7 +49,8 @@ def backfill(*, since: str, until: str | None, max_requests: int | None, dry_run
     """Sync a past range of dates. Does not move the watermark."""
     from etl.cli.syncing import past  # noqa: PLC0415
 
-    return past(since=since, until=until, max_requests=max_requests, dry_run=dry_run, as_json=as_json)
+    code = past(since=since, until=until, max_requests=max_requests, dry_run=dry_run, as_json=as_json)
+    return code if dry_run else Kept(code)
 
 
 @program.command()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from etl.cli import streams
 from etl.cli.memory import collect_seldom
 from etl.sandbox import Sandbox, Visitors
 from etl.settings import defaults
@@ -145,5 +146,6 @@ def keep_sandbox(port: int) -> int:
         click.echo(f"# The contacts that its HubSpot holds: {sandbox.url}/")
         click.echo("# In another terminal, after these exports: visitor-sync setup && visitor-sync run")
         sys.stdout.flush()
-        done.wait()
+        if not streams.is_lost():
+            done.wait()
     return 0

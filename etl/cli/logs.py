@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,7 +15,9 @@ import orjson
 from etl import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from etl.cli.logfile import LogFile
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -34,28 +39,92 @@ class JsonFormatter(_Formatter):
     """One object a line."""
 
     def _line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        head = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
-        return orjson.dumps({**head, **facts}, default=str).decode()
+        head = {"at": _instant(record), "level": record.levelname.lower(), "message": record.getMessage()}
+        try:
+            return orjson.dumps({**head, **facts}, default=str).decode()
+        except TypeError:  # a text that is not UTF-8, or a number of more than 64 bits
+            return json.dumps({**head, **facts}, default=str)
+
+
+def _instant(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
 class TextFormatter(_Formatter):
-    """For people: a sentence and what belongs to it."""
+    """For people: a sentence and what belongs to it; ``dated`` where they read it later."""
+
+    def __init__(self, secrets: Iterable[str], *, dated: bool = False) -> None:
+        super().__init__(secrets)
+        self._dated = dated
 
     def _line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
         details = " ".join(f"{name}={value}" for name, value in facts.items() if not isinstance(value, dict))
-        return f"{record.levelname.lower()}: {record.getMessage()} {details}".rstrip()
+        at = f"{_instant(record)} " if self._dated else ""
+        return f"{at}{record.levelname.lower()}: {record.getMessage()} {details}".rstrip()
 
 
-def configure(log_format: str | None, secrets: Iterable[str]) -> None:
-    """Send the log to stderr: text on a terminal, JSON otherwise, unless ``log_format`` says which."""
+def configure(log_format: str | None, secrets: Sequence[str], file: LogFile | None = None) -> None:
+    """Send the log to stderr: text on a terminal, JSON otherwise, unless ``log_format`` says which.
+
+    And to ``file``. One that cannot be written is told on stderr, once.
+    """
     terminal = sys.stderr.isatty()
     style = log_format or ("text" if terminal else "json")
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(TextFormatter(secrets) if style == "text" else JsonFormatter(secrets))
     logging.getLogger().addHandler(logging.NullHandler())  # what a library says may hold values
+    if terminal and style == "text":
+        output.addFilter(_for_people)
+    _log_to(output)
+    if file and file.works():
+        _log_to(output, _formatted(file, log_format, secrets))
+    elif file:
+        facts = {"action": "log_file_failed", "file": str(file.path), "why": file.fault}
+        logging.getLogger(__name__).warning("the log file of SYNC_LOG_FILE cannot be written", extra=facts)
+
+
+def configure_unattended(log_format: str | None, secrets: Sequence[str], file: LogFile | None) -> None:
+    """Send the log to ``file`` alone, and what libraries and Python itself have to say as well.
+
+    Where it cannot be written, its ``fault`` says why, and the log is lost.
+    """
+    output = _formatted(file, log_format, secrets) if file and file.works() else logging.NullHandler()
+    _log_to(output)
+    logging.getLogger().handlers[:] = [output]
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _log_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_to(*outputs: logging.Handler) -> None:
     log = logging.getLogger("etl")
-    log.handlers[:] = [output]
+    log.handlers[:] = outputs
     log.propagate = False
-    log.setLevel(logging.WARNING if terminal and style == "text" else logging.INFO)
-    logging.getLogger("etl.extract.forecast").setLevel(logging.INFO)  # what it will cost, people must see
+    log.setLevel(logging.INFO)
+
+
+def _formatted(file: LogFile, log_format: str | None, secrets: Sequence[str]) -> LogFile:
+    text = log_format == "text"
+    file.setFormatter(TextFormatter(secrets, dated=True) if text else JsonFormatter(secrets))
+    return file
+
+
+def _for_people(record: logging.LogRecord) -> bool:
+    """What a terminal shows: what is wrong, and what it will cost."""
+    return record.levelno >= logging.WARNING or record.name == "etl.extract.forecast"
+
+
+def _log_thread(args: threading.ExceptHookArgs) -> None:
+    _log_bug("a thread ended with an error", args.exc_value)
+
+
+def _log_unraisable(args: sys.UnraisableHookArgs) -> None:
+    _log_bug("an error could not be raised", args.exc_value)
+
+
+def _log_bug(message: str, exc: BaseException | None) -> None:
+    where = [
+        f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(exc.__traceback__ if exc else None)
+    ]
+    facts = {"action": "unexpected", "error": type(exc).__name__, "place": where[-1:]}
+    logging.getLogger(__name__).error(message, extra=facts)

@@ -32,7 +32,8 @@ class Report:
     """Collects the summaries of a command.
 
     With ``as_json`` each is printed as a line as soon as it is there. Otherwise a terminal gets a table at
-    the end, and cron a line only for what needs a person, unless ``always``.
+    the end, and anything else a line only for what needs a person, unless ``always``. Why a run failed goes
+    to stderr.
     """
 
     def __init__(self, *, as_json: bool, always: bool) -> None:
@@ -78,7 +79,7 @@ def exit_code(summaries: list[RunSummary]) -> int:
 
 
 def sentence(summary: RunSummary) -> str:
-    """A run in one line."""
+    """A run in one line, without the reason of one that failed: stderr has it."""
     rows, contacts = summary.rows, summary.contacts
     done = "would be " if summary.dry_run else ""
     facts = (
@@ -86,8 +87,25 @@ def sentence(summary: RunSummary) -> str:
         f" {contacts.updated} {done}updated, {contacts.unchanged} unchanged, {contacts.rejected} rejected,"
         f" {contacts.deferred} deferred"
     )
-    reason = f" {summary.reason}" if summary.reason else ""
+    told = summary.status is Status.FAILED
+    reason = f" {summary.reason}" if summary.reason and not told else ""
     return f"{summary.website}: {summary.kind} {summary.status.value}: {facts}.{reason}"
+
+
+class Collector:
+    """Collects the summaries of a command, and prints nothing."""
+
+    def __init__(self) -> None:
+        self.summaries: list[RunSummary] = []
+
+    def add(self, summary: RunSummary) -> None:
+        self.summaries.append(summary)
+
+    def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
+        return nullcontext(_Diary(order, clock))
+
+    def close(self) -> int:
+        return exit_code(self.summaries)
 
 
 class _Diary:

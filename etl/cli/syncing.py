@@ -6,10 +6,11 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from etl.cli import logs
 from etl.cli.campaign import Campaign
+from etl.cli.logfile import LogFile
 from etl.cli.report import Report
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
@@ -22,7 +23,10 @@ from etl.settings import LONGEST_RANGE, load
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from etl.cli.report import Collector
     from etl.cli.wiring import Session
+    from etl.pipeline import ports
+    from etl.pipeline.ports import Adviser
     from etl.settings import Settings
     from etl.state.store import Transaction
 
@@ -34,6 +38,14 @@ ONE_DAY = timedelta(days=1)
 def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
     """Sync every website's new visitors. Returns the exit code."""
     settings, clock = _start()
+    report = Report(as_json=as_json, always=dry_run)
+    return sync_new(settings, clock, report, now=now, dry_run=dry_run)
+
+
+def sync_new(
+    settings: Settings, clock: SystemClock, report: Report | Collector, *, now: bool, dry_run: bool = False
+) -> int:
+    """Sync every website's new visitors, and tell ``report``. Returns the exit code."""
     sync_settings = settings.sync
     order = Order(
         run="",
@@ -45,7 +57,6 @@ def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
         dry_run=dry_run,
     )
     rest = timedelta(0) if now or dry_run else sync_settings.min_interval
-    report = Report(as_json=as_json, always=dry_run)
     schedule = _Schedule(rest=rest, obey_stops=not now)
     return _sync_all(
         settings, clock, order, report, schedule=schedule, thrift=Thrift(keeps_reserve=not now, tries=now)
@@ -118,7 +129,8 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
 
 def _start() -> tuple[Settings, SystemClock]:
     settings = load()
-    logs.configure(settings.sync.log_format, settings.secrets())
+    file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
+    logs.configure(settings.sync.log_format, settings.secrets(), file)
     return settings, SystemClock()
 
 
@@ -153,7 +165,7 @@ def _sync_all(
     settings: Settings,
     clock: SystemClock,
     order: Order,
-    report: Report,
+    report: Report | Collector,
     *,
     schedule: _Schedule,
     thrift: Thrift,
@@ -232,7 +244,7 @@ def _all_idle(
         return [summary for summary in summaries if summary] if all(summaries) else []
 
 
-def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report) -> RunSummary:
+def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report | Collector) -> RunSummary:
     if order.kind == "incremental" and not opened.affords_sweep(order, clock):
         log.warning("no sweep: the month has no requests for it", extra={"action": "sweep_left_out"})
         order = replace(order, sweep_interval=None)
@@ -245,28 +257,31 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report)
             clock=clock,
             interruption=clock.interruption,
             observer=observer,
+            adviser=_adviser(order, opened, clock),
         )
     if opened.store.is_usable and summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
         opened.remember_setup()
-        if order.kind == "incremental" and not order.dry_run:
-            _look_ahead(summary, order, opened, clock)
     return summary
 
 
-def _look_ahead(summary: RunSummary, order: Order, opened: Session, clock: SystemClock) -> None:
-    """Say once a day if the month will not last, or what else is not as it should be."""
-    now = opened.budget.now()
-    with opened.store.transaction() as state:
-        news = [warning for warning in summary.warnings if warning not in order.notes]
-        if news and not _was_told("window", summary.website, state, now):
-            _tell("window", summary, state, now)
-        if _was_told("month", summary.website, state, now):
-            return
-        if warning := opened.month_warning(state, clock):
-            _tell("month", summary, state, now)
-            summary.warnings.append(warning)
-            summary.reason = summary.reason or warning
-            log.warning("the month will not last", extra={"action": "month_warning", "why": warning})
+def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | None:
+    """Says once a day if the month will not last, and marks as news what else is not as it should be."""
+    if order.kind != "incremental" or order.dry_run:
+        return None
+
+    def advise(summary: RunSummary, state: ports.Transaction) -> list[str]:
+        written, now = cast("Transaction", state), opened.budget.now()
+        if summary.concerns and not _was_told("window", summary.website, written, now):
+            _tell("window", summary, written, now)
+        if _was_told("month", summary.website, written, now):
+            return []
+        warning = opened.month_warning(written, clock)
+        if warning is None:
+            return []
+        _tell("month", summary, written, now)
+        return [warning]
+
+    return advise
 
 
 def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> bool:

@@ -57,8 +57,9 @@ class RequestCounts:
 class RunSummary:
     """The books of one run over one website; what ``--json`` prints.
 
-    ``is_news`` is not printed: it marks warnings that nobody was told of today. ``portal`` is the id of the
-    HubSpot account; None as long as that is not known.
+    ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor are ``notes``: those of
+    the warnings that need nobody. ``portal`` is the id of the HubSpot account; None as long as that is not
+    known.
     """
 
     run: str
@@ -78,6 +79,12 @@ class RunSummary:
     warnings: list[str] = field(default_factory=list)
     is_news: bool = False
     portal: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def concerns(self) -> list[str]:
+        """The warnings that need a person."""
+        return [warning for warning in self.warnings if warning not in self.notes]
 
     def as_dict(self) -> dict[str, Any]:
         """The object of ``--json``, keys in their fixed order."""

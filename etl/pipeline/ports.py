@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from etl.models.portal import Owner, Portal
     from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
     from etl.models.stop import Stop
+    from etl.models.summary import RunSummary
     from etl.models.verdict import Delivery, Verdict
     from etl.models.visitor import Rejection, Visitor
 
@@ -150,6 +151,14 @@ class Store(Protocol):
 
     def transaction(self) -> AbstractContextManager[Transaction]: ...
     def reading(self) -> AbstractContextManager[Transaction]: ...
+
+
+class Adviser(Protocol):
+    """Somebody who looks at the state when a run is about to end."""
+
+    def __call__(self, summary: RunSummary, state: Transaction) -> list[str]:
+        """What else belongs among the warnings of the run, inside the transaction that writes them down."""
+        ...
 
 
 class Observer(Protocol):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from etl.models.portal import Owner
     from etl.models.reading import Page, Website
     from etl.pipeline.ownership import Recognition
-    from etl.pipeline.ports import Destination, Observer, Pages, Source, Store, Transaction
+    from etl.pipeline.ports import Adviser, Destination, Observer, Pages, Source, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +95,15 @@ def sync(
     clock: Clock,
     interruption: Callable[[], SyncError | None] = lambda: None,
     observer: Observer | None = None,
+    adviser: Adviser | None = None,
 ) -> RunSummary:
     """Bring one website's visitors to HubSpot and say what happened; every end of a run is in the summary.
 
     ``interruption`` is asked often: once it returns an error, the batches in flight may come back, and the
-    run ends with that error. Raises SyncError only where the run could not even be begun.
+    run ends with that error. ``adviser`` is asked before it is written down how the run ended, unless it
+    could not go on. Raises SyncError only where the run could not even be begun.
     """
-    return _Run(order, source, destination, store, clock, interruption, observer).execute()
+    return _Run(order, source, destination, store, clock, interruption, observer, adviser).execute()
 
 
 @dataclass(slots=True)
@@ -113,6 +115,7 @@ class _Run:
     clock: Clock
     interruption: Callable[[], SyncError | None]
     observer: Observer | None
+    adviser: Adviser | None
 
     summary: RunSummary = field(init=False)
     books: Books = field(init=False, default_factory=Books)
@@ -133,6 +136,7 @@ class _Run:
     def __post_init__(self) -> None:
         order = self.order
         self.summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
+        self.summary.notes = order.notes
         self.summary.warnings += order.notes
         self.backlog = Backlog(order.names)
         self.refusals = Refusals(order.max_rejected)
@@ -222,7 +226,6 @@ class _Run:
     def _warn(self, warning: str) -> None:
         if warning not in self.summary.warnings:
             self.summary.warnings.append(warning)
-            log.warning("the window needs a look", extra=self._facts("window_warning") | {"why": warning})
 
     def _loop(self, threads: ThreadPoolExecutor) -> None:
         pages = self.source.read(self.window.reading())
@@ -382,17 +385,24 @@ class _Run:
         self.summary.requests.zenovay = self.source.requests - zenovay
         self.summary.requests.hubspot = self.destination.requests - hubspot
         self.summary.elapsed_s = round(self.clock.monotonic() - started, 3)
-        _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected, notes=self.order.notes)
+        _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
         try:
             with self.store.transaction() as state:
                 if audit:
                     self.books.balance(due=state.ledger.due_count())
                 self._remember_stops(state)
-                state.runs.end(self.order.run, self.clock.now(), self.summary.as_dict())
+                self._write_down(state)
+                if audit and self.adviser and (advice := self.adviser(self.summary, state)):
+                    self.summary.warnings += advice
+                    _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
+                    self._write_down(state)
         except SyncError:
             if audit:
                 raise
             log.warning("the end of the run was not written down", extra=self._facts("run_not_recorded"))
+
+    def _write_down(self, state: Transaction) -> None:
+        state.runs.end(self.order.run, self.clock.now(), self.summary.as_dict())
 
     def _remember_stops(self, state: Transaction) -> None:
         """What an API asked us to wait for outlives this run; once it answers well again, it is forgotten."""
@@ -411,9 +421,7 @@ class _Run:
         return {"action": action, "run": self.order.run, "website": self.order.website}
 
 
-def _conclude(
-    summary: RunSummary, failure: SyncError | None, *, newly_rejected: int, notes: tuple[str, ...]
-) -> None:
+def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected: int) -> None:
     if failure:
         kinds = (status for kind, status in _STATUS.items() if isinstance(failure, kind))
         summary.status = next(kinds, Status.FAILED)
@@ -425,7 +433,7 @@ def _conclude(
         summary.status, summary.exit_code = Status.PARTIAL, TooManyRejectedError.exit_code
         summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
     else:
-        summary.reason = " ".join(each for each in summary.warnings if each not in notes) or None
+        summary.reason = " ".join(summary.concerns) or None
 
 
 def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:

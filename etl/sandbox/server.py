@@ -39,7 +39,7 @@ class Sandbox:
         try:
             from etl.sandbox.loopback import ZENOVAY_PATH, Loopback, application  # noqa: PLC0415  an extra
         except ImportError as exc:
-            fix = "pip install 'visitor-sync[sandbox]'"
+            fix = "In the checkout: ~/.uv/bin/uv sync --locked --inexact --extra sandbox"
             raise SettingsError(f"The sandbox needs {exc.name}, which is not installed.", fix=fix) from exc
         self._seed = seed
         clock = clock or SystemClock()

@@ -1,0 +1,70 @@
+"""The ``.env`` file: whether it is there, and what keeps it from being read."""
+
+from __future__ import annotations
+
+import codecs
+from io import StringIO
+from pathlib import Path
+from stat import S_ISFIFO
+
+from dotenv.parser import parse_stream
+
+from etl.errors import SettingsError
+
+ENCODING = "utf-8-sig"
+"""Editors of Windows put a mark before UTF-8, which would become part of the first name."""
+
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+_FIX = "Save it as UTF-8 text with a line NAME=value each, like .env.example."
+
+
+def place(name: str) -> str:
+    """Where a file of that name is looked for, as it may be shown."""
+    try:
+        return printable(str(Path.cwd() / name))
+    except OSError:
+        return f"{name} in the working directory, which is not there any more"
+
+
+def printable(text: str) -> str:
+    """``text`` with its undecodable bytes spelt out."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def is_there(name: str) -> bool:
+    """Whether there is such a file. Raises SettingsError, which quotes nothing, where it is no text."""
+    path = Path(name)
+    try:
+        if S_ISFIFO(path.stat().st_mode):
+            raise SettingsError(f"{place(name)} is a pipe, not a file.", fix=_FIX)
+        written = path.read_bytes()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise SettingsError(
+                f"{place(name)} is a link to a file that is not there.", fix="Mend the link, or remove it."
+            ) from None
+        return False
+    except OSError as exc:
+        raise SettingsError(
+            f"{place(name)} cannot be read: {exc.strerror}.", fix="Let the user that runs this read it."
+        ) from exc
+    if fault := _fault(written):
+        raise SettingsError(f"{place(name)}: {fault}.", fix=_FIX)
+    return True
+
+
+def _fault(written: bytes) -> str | None:
+    if written.startswith(_WIDE_MARKS) or written.count(0) > len(written) // 3:
+        return "it is written in UTF-16 or UTF-32"
+    try:
+        text = written.decode(ENCODING)
+    except UnicodeDecodeError as exc:
+        return f"line {_line(written, exc.start)} holds a byte that is not UTF-8"
+    if 0 in written:
+        return f"line {_line(written, written.index(0))} holds a NUL byte"
+    wrong = [binding.original.line for binding in parse_stream(StringIO(text)) if binding.error]
+    return f"line {wrong[0]} is no NAME=value" if wrong else None
+
+
+def _line(written: bytes, offset: int) -> int:
+    return written.count(b"\n", 0, offset) + 1
