@@ -25,14 +25,17 @@ class TransientError(Exception):
 
     ``asked_s`` is the wait that the other side asked for, or that its contract prescribes. ``malformed``
     marks an answer that breaks the contract, such as HTML with status 200: if every attempt ends so, the
-    other side is not out of order but different from what we know.
+    other side is not out of order but different from what we know. ``fix`` is what to do should it last.
     """
 
-    def __init__(self, what: str, *, asked_s: float | None = None, malformed: bool = False) -> None:
+    def __init__(
+        self, what: str, *, asked_s: float | None = None, malformed: bool = False, fix: str | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.asked_s = asked_s
         self.malformed = malformed
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _verdict(
     if all(failure.malformed for failure in failures):
         return ContractBrokenError(
             f"{where}: {last.what}, {len(failures)} times in a row.",
-            fix="Check the base URL, and whether the API has changed; nothing is lost.",
+            fix=last.fix or "Check the base URL, and whether the API has changed; nothing is lost.",
         )
     if last.asked_s and last.asked_s > patience.longest_asked_s:
         until = clock.now() + timedelta(seconds=last.asked_s)
@@ -114,5 +117,6 @@ def _verdict(
             until=until,
         )
     return UnavailableError(
-        f"{where}: {last.what}, after {len(failures)} attempts.", fix="Nothing is lost; run again later."
+        f"{where}: {last.what}, after {len(failures)} attempts.",
+        fix=last.fix or "Nothing is lost; run again later.",
     )

@@ -181,7 +181,7 @@ def test_a_malformed_answer_among_outages_is_an_outage() -> None:
 def test_a_server_that_is_not_there_is_an_outage() -> None:
     with Loopback.scripted([]) as server:
         url = server.url
-    with Caller(url) as caller, pytest.raises(UnavailableError, match="connection failed") as caught:
+    with Caller(url) as caller, pytest.raises(UnavailableError, match="could not be reached") as caught:
         caller.get()
     assert caller.client.requests == 6
     assert caught.value.exit_code == 4

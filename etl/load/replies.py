@@ -90,7 +90,9 @@ def results_of(reply: Reply) -> dict[str, Any]:
     if isinstance(body, dict) and isinstance(body.get("results"), list):
         return body
     raise TransientError(
-        f"HubSpot answered {reply.status} without a readable list of results", malformed=True
+        f"HubSpot answered {reply.status} without a readable list of results",
+        malformed=True,
+        fix=CHECK_ADDRESS,
     )
 
 
@@ -99,7 +101,8 @@ def object_of(reply: Reply) -> dict[str, Any]:
     body = reply.json()
     if isinstance(body, dict):
         return body
-    raise TransientError(f"HubSpot answered {reply.status} with a body that is not JSON", malformed=True)
+    what = f"HubSpot answered {reply.status} with a body that is not JSON"
+    raise TransientError(what, malformed=True, fix=CHECK_ADDRESS)
 
 
 def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
