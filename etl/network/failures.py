@@ -47,7 +47,7 @@ def failed(error: BaseException, route: Route, *, otherwise: str | None = None) 
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause, route)
-        if isinstance(cause, ssl.SSLError) and cause.reason in _PLAIN:
+        if isinstance(cause, ssl.SSLError) and _reason(cause) in _PLAIN:
             return _not_tls(route)
         if isinstance(cause, socket.gaierror | UnicodeError):
             return _unknown_host(route)
@@ -131,12 +131,17 @@ def _in_words(error: BaseException, route: Route) -> str | None:
     if isinstance(error, ConnectionRefusedError):
         return f"{route.next_hop} could not be reached (connection refused)"
     if isinstance(error, ssl.SSLError):
-        return f"the TLS connection to {route.host} broke off ({error.reason or 'without a reason'})"
+        return f"the TLS connection to {route.host} broke off ({_reason(error)})"
     if isinstance(error, ConnectionError):
         return f"the connection to {route.next_hop} broke off"
     if isinstance(error, OSError) and isinstance(error.errno, int):  # PySocks puts a sentence there
         return f"{route.next_hop} could not be reached ({os.strerror(error.errno)})"
     return None
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's name for what was wrong; an error that Python itself raises has none."""
+    return getattr(error, "reason", None) or "without a reason"
 
 
 def _capital(sentence: str) -> str:
