@@ -188,6 +188,14 @@ def test_a_server_that_is_not_there_is_an_outage() -> None:
     assert caught.value.exit_code == 4
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "xn--0.invalid", "-.invalid"])
+def test_a_host_that_does_not_resolve_is_named(host: str) -> None:
+    with Caller(f"https://{host}") as caller, pytest.raises(UnavailableError) as caught:
+        caller.get()
+    assert f"the host name {host} (ZENOVAY_BASE_URL) could not be resolved" in caught.value.what
+    assert "ZENOVAY_BASE_URL" in (caught.value.fix or "")
+
+
 BODY_OF = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 

@@ -171,6 +171,8 @@ def test_silence_ends_at_the_timeout() -> None:
     [
         ("http://127.0.0.1:1", UnavailableError, "could not be reached"),
         ("https://nowhere.invalid", UnavailableError, r"nowhere\.invalid .* could not be resolved"),
+        ("https://xn--0.invalid", UnavailableError, r"xn--0\.invalid .* could not be resolved"),
+        ("https://-.invalid", UnavailableError, r"-\.invalid .* could not be resolved"),
         ("https://", SettingsError, "HUBSPOT_BASE_URL"),
         ("gopher://hubspot.test", SettingsError, "HUBSPOT_BASE_URL"),
         ("http://hubspot.test", SettingsError, "HUBSPOT_BASE_URL .* in clear"),

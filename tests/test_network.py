@@ -116,6 +116,9 @@ def test_no_user_stands_in_a_url(url: str) -> None:
         "https://a\n",
         "ftp://a",
         "https://exämple.test",
+        "https://a.test/\x01",
+        "https://a.test/\x7f",
+        "https://a.test/ü",
         "//127.0.0.1",
     ],
 )

@@ -88,7 +88,7 @@ class Wire:
         with Deadline(self._deadline_s, self._socket) as deadline:
             try:
                 reply = self._exchange(path, params, deadline)
-            except httpx.RequestError as exc:
+            except (httpx.RequestError, UnicodeError) as exc:  # the latter: a name that IDNA does not allow
                 raise TransientError(self._late()) if deadline.passed else _failure(exc, self.route) from exc
         if deadline.passed:
             raise TransientError(self._late())
@@ -119,7 +119,11 @@ def _whole_body(response: httpx.Response) -> bytes:
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > _LARGEST_BODY:
-            raise TransientError(f"a body of more than {_LARGEST_BODY >> 20} MiB", malformed=True)
+            raise TransientError(
+                f"a body of more than {_LARGEST_BODY >> 20} MiB",
+                malformed=True,
+                fix="Check ZENOVAY_BASE_URL.",
+            )
     return bytes(body)
 
 
@@ -128,14 +132,14 @@ def _proxy(proxy: Proxy) -> httpx.Proxy:
     return httpx.Proxy(proxy.url, ssl_context=context, auth=proxy.credentials)
 
 
-def _failure(exc: httpx.RequestError, route: Route) -> SyncError | TransientError:
+def _failure(exc: Exception, route: Route) -> SyncError | TransientError:
     refused = _CONNECT_REFUSED.match(str(exc)) if isinstance(exc, httpx.ProxyError) else None
     if refused:
         return tunnel_refused(int(refused[0]), route)
     return failed(exc, route, otherwise=_in_words(exc, route))
 
 
-def _in_words(exc: httpx.RequestError, route: Route) -> str | None:
+def _in_words(exc: Exception, route: Route) -> str | None:
     if isinstance(exc, httpx.ConnectTimeout):
         return f"no connection to {route.next_hop} within {_CONNECT_S:g} s"
     if isinstance(exc, httpx.TimeoutException):

@@ -20,7 +20,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from etl.deadline import Deadline
 from etl.errors import SettingsError
-from etl.load.replies import FIX_URL, NO_URL, Reply
+from etl.load.replies import CHECK_ADDRESS, FIX_URL, NO_URL, Reply
 from etl.network.failures import failed, tunnel_refused
 from etl.network.trust import trust
 from etl.retry import TransientError
@@ -125,7 +125,7 @@ def _body(response: BaseHTTPResponse) -> bytes:
     while chunk := response.read1(_CHUNK):
         content += chunk
         if len(content) > _LONGEST_BODY:
-            raise TransientError("HubSpot's answer does not end", malformed=True)
+            raise TransientError("HubSpot's answer does not end", malformed=True, fix=CHECK_ADDRESS)
     return bytes(content)
 
 

@@ -27,6 +27,12 @@ _PLAIN = frozenset({
 })  # fmt: skip
 """What OpenSSL, of 1.1 to 3.5, makes of an answer that is not TLS."""
 
+_LOGIN = (
+    "User and password stand before its host there, with a colon between and an at sign behind them, and %XX"
+    " for special characters."
+)
+"""Without an example, which would look like an e-mail address."""
+
 _LOGIN_WANTED = 407
 _SERVER_ERRORS = 500
 _NOT_IMPLEMENTED = 501
@@ -74,14 +80,14 @@ def login_wanted(route: Route) -> AccessRefusedError:
     if route.proxy is None:
         return AccessRefusedError(
             f"A proxy on the way to {route.host} asks for a user and a password (407).",
-            fix="Name it in HTTPS_PROXY, as http://user:password@host:port.",
+            fix=f"Name it in HTTPS_PROXY. {_LOGIN}",
         )
     wants = (
         "does not accept its user and password" if route.proxy.credentials else "asks for a user and password"
     )
     return AccessRefusedError(
         f"{_capital(str(route.proxy))} {wants} (407).",
-        fix=f"Put them into {route.proxy.variable}, as {route.proxy.scheme}://user:password@host:port.",
+        fix=f"Correct {route.proxy.variable}. {_LOGIN}",
     )
 
 

@@ -26,7 +26,9 @@ _PROXY = re.compile(
 )
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _ENTRY = re.compile(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})")
-_EXAMPLE = "Write it like http://user:password@proxy.example.test:3128, with %XX for special characters."
+_EXAMPLE = (
+    "Write it like http://proxy.example.test:3128, with %XX for special characters in user and password."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def checked(url: str) -> str:
     """
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError("must be a URL without a user and a password in it")
-    matched = _BASE_URL.fullmatch(url)
+    matched = _BASE_URL.fullmatch(url) if url.isascii() and url.isprintable() else None
     if matched is None or not is_host(matched[2]) or not is_port(matched[3]):
         raise ValueError("must be a URL that begins with https:// (or http:// for a sandbox on this machine)")
     scheme, host = matched[1].lower(), matched[2].lower()
