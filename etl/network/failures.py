@@ -155,7 +155,7 @@ def _capital(sentence: str) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and all that is behind it, as the libraries wrap it: chained, or as an argument."""
+    """``error`` and all that is behind it, as the libraries wrap it: as its cause, or as an argument."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop(0)
@@ -163,5 +163,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        behind = (each.__cause__, each.__context__, *each.args)
+        behind = (each.__cause__, *each.args)
         waiting += [other for other in behind if isinstance(other, BaseException)]
