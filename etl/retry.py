@@ -32,6 +32,7 @@ class TransientError(Exception):
     how it was asked for, and ``kind`` is one of ``etl.models.stop``. ``malformed`` marks an answer that
     breaks the contract, such as HTML with status 200: if every attempt ends so, the other side is not out of
     order but different from what we know. ``unread`` is a body that is not JSON although it should be.
+    ``fix`` is what to do should it last.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class TransientError(Exception):
         kind: str = WAIT,
         malformed: bool = False,
         unread: bytes | None = None,
+        fix: str | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what
@@ -50,6 +52,7 @@ class TransientError(Exception):
         self.said_by = said_by
         self.kind = kind
         self.malformed = malformed
+        self.fix = fix
         self.unread = blake2b(unread).digest() if unread and unread.lstrip()[:1] in _JSON else None
 
     def repeats(self, earlier: Iterable[TransientError]) -> bool:
@@ -139,11 +142,12 @@ def _verdict(
     if all(failure.malformed for failure in failures):
         return ContractBrokenError(
             f"{where}: {last.what}, {len(failures)} times in a row.",
-            fix="Check the base URL, and whether the API has changed; nothing is lost.",
+            fix=last.fix or "Check the base URL, and whether the API has changed; nothing is lost.",
         )
     if last.asked_s and last.asked_s > patience.longest_asked_s:
         until = clock.now() + timedelta(seconds=last.asked_s)
         return asked_to_wait(last, f"{where}: {last.what}", until=until)
     return UnavailableError(
-        f"{where}: {last.what}, after {len(failures)} attempts.", fix="Nothing is lost; run again later."
+        f"{where}: {last.what}, after {len(failures)} attempts.",
+        fix=last.fix or "Nothing is lost; run again later.",
     )

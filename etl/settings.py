@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -26,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from etl import envfile
 from etl.errors import SettingsError
+from etl.network import urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +36,15 @@ ENV_FILE = ".env"
 LONGEST_RANGE = timedelta(days=365)
 PRO_PLAN = 10_000
 RESERVE = 0.05
+_QUOTE = re.compile(r"(QUOTATION MARK|APOSTROPHE|GRAVE ACCENT|ACUTE ACCENT)\b")
 _FOREIGN_PROPERTY = re.compile(r"hs_|hubspot_|ip_|email$|hs$|lastmodifieddate$|createdate$")
+
+
+def _unquoted(text: str) -> str:
+    """``text``, unless it begins or ends with a quotation mark, as what is pasted from a manual may."""
+    if any(_QUOTE.search(unicodedata.name(edge, "")) for edge in {*text[:1], *text[-1:]}):
+        raise ValueError("is in quotes; leave them out")
+    return text
 
 
 def _duration(value: object) -> timedelta:
@@ -50,9 +60,7 @@ def _duration(value: object) -> timedelta:
 
 
 def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
-        raise ValueError("must be a URL that begins with https:// (or http:// for a sandbox)")
-    return value.rstrip("/")
+    return urls.checked(_unquoted(value))
 
 
 def _state_url(value: str) -> str:
@@ -67,6 +75,7 @@ def _secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
     if not text:
         raise PydanticCustomError("missing", "is blank")
+    _unquoted(text)
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must be one word of printable ASCII characters")
     return SecretStr(text)
@@ -85,6 +94,8 @@ def _websites(value: object) -> object:
     if not isinstance(value, str):
         return value
     names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        _unquoted(name)
     if len(set(names)) != len(names):
         raise ValueError("names a website twice")
     if any(re.search(r"[/?#\s]", name) for name in names):

@@ -96,7 +96,7 @@ def test_a_dry_run_is_printed_as_it_is_logged(program: Program) -> None:
 def test_nothing_is_said_more_than_twice(
     program: Program, prepare: Callable[[Program], None], sentence: str, options: list[str]
 ) -> None:
-    """Once in the log, which may go elsewhere, and once for whoever called; what --json prints is for programs."""
+    """Once in the log, which may go elsewhere, and once for whoever called; --json is for programs."""
     prepare(program)
 
     ended = program("run", *options)

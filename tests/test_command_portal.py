@@ -222,7 +222,7 @@ def test_the_sandbox_exports_every_setting_and_a_state_of_its_own(tmp_path: Path
         ran = subprocess.run(
             ["/bin/sh", "-c", script],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"]},
+            env={"PATH": os.environ["PATH"], "HTTP_PROXY": "http://127.0.0.1:1"},
             capture_output=True,
             text=True,
             check=True,

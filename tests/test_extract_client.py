@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -202,10 +203,18 @@ def test_a_malformed_answer_among_outages_is_an_outage() -> None:
 def test_a_server_that_is_not_there_is_an_outage() -> None:
     with Loopback.scripted([]) as server:
         url = server.url
-    with Caller(url) as caller, pytest.raises(UnavailableError, match="connection failed") as caught:
+    with Caller(url) as caller, pytest.raises(UnavailableError, match="could not be reached") as caught:
         caller.get()
     assert caller.client.requests == 6
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "xn--0.invalid", "-.invalid"])
+def test_a_host_that_does_not_resolve_is_named(host: str) -> None:
+    with Caller(f"https://{host}") as caller, pytest.raises(UnavailableError) as caught:
+        caller.get()
+    assert f"the host name {host} (ZENOVAY_BASE_URL) could not be resolved" in caught.value.what
+    assert "ZENOVAY_BASE_URL" in (caught.value.fix or "")
 
 
 BODY_OF = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -552,3 +561,32 @@ def test_any_refusal_is_an_error_of_ours(status: int, body: bytes, retry_after: 
     reply = Reply(status, {"Retry-After": retry_after, "X-Usage-Reset": reset, "Date": reset}, body)
     error = refusal(reply, path=PATH, api_key=KEY, now=NOW)
     assert isinstance(error, Exception)
+
+
+ADDRESS = "ann@example.test"
+PAGE = f"<html>{KEY} {ADDRESS} may not pass</html>".encode()
+ELSEWHERE = {"Location": f"https://login.example.test/{KEY}?mail={ADDRESS}"}
+STRANGERS = [
+    (Served(PAGE, status=403), AccessRefusedError, "a firewall or proxy in between"),
+    (Served(b"error code: 1020", status=403), AccessRefusedError, "a firewall or proxy in between"),
+    (Served(PAGE, status=407), AccessRefusedError, "A proxy on the way .* HTTPS_PROXY"),
+    (Served(PAGE, status=511), AccessRefusedError, "asks for a login .*511"),
+    (
+        Served(PAGE, status=302, headers=ELSEWHERE),
+        ContractBrokenError,
+        r"to login\.example\.test\. .*_BASE_URL",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "told"), STRANGERS)
+def test_who_else_answers_is_named_and_not_asked_again(
+    answer: Served, kind: type[SyncError], told: str
+) -> None:
+    caller, error = outcome(answer)
+    assert type(error) is kind
+    assert re.search(told, str(error)), error
+    assert "ZENOVAY_API_KEY" not in str(error)
+    assert KEY not in str(error)
+    assert ADDRESS not in str(error)
+    assert caller.client.requests == 1

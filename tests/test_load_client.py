@@ -26,6 +26,7 @@ from etl.errors import (
     UnavailableError,
 )
 from etl.load.client import HubSpotClient
+from etl.load.portal import read_portal
 from etl.load.replies import results_of
 from etl.retry import Patience
 
@@ -169,23 +170,17 @@ def test_silence_ends_at_the_timeout() -> None:
     ("url", "error", "match"),
     [
         ("http://127.0.0.1:1", UnavailableError, "could not be reached"),
-        ("http://nowhere.invalid", UnavailableError, "could not be resolved"),
+        ("https://nowhere.invalid", UnavailableError, r"nowhere\.invalid .* could not be resolved"),
+        ("https://xn--0.invalid", UnavailableError, r"xn--0\.invalid .* could not be resolved"),
+        ("https://-.invalid", UnavailableError, r"-\.invalid .* could not be resolved"),
         ("https://", SettingsError, "HUBSPOT_BASE_URL"),
         ("gopher://hubspot.test", SettingsError, "HUBSPOT_BASE_URL"),
+        ("http://hubspot.test", SettingsError, "HUBSPOT_BASE_URL .* in clear"),
         ("api.hubapi.com", SettingsError, "HUBSPOT_BASE_URL"),
     ],
 )
 def test_where_nobody_answers(url: str, error: type[SyncError], match: str) -> None:
     with pytest.raises(error, match=match), client_of(url, patience=ONE_TRY) as client:
-        upsert(client)
-
-
-def test_tls_that_fails_is_an_outage() -> None:
-    with (
-        HubSpotDouble(scripted(OK)) as double,
-        client_of(double.url.replace("http:", "https:"), patience=ONE_TRY) as client,
-        pytest.raises(UnavailableError, match="TLS"),
-    ):
         upsert(client)
 
 
@@ -205,7 +200,8 @@ def test_a_compressed_answer_is_read() -> None:
             "HUBSPOT_ACCESS_TOKEN",
         ),
         (Answer(status=401, body=b"\xff\xfe"), AccessRefusedError, "HUBSPOT_ACCESS_TOKEN"),
-        (Answer(status=403, body=b"<html>"), AccessRefusedError, r"crm\.objects\.contacts\.write"),
+        (Answer(status=403, body=b"<html>"), AccessRefusedError, "a firewall or proxy in between"),
+        (Answer(status=403), AccessRefusedError, r"crm\.objects\.contacts\.write"),
         (
             says(
                 {
@@ -471,3 +467,32 @@ def test_the_time_that_the_import_takes_does_not_count_as_sending(monkeypatch: p
         upsert(client)
         upsert(client)
     assert sum(waited for waited, _ in clock.waits) == pytest.approx(10.0, abs=0.1)
+
+
+ADDRESS = "ann@example.test"
+PAGE = f"<html>{TOKEN} {ADDRESS} may not pass</html>".encode()
+ELSEWHERE = {"Location": f"https://login.example.test/{TOKEN}?mail={ADDRESS}"}
+STRANGERS = [
+    (Answer(403, PAGE), AccessRefusedError, "a firewall or proxy in between"),
+    (Answer(403, b"error code: 1020"), AccessRefusedError, "a firewall or proxy in between"),
+    (Answer(407, PAGE), AccessRefusedError, "A proxy on the way .* HTTPS_PROXY"),
+    (Answer(511, PAGE), AccessRefusedError, "asks for a login .*511"),
+    (Answer(302, PAGE, ELSEWHERE), ContractBrokenError, r"to login\.example\.test\. .*_BASE_URL"),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "told"), STRANGERS)
+@pytest.mark.parametrize("ask", [upsert, read_portal])
+def test_who_else_answers_is_named_and_not_asked_again(
+    ask: Callable[[HubSpotClient], Any],
+    answer: Answer,
+    kind: type[SyncError],
+    told: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with HubSpotDouble(scripted(answer)) as double, client_of(double.url) as client:
+        with pytest.raises(kind, match=told) as caught:
+            ask(client)
+        assert client.requests == 1
+    for secret in ("scope", TOKEN, ADDRESS):
+        assert secret not in f"{caught.value} {caplog.text}"

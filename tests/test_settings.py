@@ -349,6 +349,28 @@ def test_what_is_no_base_url_is_refused(text: str, monkeypatch: pytest.MonkeyPat
     assert "HUBSPOT_BASE_URL must be a URL" in complaint()
 
 
+@pytest.mark.parametrize(
+    "marks", ["''", '""', "``", "“”", "„“", "«»", "\u2018\u2019", "\u00b4\u00b4", "' ", " ”"]
+)
+@pytest.mark.parametrize("variable", [*REQUIRED, "HUBSPOT_BASE_URL"])
+@pytest.mark.usefixtures("required")
+def test_a_value_in_quotes_is_said_to_be_in_quotes(
+    variable: str, marks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = REQUIRED.get(variable, "https://api.example.test")
+    monkeypatch.setenv(variable, f"{marks[0]}{value}{marks[1]}")
+
+    assert f"{variable} is in quotes" in complaint()
+    assert value not in complaint()
+
+
+@pytest.mark.usefixtures("required")
+def test_one_of_several_websites_in_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZENOVAY_WEBSITE_ID", "w-1,'w-2'")
+
+    assert "ZENOVAY_WEBSITE_ID is in quotes" in complaint()
+
+
 @pytest.mark.parametrize("version", ["2026-03", "2026-09", "v3"])
 @pytest.mark.usefixtures("required")
 def test_versions_of_the_hubspot_api(version: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,9 @@ from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
 from etl.load.properties import Properties, raise_for
 from etl.models.reading import Reading
+from etl.network.failures import UnknownHostError
+from etl.network.route import route_to
+from etl.network.trust import roots
 from etl.pipeline.ownership import recognise
 from etl.retry import Patience
 from etl.settings import load
@@ -63,7 +66,10 @@ def check_all(*, as_json: bool) -> int:
     else:
         logs.configure(settings.sync.log_format, settings.secrets())
         findings.append((Finding("settings", ok=True, saw=_settings(settings)), 0))
-        findings += _outside(settings)
+        ways = [_run(f"{api} route", way) for api, way in _ways(settings)]
+        findings += ways
+        if all(finding.ok for finding, _ in ways):
+            findings += _outside(settings)
     _print([finding for finding, _ in findings], as_json=as_json)
     return next((code for finding, code in findings if not finding.ok), 0)
 
@@ -107,7 +113,9 @@ def _run(name: str, probe: Callable[[], str]) -> tuple[Finding, int]:
     try:
         return Finding(name, ok=True, saw=probe()), 0
     except SyncError as exc:
-        return Finding(name, ok=False, saw=exc.what, fix=_fix(exc)), exc.exit_code
+        wrong = isinstance(exc.__cause__, UnknownHostError)  # a run may hope that the name server comes back
+        code = SettingsError.exit_code if wrong else exc.exit_code
+        return Finding(name, ok=False, saw=exc.what, fix=_fix(exc)), code
 
 
 def _fix(exc: SyncError) -> str:
@@ -117,6 +125,19 @@ def _fix(exc: SyncError) -> str:
 def _settings(settings: Settings) -> str:
     count = len(settings.zenovay.website_id)
     return f"complete; {count} website{'s' if count > 1 else ''}, HubSpot API {settings.hubspot.api_version}"
+
+
+def _ways(settings: Settings) -> list[tuple[str, Callable[[], str]]]:
+    """How each API is gone to, to be shown before anything is sent there."""
+    zenovay, hubspot = settings.zenovay.base_url, settings.hubspot.base_url
+    return [
+        ("zenovay", lambda: _way(zenovay, "Zenovay", "ZENOVAY_BASE_URL")),
+        ("hubspot", lambda: _way(hubspot, "HubSpot", "HUBSPOT_BASE_URL")),
+    ]
+
+
+def _way(url: str, api: str, setting: str) -> str:
+    return f"{route_to(url, api=api, setting=setting)}; trusts {roots()}"
 
 
 def _state(settings: Settings) -> str:

@@ -17,6 +17,7 @@ import orjson
 
 from etl.cli import streams
 from etl.cli.memory import collect_seldom
+from etl.network.proxies import without_proxy
 from etl.sandbox import Sandbox, Visitors
 from etl.settings import defaults
 
@@ -27,6 +28,7 @@ VISITORS = 2500
 NEW_VISITORS = 60
 SEED = 7
 SHOWN_LINES = 5
+HOST = "127.0.0.1"
 ONE_DAY = timedelta(days=1)
 _OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
@@ -117,9 +119,9 @@ def _story(summary: dict[str, Any]) -> str:
 
 
 def _environment(sandbox: Sandbox, folder: str) -> dict[str, str]:
-    """Every setting: the sandbox's own, and the defaults of all others."""
+    """Every setting: the sandbox's own, the defaults of all others, and that no proxy is to be asked."""
     state = {"SYNC_STATE_URL": f"sqlite:///{folder}/state.db"}
-    return defaults() | sandbox.environment() | state
+    return defaults() | sandbox.environment() | state | without_proxy(HOST)
 
 
 def keep_sandbox(port: int) -> int:

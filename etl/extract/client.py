@@ -12,6 +12,7 @@ from etl.extract.payload import UnreadableBodyError
 from etl.extract.refusals import refusal
 from etl.extract.wire import Wire
 from etl.jsontext import UnreadableError, parse
+from etl.network.strangers import stranger
 from etl.retry import Patience, TransientError, persevere
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
+    from etl.errors import SyncError
     from etl.extract.budget import Budget
     from etl.extract.wire import Reply
     from etl.pace import Pace
@@ -28,6 +30,7 @@ T = TypeVar("T")
 _PATIENCE = Patience()
 _LONGEST_PAUSE_S = 60.0
 _LARGEST_LIMIT = 100_000
+_CHECK_URL = "Check ZENOVAY_BASE_URL, and whether the API has changed; nothing is lost."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,16 @@ class ZenovayClient:
         self._keep_limits(reply)
         if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             now = self.budget.now_by(reply.date)
-            failure = refusal(reply, path=path, api_key=self._api_key, now=now)
+            failure = self._stranger(reply) or refusal(reply, path=path, api_key=self._api_key, now=now)
             if isinstance(failure, UnavailableError) and failure.until:
                 failure.until = self._clock.now() + (failure.until - now)
             self._pause_if_asked(reply, failure)
             raise failure
         return Answer(_read(reply, readable), reply.date, asked_at)
+
+    def _stranger(self, reply: Reply) -> SyncError | None:
+        location = reply.headers.get("Location", "")
+        return stranger(reply.status, location=location, body=reply.body, route=self._wire.route)
 
     def _pause_if_asked(self, reply: Reply, failure: Exception) -> None:
         """Hold back every request, but not for a wait so long that this one is given up instead."""
@@ -131,11 +138,11 @@ def _read(reply: Reply, readable: Callable[[Any], T]) -> T:
         body = parse(reply.body)
     except UnreadableError as exc:
         what = f"{reply.kind(exc.offset)} with status {reply.status}"
-        raise TransientError(what, malformed=True, unread=reply.body) from exc
+        raise TransientError(what, malformed=True, unread=reply.body, fix=_CHECK_URL) from exc
     try:
         return readable(body)
     except UnreadableBodyError as exc:
-        raise TransientError(str(exc), malformed=True) from exc
+        raise TransientError(str(exc), malformed=True, fix=_CHECK_URL) from exc
 
 
 def _checked(api_key: str) -> str:

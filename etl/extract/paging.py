@@ -174,7 +174,7 @@ class Walk:
         """
         asked = self._place()
         self._refuse_repetition(payload, names, asked.offset)
-        if not names and (asked.offset == 0 or sinks):
+        if not names and (asked.offset == 0 or sinks or payload.has_more):
             return self._end(payload)
         seam = self._seam(names)
         if seam is None and 0 < asked.offset < self._frontier and self._recent:

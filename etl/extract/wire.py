@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.deadline import Deadline, shut_down
-from etl.errors import SettingsError
 from etl.extract.instants import clock, http_date
-from etl.redact import vendor_text
+from etl.network.failures import failed, tunnel_refused
+from etl.network.route import route_to
+from etl.network.strangers import kind_of
+from etl.network.trust import trust
 from etl.retry import TransientError
 
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its command line: 30 ms for nothing
@@ -20,9 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from etl.errors import SyncError
+    from etl.network.proxies import Proxy
+    from etl.network.route import Route
+
 _CONNECT_S = 5.0
 _LARGEST_BODY = 64 * 2**20
 _MOST_DIGITS = 15
+_JSON = (b"{", b"[")
+_CONNECT_REFUSED = re.compile(r"[1-9][0-9]{2}\b")
+"""How the text of httpcore begins where a proxy answered CONNECT with that status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +55,8 @@ class Reply:
 
     def kind(self, offset: int | None = None) -> str:
         """What the body looks like, for a message; ``offset`` is the byte from which on it cannot be read."""
-        start = self.body[:1000].lstrip()
-        if not start:
-            return "an empty body"
-        if start[:1] in {b"{", b"["}:
-            return (
-                "JSON that cannot be read" if offset is None else f"JSON that cannot be read at byte {offset}"
-            )
-        return "HTML" if start[:1] == b"<" else "text that is not JSON"
+        kind = kind_of(self.body)
+        return kind if offset is None or self.body.lstrip()[:1] not in _JSON else f"{kind} at byte {offset}"
 
 
 class Wire:
@@ -64,7 +68,7 @@ class Wire:
     def __init__(
         self, *, base_url: str, headers: Mapping[str, str], read_timeout_s: float, deadline_s: float
     ) -> None:
-        self._base_url = _checked(base_url)
+        self.route = route_to(base_url, api="Zenovay", setting="ZENOVAY_BASE_URL")
         self._deadline_s = deadline_s
         self._socket: object = None
         self._http = httpx.Client(
@@ -72,15 +76,21 @@ class Wire:
             timeout=httpx.Timeout(read_timeout_s, connect=_CONNECT_S),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0),
             follow_redirects=False,
+            verify=trust(),
+            proxy=_proxy(self.route.proxy) if self.route.proxy else None,
+            trust_env=False,
         )
 
     def get(self, path: str, params: Mapping[str, str]) -> Reply:
-        """The answer, whatever its status. Raises TransientError when none arrives in time and whole."""
+        """The answer, whatever its status. Raises TransientError when none arrives in time and whole.
+
+        Raises SettingsError and AccessRefusedError for what will not pass: a certificate, a proxy's refusal.
+        """
         with Deadline(self._deadline_s, self._socket) as deadline:
             try:
                 reply = self._exchange(path, params, deadline)
-            except httpx.RequestError as exc:
-                raise TransientError(self._late() if deadline.passed else _failure(exc)) from exc
+            except (httpx.RequestError, UnicodeError) as exc:  # the latter: a name that IDNA does not allow
+                raise TransientError(self._late()) if deadline.passed else _failure(exc, self.route) from exc
         if deadline.passed:
             raise TransientError(self._late())
         return reply
@@ -97,12 +107,12 @@ class Wire:
                 deadline.guard(self._socket)
 
         extensions = {"trace": remember_socket}
-        url = self._base_url + path
+        url = self.route.url + path
         with self._http.stream("GET", url, params=params, extensions=extensions) as response:
             return Reply(response.status_code, response.headers, _whole_body(response))
 
     def _late(self) -> str:
-        return f"no whole answer within {self._deadline_s:g} s"
+        return f"{self.route.host} gave no whole answer within {self._deadline_s:g} s"
 
 
 def _whole_body(response: httpx.Response) -> bytes:
@@ -110,23 +120,33 @@ def _whole_body(response: httpx.Response) -> bytes:
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > _LARGEST_BODY:
-            raise TransientError(f"a body of more than {_LARGEST_BODY >> 20} MiB", malformed=True)
+            raise TransientError(
+                f"a body of more than {_LARGEST_BODY >> 20} MiB",
+                malformed=True,
+                fix="Check ZENOVAY_BASE_URL.",
+            )
     return bytes(body)
 
 
-def _checked(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL as exc:
-        raise SettingsError("ZENOVAY_BASE_URL is not a URL.", fix="Leave it unset for the real API.") from exc
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise SettingsError("ZENOVAY_BASE_URL is not an http(s) URL.", fix="Leave it unset for the real API.")
-    return base_url.rstrip("/")
+def _proxy(proxy: Proxy) -> httpx.Proxy:
+    context = trust() if proxy.scheme == "https" else None
+    return httpx.Proxy(proxy.url, ssl_context=context, auth=proxy.credentials)
 
 
-def _failure(exc: httpx.RequestError) -> str:
+def _failure(exc: Exception, route: Route) -> SyncError | TransientError:
+    refused = _CONNECT_REFUSED.match(str(exc)) if isinstance(exc, httpx.ProxyError) else None
+    if refused:
+        return tunnel_refused(int(refused[0]), route)
+    return failed(exc, route, otherwise=_in_words(exc, route))
+
+
+def _in_words(exc: Exception, route: Route) -> str | None:
     if isinstance(exc, httpx.ConnectTimeout):
-        return f"no connection within {_CONNECT_S:g} s"
+        return f"no connection to {route.next_hop} within {_CONNECT_S:g} s"
     if isinstance(exc, httpx.TimeoutException):
-        return "no answer in time"
-    return f"the connection failed ({vendor_text(str(exc)) or type(exc).__name__})"
+        return f"{route.host} gave no answer in time"
+    if isinstance(exc, httpx.DecodingError):
+        return f"the answer of {route.host} could not be decompressed"
+    if isinstance(exc, httpx.RemoteProtocolError):
+        return f"{route.next_hop} broke off its answer, or speaks no HTTP"
+    return None

@@ -15,27 +15,27 @@ from etl import jsontext, redact
 from etl.errors import ContractBrokenError, SettingsError, UnavailableError
 from etl.load.circuit import Circuit
 from etl.load.replies import (
-    FIX_URL,
-    NO_URL,
     WRITE_SCOPE,
     BusyError,
     Reply,
     failure,
     ten_second_limit,
 )
+from etl.network.route import route_to
+from etl.network.strangers import stranger
 from etl.retry import Patience, asked_to_wait, persevere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etl.clock import Clock
+    from etl.errors import SyncError
     from etl.pace import Pace
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PATIENCE = Patience()
-_POOL_SIZE = 32
 _TOO_MANY = 429
 
 
@@ -63,10 +63,8 @@ class HubSpotClient:
             raise SettingsError(
                 "HUBSPOT_ACCESS_TOKEN holds a character that no token has.", fix="Copy the token again."
             )
-        if not base_url.startswith(("https://", "http://")):
-            raise SettingsError(NO_URL, fix=FIX_URL)
         self._token = access_token
-        self._base_url = base_url.rstrip("/")
+        self.route = route_to(base_url, api="HubSpot", setting="HUBSPOT_BASE_URL")
         dated = "" if api_version == "v3" else f"/{api_version}"
         stem = "/crm/v3" if api_version == "v3" else "/crm"
         self.contacts_path = f"{stem}/objects{dated}/contacts"
@@ -90,7 +88,7 @@ class HubSpotClient:
     @property
     def credential(self) -> str:
         """A digest that changes with the token, and with the address to which it is sent."""
-        return blake2b(f"{self._base_url}\n{self._token}".encode(), digest_size=16).hexdigest()
+        return blake2b(f"{self.route.url}\n{self._token}".encode(), digest_size=16).hexdigest()
 
     def send(
         self,
@@ -117,6 +115,8 @@ class HubSpotClient:
             with self._pace.slot():
                 self._circuit.raise_if_open()  # it may have opened while this thread waited for its turn
                 reply = self._exchange(method, path, payload)
+                if error := self._stranger(reply):
+                    raise error
                 if not reply.ok and reply.status not in expects:
                     raise self._refusal(reply, where=where, scope=scope)
                 return read(reply)
@@ -136,6 +136,10 @@ class HubSpotClient:
         with self._lock:
             if self._api is not None:
                 self._api.rest_client.pool.clear()
+
+    def _stranger(self, reply: Reply) -> SyncError | None:
+        location = reply.headers.get("location", "")
+        return stranger(reply.status, location=location, body=reply.body, route=self.route)
 
     def _refusal(self, reply: Reply, *, where: str, scope: str) -> Exception:
         """The error that ``reply`` means, after telling the other threads what concerns them too."""
@@ -183,12 +187,7 @@ class HubSpotClient:
 
         from etl.load.wire import Wire  # noqa: PLC0415 -- and this 10 ms
 
-        official = HubSpot(
-            access_token=self._token,
-            host=self._base_url,
-            retry=False,
-            connection_pool_maxsize=_POOL_SIZE,
-        )
+        official = HubSpot(access_token=self._token, host=self.route.url, retry=False)
         api = official.crm.contacts.batch_api.api_client
-        api.rest_client = Wire(api.rest_client.pool_manager, deadline_s=self._deadline_s)
+        api.rest_client = Wire(self.route, deadline_s=self._deadline_s)
         return api

@@ -86,7 +86,8 @@ def results_of(reply: Reply) -> dict[str, Any]:
     if isinstance(body, dict) and isinstance(body.get("results"), list):
         return body
     what = f"HubSpot answered {reply.status} without a readable list of results"
-    raise TransientError(what, malformed=True, unread=reply.body if body is None else None)
+    unread = reply.body if body is None else None
+    raise TransientError(what, malformed=True, unread=unread, fix=CHECK_ADDRESS)
 
 
 def object_of(reply: Reply) -> dict[str, Any]:
@@ -95,7 +96,8 @@ def object_of(reply: Reply) -> dict[str, Any]:
     if isinstance(body, dict):
         return body
     what = f"HubSpot answered {reply.status} with a body that is not JSON"
-    raise TransientError(what, malformed=True, unread=reply.body if body is None else None)
+    unread = reply.body if body is None else None
+    raise TransientError(what, malformed=True, unread=unread, fix=CHECK_ADDRESS)
 
 
 def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
