@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 def arrive(program: Program, first: int, count: int) -> None:
     """Visitors of the last seconds."""
-    program.visitors(*(row(first + number, minutes_ago=0.001) for number in range(count)))
+    program.visitors(*(row(first + number, minutes_ago=0.05) for number in range(count)))
 
 
 def delivered(program: Program) -> int:
