@@ -94,7 +94,7 @@ class _Run:
         except SyncError as exc:
             self._failure = exc
         except Exception as exc:  # noqa: BLE001 -- the last resort, as for the other commands
-            from etl.pipeline.run import as_bug  # noqa: PLC0415
+            from etl.pipeline.ending import as_bug  # noqa: PLC0415
 
             self._failure = as_bug(exc)
         code = self._failure.exit_code

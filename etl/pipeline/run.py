@@ -6,22 +6,20 @@ import logging
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import (
     InterruptedRunError,
     SyncError,
-    TooManyRejectedError,
     UnavailableError,
 )
 from etl.models.stop import Stop
-from etl.models.summary import RunKind, RunSummary, Status, utc_text
+from etl.models.summary import RunKind, RunSummary, utc_text
 from etl.models.verdict import DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
+from etl.pipeline.ending import as_bug, conclude, graver
 from etl.pipeline.ownership import recognise
 from etl.pipeline.refusals import Refusals
 from etl.pipeline.silence import Silence
@@ -52,12 +50,6 @@ HOLD_BACK_S = 20.0
 
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
-
-_STATUS = {
-    UnavailableError: Status.INCOMPLETE,
-    InterruptedRunError: Status.INCOMPLETE,
-    TooManyRejectedError: Status.PARTIAL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +143,9 @@ class _Run:
             self._recognise()
             self._carry_over()
             self._loop(threads)
-            self._close_books(_graver(self._failure(), self.interruption()), started)
+            self._close_books(graver(self._failure(), self.interruption()), started)
         except SyncError as failure:
-            self._close_books(_graver(failure, self.interruption()), started, audit=False)
+            self._close_books(graver(failure, self.interruption()), started, audit=False)
         except Exception as exc:  # noqa: BLE001 -- a bug ends in the summary too, and in exit 1
             self._close_books(as_bug(exc), started, audit=False)
         finally:
@@ -370,13 +362,13 @@ class _Run:
         deferred = [verdict.contact_id for verdict in verdicts if verdict.outcome is DEFERRED]
         self.books.settle(verdicts, due=due)
         self.backlog.returned(contact_ids, held_back=deferred, due_again=not due.isdisjoint(contact_ids))
-        self.delivery_stop = _graver(self.delivery_stop, delivery.stop)
-        self.delivery_stop = _graver(self.delivery_stop, self.refusals.weigh(verdicts))
+        self.delivery_stop = graver(self.delivery_stop, delivery.stop)
+        self.delivery_stop = graver(self.delivery_stop, self.refusals.weigh(verdicts))
         if self.observer:
             self.observer.contacts_settled(len(contact_ids) - len(deferred))
 
     def _failure(self) -> SyncError | None:
-        return _graver(self.source_failure, self.delivery_stop)
+        return graver(self.source_failure, self.delivery_stop)
 
     def _close_books(self, failure: SyncError | None, started: float, *, audit: bool = True) -> None:
         """Write down how the run ended. Without ``audit``, as well as a failing database allows."""
@@ -385,7 +377,7 @@ class _Run:
         self.summary.requests.zenovay = self.source.requests - zenovay
         self.summary.requests.hubspot = self.destination.requests - hubspot
         self.summary.elapsed_s = round(self.clock.monotonic() - started, 3)
-        _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
+        conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
         try:
             with self.store.transaction() as state:
                 if audit:
@@ -394,7 +386,7 @@ class _Run:
                 self._write_down(state)
                 if audit and self.adviser and (advice := self.adviser(self.summary, state)):
                     self.summary.warnings += advice
-                    _conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
+                    conclude(self.summary, failure, newly_rejected=self.books.newly_rejected)
                     self._write_down(state)
         except SyncError:
             if audit:
@@ -421,21 +413,6 @@ class _Run:
         return {"action": action, "run": self.order.run, "website": self.order.website}
 
 
-def _conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected: int) -> None:
-    if failure:
-        kinds = (status for kind, status in _STATUS.items() if isinstance(failure, kind))
-        summary.status = next(kinds, Status.FAILED)
-        summary.exit_code, summary.reason = failure.exit_code, str(failure)
-    elif summary.contacts.deferred:
-        summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
-        summary.reason = f"{summary.contacts.deferred} contacts got no verdict; they stay due."
-    elif newly_rejected:
-        summary.status, summary.exit_code = Status.PARTIAL, TooManyRejectedError.exit_code
-        summary.reason = f"{newly_rejected} newly rejected. See: visitor-sync rejections"
-    else:
-        summary.reason = " ".join(summary.concerns) or None
-
-
 def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:
     by_id = {verdict.contact_id: verdict for verdict in verdicts}
     return ((parcel, by_id[parcel.contact_id]) for parcel in batch)
@@ -447,19 +424,3 @@ def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
     except Exception as exc:  # noqa: BLE001 -- the other batches in flight are still worth waiting for
         verdicts = (Verdict(each.contact_id, DEFERRED) for each in batch)
         return Delivery(tuple(verdicts), as_bug(exc))
-
-
-def as_bug(exc: Exception) -> SyncError:
-    """A bug, told by its place alone: the text of an unexpected error may hold anything."""
-    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(exc.__traceback__)]
-    return SyncError(
-        f"A bug in visitor-sync: {type(exc).__name__} at {' > '.join(frames[-4:])}.",
-        fix="Please report it. Nothing that was confirmed is lost.",
-    )
-
-
-def _graver(one: SyncError | None, other: SyncError | None) -> SyncError | None:
-    """The error that decides how the run ends: a failure before an outage, then the higher exit code."""
-    if one is None or other is None:
-        return one or other
-    return max(one, other, key=lambda error: (not isinstance(error, UnavailableError), error.exit_code))
