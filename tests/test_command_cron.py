@@ -150,7 +150,7 @@ def test_an_outage_is_told_once_it_outlasts_the_limit(cron: Cron, *, ever: bool)
         cron.run(0)
     cron.configure(HUBSPOT_BASE_URL=DEAD)
     cron.program.visitors(row(2, minutes_ago=0))
-    assert cron.runs(4, 4) == []
+    assert cron.runs(4) == []
 
     cron.configure(HUBSPOT_BASE_URL=DEAD, SYNC_STALE_AFTER="0s")
     (mail,) = cron.runs(4, 4)

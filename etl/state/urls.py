@@ -88,7 +88,7 @@ def parse_url(url: str | URL) -> URL:
     except (ImportError, NoSuchModuleError):
         raise SettingsError(
             "SYNC_STATE_URL names PostgreSQL, whose driver is not installed.",
-            fix="In the checkout: uv sync --locked --no-dev --extra postgres",
+            fix="In the checkout: ~/.uv/bin/uv sync --locked --no-dev --inexact --extra postgres",
         ) from None
     return parsed
 
