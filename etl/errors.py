@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+def installing(extra: str) -> str:
+    """The command that adds an extra in the checkout, and takes nothing away that is installed."""
+    return f"~/.uv/bin/uv sync --locked --no-dev --inexact --extra {extra}"
+
+
 class SyncError(Exception):
     """The base of every error this program raises on purpose; alone it means a bug (exit 1)."""
 

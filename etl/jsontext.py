@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any
@@ -12,6 +13,7 @@ DEEPEST = 100
 """What is nested deeper is read as an empty text: nobody looks for it, and a parser would give up."""
 
 _MOST_DIGITS = 20
+_BEGINNINGS = (b"{", b"[")
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
 
 
@@ -34,6 +36,11 @@ def parse(body: bytes) -> Any:
         return orjson.loads(body)
     except ValueError:
         return _tolerantly(body)
+
+
+def is_meant(body: bytes) -> bool:
+    """Whether ``body`` begins as a JSON object or list does, whatever follows."""
+    return body[:1000].removeprefix(codecs.BOM_UTF8).lstrip()[:1] in _BEGINNINGS
 
 
 def _tolerantly(body: bytes) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
+from etl import jsontext
 from etl.errors import ContractBrokenError, UnavailableError
 from etl.models.stop import WAIT
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-_JSON = (b"{", b"[")
 
 
 class TransientError(Exception):
@@ -53,7 +52,7 @@ class TransientError(Exception):
         self.kind = kind
         self.malformed = malformed
         self.fix = fix
-        self.unread = blake2b(unread).digest() if unread and unread.lstrip()[:1] in _JSON else None
+        self.unread = blake2b(unread).digest() if unread and jsontext.is_meant(unread) else None
 
     def repeats(self, earlier: Iterable[TransientError]) -> bool:
         """Whether the same bytes came before: they will come again. Only a gateway's page may well not."""

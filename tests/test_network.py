@@ -221,7 +221,7 @@ def test_what_is_no_proxy(value: str) -> None:
 @pytest.mark.parametrize("missing", ["socks", "socksio"])
 def test_socks_needs_both_packages(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxies, "find_spec", lambda name: None if name == missing else object())
-    with pytest.raises(SettingsError, match=r"ALL_PROXY names a SOCKS proxy.*--extra socks"):
+    with pytest.raises(SettingsError, match=r"ALL_PROXY names a SOCKS proxy.*--inexact --extra socks"):
         proxy_for("https://a.test", {"ALL_PROXY": "socks5://me:s3cret@p"})
 
 

@@ -76,7 +76,7 @@ def _state_url(settings: PlaceSettings) -> URL | None:
 
 
 def _state_folder() -> Path | None:
-    from platformdirs import user_state_path  # noqa: PLC0415 -- as in etl.state.database
+    from platformdirs import user_state_path  # noqa: PLC0415 -- as in etl.state.urls
 
     try:
         return user_state_path("visitor-sync")

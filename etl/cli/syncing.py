@@ -146,7 +146,7 @@ class _Schedule:
         summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
         summary.watermark_before = summary.watermark_after = state.runs.watermark(order.website)
         owner = state.ownership.owner()
-        summary.portal = owner.portal.id if owner and owner.portal else None
+        summary.portal = owner.portal_id if owner else None
         start = state.runs.last_success(order.website, now=now)
         if start and now - self.rest < start:
             summary.status = Status.SKIPPED

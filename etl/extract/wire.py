@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl import jsontext
 from etl.deadline import Deadline, shut_down
 from etl.extract.instants import clock, http_date
 from etl.network.failures import failed, tunnel_refused
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _CONNECT_S = 5.0
 _LARGEST_BODY = 64 * 2**20
 _MOST_DIGITS = 15
-_JSON = (b"{", b"[")
 _CONNECT_REFUSED = re.compile(r"[1-9][0-9]{2}\b")
 """How the text of httpcore begins where a proxy answered CONNECT with that status."""
 
@@ -56,7 +56,7 @@ class Reply:
     def kind(self, offset: int | None = None) -> str:
         """What the body looks like, for a message; ``offset`` is the byte from which on it cannot be read."""
         kind = kind_of(self.body)
-        return kind if offset is None or self.body.lstrip()[:1] not in _JSON else f"{kind} at byte {offset}"
+        return f"{kind} at byte {offset}" if offset is not None and jsontext.is_meant(self.body) else kind
 
 
 class Wire:

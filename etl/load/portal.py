@@ -37,11 +37,6 @@ def _portal(reply: Reply) -> Portal | None:
 
 
 def _word(value: Any) -> str | None:
-    return (
-        value
-        if isinstance(value, str)
-        and value.isascii()
-        and value.isprintable()
-        and 0 < len(value) <= _LONGEST_WORD
-        else None
-    )
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_WORD:
+        return None
+    return value if value.isascii() and value.isprintable() else None

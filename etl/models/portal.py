@@ -29,3 +29,7 @@ class Owner:
     credential: str
     portal: Portal | None = None
     released: bool = False
+
+    @property
+    def portal_id(self) -> int | None:
+        return self.portal.id if self.portal else None

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from etl.errors import SettingsError
+from etl.errors import SettingsError, installing
 from etl.network.urls import HOST, is_host, is_port
 
 if TYPE_CHECKING:
@@ -136,6 +136,6 @@ def _require_socks(variable: str) -> None:
         return
     raise SettingsError(
         f"{variable} names a SOCKS proxy, and the packages for that are not installed.",
-        fix="Install the extra `socks`, in the checkout by `uv sync --locked --no-dev --extra socks`, name an"
-        " HTTP proxy instead, or list the host in NO_PROXY.",
+        fix=f"Install the extra `socks`, in the checkout by `{installing('socks')}`, name an HTTP proxy"
+        " instead, or list the host in NO_PROXY.",
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from etl import jsontext
 from etl.errors import AccessRefusedError, ContractBrokenError
 from etl.network.failures import login_wanted
 from etl.redact import vendor_text
@@ -36,10 +38,10 @@ def stranger(status: int, *, location: str, body: bytes, route: Route) -> SyncEr
 
 def kind_of(body: bytes) -> str:
     """What a body that is no JSON looks like, for a message."""
-    start = body[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = body[:1000].removeprefix(codecs.BOM_UTF8).lstrip()
     if not start:
         return "an empty body"
-    if start[:1] in {b"{", b"["}:
+    if jsontext.is_meant(body):
         return "JSON that cannot be read"
     return "HTML" if start[:1] == b"<" else "text that is not JSON"
 

@@ -24,8 +24,8 @@ def recognise(owner: Owner | None, *, met: Portal | None, credential: str) -> Re
     if owner is None:
         return Recognition(Owner(credential, met))
     if owner.released:
-        same = met == owner.portal if met is None else owner.portal is not None and met.id == owner.portal.id
-        return Recognition(Owner(credential, met), anew=not same)
+        taken = Owner(credential, met)
+        return Recognition(taken, anew=taken.portal_id != owner.portal_id)
     if met is None:
         doubt = None if owner.credential == credential else _unread(owner)
         return Recognition(Owner(credential, owner.portal), doubt=doubt)
@@ -40,8 +40,8 @@ def recognise(owner: Owner | None, *, met: Portal | None, credential: str) -> Re
 
 
 def _unread(owner: Owner) -> str:
-    whose = f" the portal {owner.portal}" if owner.portal else ""
+    before = f"before, the portal {owner.portal}," if owner.portal else "before"
     return (
         "HUBSPOT_ACCESS_TOKEN has changed, and HubSpot does not say which portal it opens. If it is another"
-        f" one than before{',' + whose + ',' if whose else ''} name another state in SYNC_STATE_URL."
+        f" one than {before} name another state in SYNC_STATE_URL."
     )

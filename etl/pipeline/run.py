@@ -184,7 +184,7 @@ class _Run:
                 self.delivery_stop = failure
                 return
             owner = self._take_over(recognise(owner, met=met, credential=credential))
-        self.summary.portal = owner.portal.id if owner.portal else None
+        self.summary.portal = owner.portal_id
 
     def _take_over(self, found: Recognition) -> Owner:
         with self.store.transaction() as state:
@@ -193,7 +193,7 @@ class _Run:
                 state.ledger.begin_anew()
                 state.rejections.strike_out_contacts()
         if found.doubt:
-            self.summary.warnings.append(found.doubt)
+            self._warn(found.doubt)
         return found.owner
 
     def _carry_over(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from etl.errors import SettingsError, StateError
+from etl.errors import SettingsError, StateError, installing
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,7 +88,7 @@ def parse_url(url: str | URL) -> URL:
     except (ImportError, NoSuchModuleError):
         raise SettingsError(
             "SYNC_STATE_URL names PostgreSQL, whose driver is not installed.",
-            fix="In the checkout: ~/.uv/bin/uv sync --locked --no-dev --inexact --extra postgres",
+            fix=f"In the checkout: {installing('postgres')}",
         ) from None
     return parsed
 
