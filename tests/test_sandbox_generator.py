@@ -42,6 +42,22 @@ def test_a_clean_mix_has_only_complete_rows_of_new_visitors() -> None:
     assert all(row["country_code"] and row["pageviews"] > 0 and email_of(row) is None for row in rows)
 
 
+def test_a_row_states_every_documented_field() -> None:
+    rows = Visitors(7, NOW).rows(2000)
+    stated = [row for row in rows if row.get("country_code")]
+    for name in ("country_name", "city", "device_type", "browser", "os", "landing_page"):
+        assert all(row[name] and isinstance(row[name], str) for row in stated), name
+    assert {row["had_interaction"] for row in stated} == {True, False}
+    assert {row["value_score"] for row in stated} == set(range(101))
+    assert any(row["value_score"] is None and row["had_interaction"] is None for row in rows)
+    pages = {row["landing_page"] for row in rows}
+    assert all(page.startswith("/") for page in pages)
+    assert {mark for page in pages for mark in "?#" if mark in page} == {"?", "#"}
+    referrers = {row["referrer"] for row in rows}
+    assert None in referrers
+    assert any("?" in str(referrer) for referrer in referrers)
+
+
 def test_the_usual_mix_has_a_bit_of_everything() -> None:
     rows = Visitors(7, NOW).rows(5000)
     visitors: dict[str, set[str]] = {}

@@ -46,6 +46,10 @@ def wanted(name: str = "zenovay_visitor_id", **changes: Any) -> dict[str, Any]:
     }
 
 
+def option(value: str, order: int = 0) -> dict[str, Any]:
+    return {"value": value, "label": value.title(), "displayOrder": order, "hidden": False}
+
+
 def read(client: httpx.Client, *ids: str, by: str | None = "email", properties: tuple[str, ...] = ()) -> Any:
     body = {
         "inputs": [{"id": each} for each in ids],
@@ -84,10 +88,24 @@ def test_a_group_is_made_once_and_must_exist(client: httpx.Client, base: str) ->
         {"fieldType": "number"},
         {"label": None},
         {"hasUniqueValue": "yes"},
+        {"type": "bool", "fieldType": "booleancheckbox"},
+        {"type": "bool", "fieldType": "booleancheckbox", "options": [option("true")]},
+        {"type": "bool", "fieldType": "booleancheckbox", "options": [option("yes"), option("no")]},
+        {"type": "enumeration", "fieldType": "select"},
+        {"options": ["true", "false"]},
     ],
 )
 def test_a_bad_definition_is_refused(client: httpx.Client, base: str, changes: dict[str, Any]) -> None:
     assert client.post(base, json={**wanted(), **changes}).status_code == 400
+
+
+def test_a_bool_has_its_two_options(client: httpx.Client, base: str) -> None:
+    options = [option("false", 1), option("true", 0)]
+    made = client.post(
+        base, json=wanted("engaged", type="bool", fieldType="booleancheckbox", options=options)
+    )
+    assert (made.status_code, made.json()["type"]) == (201, "bool")
+    assert client.get(f"{base}/engaged").json()["options"] == [option("true", 0), option("false", 1)]
 
 
 def test_at_most_ten_unique_properties(client: httpx.Client, base: str) -> None:

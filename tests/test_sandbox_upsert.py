@@ -12,6 +12,7 @@ import pytest
 from openapi import observed
 
 from etl.sandbox import Sandbox
+from etl.sandbox.hubspot_schema import FLAG_OPTIONS, Definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,6 +189,15 @@ def test_a_bad_value_refuses_its_row_alone(
         (False, error, name)
     ]
     assert list(sandbox.hubspot.snapshot()) == ["bo@example.test"]
+
+
+def test_a_bool_takes_its_two_words_only(sandbox: Sandbox, client: httpx.Client) -> None:
+    sandbox.hubspot.schema.add(Definition("engaged", "bool", "booleancheckbox", options=FLAG_OPTIONS))
+    for value in ("True", "1", "yes", "true "):
+        assert "INVALID_OPTION" in upsert(client, entry(ANN, engaged=value)).json()["errors"][0]["message"]
+    for value, kept in (("true", "true"), ("false", "false"), ("", None)):
+        assert upsert(client, entry(ANN, engaged=value)).status_code == 200
+        assert sandbox.hubspot.snapshot()[ANN].get("engaged") == kept
 
 
 @pytest.mark.parametrize("address", ["a", "a@b", "a b@c.test", "a@b..test", f"{'a' * 250}@b.test", "@b.test"])

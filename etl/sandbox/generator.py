@@ -31,8 +31,25 @@ _SYSTEMS = {
     "mobile": (("Safari", "iOS"), ("Chrome", "Android")),
     "tablet": (("Safari", "iPadOS"), ("Chrome", "Android")),
 }
-_PAGES = ("/", "/docs", "/pricing", "/blog/launch", "/features?from=ad", "/contact")
-_REFERRERS = (None, None, "https://www.google.com/", "https://news.example.test/", "https://t.example.test/x")
+_PAGES = (
+    "/",
+    "/docs",
+    "/docs/setup#first-run",
+    "/pricing",
+    "/pricing?utm_source=newsletter&utm_campaign=spring#plans",
+    "/blog/launch",
+    "/features?from=ad",
+    "/contact",
+)
+_REFERRERS = (
+    None,
+    None,
+    "https://www.google.com/",
+    "https://news.example.test/",
+    "https://t.example.test/x",
+    "https://mail.example.test/read?message=4711",
+)
+_UNKNOWN = ("country_code", "country_name", "city", "referrer", "value_score", "had_interaction")
 _OFFSETS = (0, 0, 0, 60, 120, -300, 330, 540)
 _FIRST = ("ann", "bo", "cleo", "dmitri", "eve", "farid", "grace", "hana", "ivo", "june", "kim", "lars")
 _LAST = ("adler", "brown", "costa", "dubois", "eriksen", "fischer", "gupta", "hall", "ito", "jansen")
@@ -50,7 +67,7 @@ class Mix:
     """Known visitors whose address another visitor id has too, in another case."""
     opted_out: float = 0.01
     nulls: float = 0.03
-    """Rows whose country, city and referrer are null."""
+    """Rows that do not know where the visitor is and came from, or how engaged it was."""
     without_pageviews: float = 0.05
     other_offsets: float = 0.2
     """Rows whose time is stated with another offset than UTC's Z."""
@@ -100,7 +117,7 @@ class Visitors:
         if person.opted_out:
             row["gpc_opted_out"] = True
         if draw() < mix.nulls:
-            row |= {"country_code": None, "country_name": None, "city": None, "referrer": None}
+            row |= dict.fromkeys(_UNKNOWN)
         if draw() < mix.without_pageviews:
             del row["pageviews"]
         if draw() < mix.bad:

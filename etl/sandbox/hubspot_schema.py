@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 65_536
 MOST_UNIQUE = 10
 LONGEST_ADDRESS = 254
+FLAG_OPTIONS = (("true", "Yes"), ("false", "No"))
+"""What a bool needs."""
 BUILT_IN_AT = datetime(2020, 1, 1, tzinfo=UTC)
 
 PropertyType = Literal["string", "number", "datetime", "date", "bool", "enumeration", "phone_number"]
@@ -47,6 +49,8 @@ class Definition:
     group: str = "contactinformation"
     label: str = ""
     description: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    """Values and their labels, of a bool or an enumeration."""
     unique: bool = False
     read_only: bool = False
     archived: bool = False
@@ -61,7 +65,10 @@ class Definition:
             "fieldType": self.field_type,
             "description": self.description,
             "groupName": self.group,
-            "options": [],
+            "options": [
+                {"value": value, "label": label, "displayOrder": order, "hidden": False}
+                for order, (value, label) in enumerate(self.options)
+            ],
             "displayOrder": -1,
             "calculated": False,
             "externalOptions": False,
@@ -138,6 +145,7 @@ class Schema:
             group=wanted["groupName"],
             label=wanted["label"],
             description=wanted.get("description", ""),
+            options=_options(wanted),
             unique=bool(wanted.get("hasUniqueValue", False)),
             created=now,
         )
@@ -177,12 +185,40 @@ class Schema:
             raise RefusedError(400, VALIDATION, message)
         if not isinstance(wanted.get("hasUniqueValue", False), bool):
             raise RefusedError(400, VALIDATION, "hasUniqueValue must be a boolean.")
+        values = [value for value, _ in _options(wanted)]
+        if wanted["type"] == "bool" and set(values) != {value for value, _ in FLAG_OPTIONS}:
+            raise RefusedError(
+                400, VALIDATION, "Boolean properties must have exactly two options: true, false."
+            )
+        if wanted["type"] == "enumeration" and not values:
+            raise RefusedError(400, VALIDATION, "Enumeration properties must have at least one option.")
 
 
 def _require(wanted: Mapping[str, Any], *names: str) -> None:
     missing = [name for name in names if not isinstance(wanted.get(name), str) or not wanted[name]]
     if missing:
         raise RefusedError(400, VALIDATION, f"Some required fields were not set: [{', '.join(missing)}]")
+
+
+def _options(wanted: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Values and labels, in the order in which they are shown. Raises RefusedError."""
+    stated = wanted.get("options", [])
+    if not isinstance(stated, list) or not all(_is_option(each) for each in stated):
+        raise RefusedError(
+            400, VALIDATION, "Some required fields were not set: [displayOrder, hidden, label, value]"
+        )
+    ordered = sorted(stated, key=lambda option: int(option["displayOrder"]))
+    return tuple((option["value"], option["label"]) for option in ordered)
+
+
+def _is_option(stated: Any) -> bool:
+    return (
+        isinstance(stated, dict)
+        and isinstance(stated.get("label"), str)
+        and isinstance(stated.get("value"), str)
+        and isinstance(stated.get("hidden"), bool)
+        and isinstance(stated.get("displayOrder"), int)
+    )
 
 
 def normal_address(text: str) -> str:
@@ -238,7 +274,17 @@ def _instant(value: str) -> datetime:
     return instant.astimezone(UTC)
 
 
+def _option(definition: Definition, value: str) -> str | BadValue:
+    allowed = [option for option, _ in definition.options]
+    if value in allowed:
+        return value
+    message = f"{value} was not one of the allowed options: [{', '.join(allowed)}]"
+    return BadValue(definition.name, "INVALID_OPTION", message)
+
+
 _BY_TYPE: dict[str, Callable[[Definition, str], str | BadValue]] = {
     "number": _number,
     "datetime": _datetime,
+    "bool": _option,
+    "enumeration": _option,
 }
