@@ -1,4 +1,4 @@
-"""The ``.env`` file: whether it is there, and what keeps it from being read."""
+"""Files of settings, ``.env`` above all: whether they are there, and what keeps them from being read."""
 
 from __future__ import annotations
 
@@ -32,38 +32,47 @@ def printable(text: str) -> str:
 
 
 def is_there(name: str) -> bool:
-    """Whether there is such a file. Raises SettingsError, which quotes nothing, where it is no text."""
+    """Whether there is such a file. Raises SettingsError, which quotes nothing, where it cannot be read."""
+    text = text_of(name, fix=_FIX)
+    if text is None:
+        return False
+    wrong = [binding.original.line for binding in parse_stream(StringIO(text)) if binding.error]
+    if wrong:
+        raise SettingsError(f"{place(name)}: line {wrong[0]} is no NAME=value.", fix=_FIX)
+    return True
+
+
+def text_of(name: str, *, fix: str) -> str | None:
+    """What the file holds; None where there is none. Raises SettingsError, with ``fix``, if it is no text."""
     path = Path(name)
     try:
         if S_ISFIFO(path.stat().st_mode):
-            raise SettingsError(f"{place(name)} is a pipe, not a file.", fix=_FIX)
+            raise SettingsError(f"{place(name)} is a pipe, not a file.", fix=fix)
         written = path.read_bytes()
     except FileNotFoundError:
         if path.is_symlink():
             raise SettingsError(
                 f"{place(name)} is a link to a file that is not there.", fix="Mend the link, or remove it."
             ) from None
-        return False
-    except OSError as exc:
+        return None
+    except (OSError, ValueError) as exc:
+        cause = exc.strerror if isinstance(exc, OSError) else "that is no path"
         raise SettingsError(
-            f"{place(name)} cannot be read: {exc.strerror}.", fix="Let the user that runs this read it."
+            f"{place(name)} cannot be read: {cause}.", fix="Let the user that runs this read it."
         ) from exc
     if fault := _fault(written):
-        raise SettingsError(f"{place(name)}: {fault}.", fix=_FIX)
-    return True
+        raise SettingsError(f"{place(name)}: {fault}.", fix=fix)
+    return written.decode(ENCODING)
 
 
 def _fault(written: bytes) -> str | None:
     if written.startswith(_WIDE_MARKS) or written.count(0) > len(written) // 3:
         return "it is written in UTF-16 or UTF-32"
     try:
-        text = written.decode(ENCODING)
+        written.decode(ENCODING)
     except UnicodeDecodeError as exc:
         return f"line {_line(written, exc.start)} holds a byte that is not UTF-8"
-    if 0 in written:
-        return f"line {_line(written, written.index(0))} holds a NUL byte"
-    wrong = [binding.original.line for binding in parse_stream(StringIO(text)) if binding.error]
-    return f"line {wrong[0]} is no NAME=value" if wrong else None
+    return f"line {_line(written, written.index(0))} holds a NUL byte" if 0 in written else None
 
 
 def _line(written: bytes, offset: int) -> int:

@@ -7,37 +7,42 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from dotenv import dotenv_values
 from durationpy import DurationError, from_str
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Field,
     SecretStr,
     StringConstraints,
     ValidationError,
+    create_model,
     model_validator,
 )
+from pydantic import Field as Bounds
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from etl import envfile
 from etl.errors import SettingsError
+from etl.fields import DEFAULT, EVERYTHING, FIELDS, OWN, SETS, SyncedFields, selected
+from etl.naming import checked_property, nearest
 from etl.network import urls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from etl.fields import Field
 
 ENV_FILE = ".env"
+CONFIG_FILE = "visitor-sync.toml"
 LONGEST_RANGE = timedelta(days=365)
 PRO_PLAN = 10_000
 RESERVE = 0.05
 _QUOTE = re.compile(r"(QUOTATION MARK|APOSTROPHE|GRAVE ACCENT|ACUTE ACCENT)\b")
-_FOREIGN_PROPERTY = re.compile(r"hs_|hubspot_|ip_|email$|hs$|lastmodifieddate$|createdate$")
 
 
 def _unquoted(text: str) -> str:
@@ -103,15 +108,29 @@ def _websites(value: object) -> object:
     return tuple(names)
 
 
-def _property(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", value):
-        raise ValueError("must be a HubSpot property name: lower-case letters, digits and underscores")
-    if _FOREIGN_PROPERTY.match(value):
-        raise ValueError("names a property that belongs to HubSpot")
-    return value
+def _field_names(known: list[str]) -> Callable[[object], object]:
+    """What takes the names of fields and sets of fields, all of them ``known``."""
+
+    def checked(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip().lower() for name in value.split(",") if name.strip())
+        if not names:
+            raise ValueError("names no field")
+        unknown = {envfile.printable(name): nearest(name, known) for name in names if name not in known}
+        if unknown:
+            raise ValueError(
+                " and ".join(
+                    f"names {name}, which is no field and no set of fields; the nearest one is {shown}"
+                    for name, shown in unknown.items()
+                )
+            )
+        return names
+
+    return checked
 
 
-def _log_file(value: object) -> object:
+def _file(value: object) -> object:
     try:
         return Path(value.strip()).expanduser() if isinstance(value, str) else value
     except RuntimeError:
@@ -129,14 +148,14 @@ def _share(value: object) -> object:
     return share
 
 
-Month = Annotated[int, Field(ge=1)]
+Month = Annotated[int, Bounds(ge=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-LogFile = Annotated[Path, BeforeValidator(_log_file)]
+File = Annotated[Path, BeforeValidator(_file)]
 Share = Annotated[float, BeforeValidator(_share)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
 StateUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_state_url)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_property)]
+PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(checked_property)]
 
 
 class _Section(BaseSettings):
@@ -165,19 +184,19 @@ class PlaceSettings(_Section):
     model_config = SettingsConfigDict(env_prefix="SYNC_")
 
     state_url: StateUrl | None = None
-    log_file: LogFile | None = None
+    log_file: File | None = None
 
 
 class ZenovaySettings(_Section):
     model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
 
     api_key: Annotated[Secret, AfterValidator(_api_key)]
-    website_id: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Field(min_length=1)]
+    website_id: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Bounds(min_length=1)]
     base_url: Url = "https://api.zenovay.com/api/external/v1"
-    requests_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 30
+    requests_per_minute: Annotated[int, Bounds(ge=1, le=10_000)] = 30
     requests_per_month: Month = PRO_PLAN
     reserve: Share = RESERVE
-    page_size: Annotated[int, Field(ge=1, le=1000)] = 1000
+    page_size: Annotated[int, Bounds(ge=1, le=1000)] = 1000
     paging: Literal["offset", "page"] = "offset"
 
 
@@ -186,9 +205,9 @@ class HubSpotSettings(_Section):
 
     access_token: Secret
     base_url: Url = "https://api.hubapi.com"
-    api_version: Annotated[str, Field(pattern=r"^(v3|\d{4}-\d{2})$")] = "2026-03"
-    requests_per_10_seconds: Annotated[int, Field(ge=1, le=10_000)] = 100
-    concurrency: Annotated[int, Field(ge=1, le=32)] = 4
+    api_version: Annotated[str, Bounds(pattern=r"^(v3|\d{4}-\d{2})$")] = "2026-03"
+    requests_per_10_seconds: Annotated[int, Bounds(ge=1, le=10_000)] = 100
+    concurrency: Annotated[int, Bounds(ge=1, le=32)] = 4
 
 
 class SyncSettings(_Section):
@@ -198,28 +217,69 @@ class SyncSettings(_Section):
     min_interval: Duration = timedelta(minutes=4, seconds=50)
     lookback: Duration = timedelta(hours=1)
     sweep_interval: Duration = timedelta(hours=24)
-    initial_range: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)
+    initial_range: Annotated[Duration, Bounds(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)
     anonymous: Literal["upsert", "skip"] = "upsert"
     max_rejected: Share = 0.2
-    country_property: PropertyName = "country"
-    last_seen_property: PropertyName = "zenovay_last_seen"
-    pageviews_property: PropertyName = "zenovay_pageviews"
+    fields: Annotated[tuple[str, ...], NoDecode] = DEFAULT
+    config: File | None = None
     visitor_id_property: PropertyName = "zenovay_visitor_id"
     stale_after: Duration = timedelta(hours=24)
     log_format: Literal["text", "json"] | None = None
-    log_file: LogFile | None = None
+    log_file: File | None = None
+
+    own: ClassVar[tuple[Field, ...]] = ()
+    """The user's own fields."""
+
+    @cached_property
+    def synced(self) -> SyncedFields:
+        """The fields that are on, under the names of their properties."""
+        return SyncedFields(self._selected(self.fields), visitor_id=self.visitor_id_property)
+
+    def _selected(self, names: Iterable[str]) -> list[Field]:
+        return selected(names, own=self.own, properties=self._properties())
+
+    def _properties(self) -> dict[str, str]:
+        """What the settings of the class that ``_sync_settings`` makes hold."""
+        return {field.name: getattr(self, f"{field.name}_property") for field in _all_fields(self.own)}
 
     @model_validator(mode="after")
-    def _four_different_properties(self) -> SyncSettings:
-        names = {
-            self.country_property,
-            self.last_seen_property,
-            self.pageviews_property,
-            self.visitor_id_property,
-        }
-        if len(names) != 4:  # noqa: PLR2004 -- the four above
-            raise ValueError("the four SYNC_…_PROPERTY settings must name four different properties")
+    def _different_properties(self) -> SyncSettings:
+        settings: dict[str, str] = {self.visitor_id_property: "SYNC_VISITOR_ID_PROPERTY"}
+        for field in self._selected((*self.fields, "basic")):
+            other = settings.setdefault(field.property_name, field.setting)
+            if other != field.setting:
+                raise ValueError(
+                    f"{other} and {field.setting} name one property, {field.property_name}: all of them must"
+                    " name different properties."
+                )
         return self
+
+
+def _all_fields(own: tuple[Field, ...]) -> tuple[Field, ...]:
+    return (*FIELDS, *own)
+
+
+@cache
+def _sync_settings(own: tuple[Field, ...] = ()) -> type[SyncSettings]:
+    """The settings of the synchronisation, with one that names the property of each field."""
+    properties: dict[str, Any] = {
+        f"{field.name}_property": (PropertyName, field.property_name) for field in _all_fields(own)
+    }
+    known = [*SETS, OWN, EVERYTHING, *(field.name for field in _all_fields(own))]
+    names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_field_names(known))]
+    made: type[SyncSettings] = create_model(
+        "SyncSettings", __base__=SyncSettings, fields=(names, DEFAULT), **properties
+    )
+    made.own = own
+    return made
+
+
+class _ConfigSettings(_Section):
+    """Where one's own fields stand; read before all others."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNC_")
+
+    config: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,24 +307,24 @@ _MISSING = {
 def load() -> Settings:
     """All settings. Raises SettingsError, which lists everything that is missing or wrong, without values."""
     zenovay, hubspot, sync = _load(ZenovaySettings, HubSpotSettings, SyncSettings)
-    return Settings(zenovay, hubspot, sync)  # type: ignore[arg-type]
+    return Settings(zenovay, hubspot, sync)  # type: ignore[arg-type]  # one of each, in this order
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
     """What ``setup`` needs. Raises SettingsError."""
     hubspot, sync = _load(HubSpotSettings, SyncSettings)
-    return hubspot, sync  # type: ignore[return-value]
+    return hubspot, sync  # type: ignore[return-value]  # as above
 
 
 def load_status() -> tuple[PlanSettings, SyncSettings]:
     """What ``status`` needs. Raises SettingsError."""
     plan, sync = _load(PlanSettings, SyncSettings)
-    return plan, sync  # type: ignore[return-value]
+    return plan, sync  # type: ignore[return-value]  # as above
 
 
 def load_sync() -> SyncSettings:
     """What ``rejections`` needs. Raises SettingsError."""
-    return _load(SyncSettings)[0]  # type: ignore[return-value]
+    return _load(SyncSettings)[0]  # type: ignore[return-value]  # as above
 
 
 def load_places() -> PlaceSettings | None:
@@ -279,41 +339,49 @@ def load_places() -> PlaceSettings | None:
 def defaults() -> dict[str, str]:
     """Every setting that has a default, and how it is written; empty where that is "not set"."""
     found: dict[str, str] = {}
-    for section in _SECTIONS:
-        fields = section.model_fields.values()
+    for section in _sections():
+        settings = section.model_fields.values()
         found |= {
-            variable: _written(field.default)
-            for variable, field in zip(_variables(section), fields, strict=True)
-            if not field.is_required()
+            variable: _written(setting.default)
+            for variable, setting in zip(_variables(section), settings, strict=True)
+            if not setting.is_required()
         }
     return found
+
+
+def _sections(own: tuple[Field, ...] = ()) -> tuple[type[_Section], ...]:
+    return (ZenovaySettings, HubSpotSettings, _sync_settings(own))
 
 
 def _written(default: object) -> str:
     if default is None:
         return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
     return f"{int(default.total_seconds())}s" if isinstance(default, timedelta) else str(default)
 
 
-def known_variables() -> list[str]:
+def known_variables(own: tuple[Field, ...] = ()) -> list[str]:
     """Every variable that this program reads."""
-    return [variable for section in _SECTIONS for variable in _variables(section)]
+    return [variable for section in _sections(own) for variable in _variables(section)]
 
 
 def _load(*sections: type[_Section]) -> list[_Section]:
     found = envfile.is_there(ENV_FILE)
     undecodable = _undecodable_variables()
     problems = [f"{envfile.printable(name)} holds bytes that are not UTF-8." for name in undecodable]
-    problems += _unknown_variables()
+    own, wrong = _own_fields()
+    problems += [*wrong, *_unknown_variables(own)]
     loaded: list[_Section] = []
     for section in sections:
+        made = _sync_settings(own) if section is SyncSettings else section
         try:
-            loaded.append(section())
+            loaded.append(made())
         except ValidationError as exc:
             problems += [
-                _sentence(section, error)
+                _sentence(made, error)
                 for error in exc.errors(include_url=False, include_input=False)
-                if _variable(section, error) not in undecodable
+                if _variable(made, error) not in undecodable
             ]
     if problems:
         count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
@@ -323,6 +391,22 @@ def _load(*sections: type[_Section]) -> list[_Section]:
             " .env.example lists them all.",
         ) from None
     return loaded
+
+
+def _own_fields() -> tuple[tuple[Field, ...], list[str]]:
+    """The user's own fields, and what is wrong with their file."""
+    try:
+        named = _ConfigSettings().config
+    except ValidationError:
+        return (), []  # told with the other settings
+    if named is None and not Path(CONFIG_FILE).is_symlink() and not Path(CONFIG_FILE).exists():
+        return (), []
+    from etl import own_fields  # noqa: PLC0415 -- the models cost 20 ms that few need
+
+    try:
+        return own_fields.read(str(named or CONFIG_FILE), must_exist=named is not None)
+    except SettingsError as exc:
+        return (), [f"{exc.what} {exc.fix}"]
 
 
 def _looked_for(*, found: bool) -> str:
@@ -364,11 +448,10 @@ def _undecodable_variables() -> list[str]:
     )
 
 
-def _unknown_variables() -> Iterable[str]:
-    known = known_variables()
+def _unknown_variables(own: tuple[Field, ...]) -> Iterable[str]:
+    known = known_variables(own)
     from_file = dotenv_values(ENV_FILE, encoding=envfile.ENCODING)
     for variable in sorted({name.upper() for name in (*os.environ, *from_file)}):
         if variable.startswith(_prefixes()) and variable not in known:
-            nearest = get_close_matches(variable, known, n=1, cutoff=0.0)
-            name = envfile.printable(variable)
-            yield f"{name} is not a setting of this program; the nearest one is {nearest[0]}."
+            name, shown = envfile.printable(variable), nearest(variable, known)
+            yield f"{name} is not a setting of this program; the nearest one is {shown}."

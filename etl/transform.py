@@ -2,70 +2,99 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC
+from functools import reduce
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
-import orjson
-
-from etl import countries
+from etl.fields import BASIC_FIELDS
+from etl.instants import microseconds
+from etl.jsontext import canonical
+from etl.kinds import INSTANT
 from etl.models.contact import EMAIL, VISITOR, Contact, ContactKey
 from etl.models.visitor import Visitor
+from etl.rules import JOINS, TIMED, combined, latest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
+
+    from etl.fields import Field, SyncedFields
+    from etl.models.visitor import Facts
+    from etl.rules import Value
 
 T = TypeVar("T", str, bool)
 
 SHORT_ID = 8
 """How many characters of a visitor id make the last name of an anonymous contact."""
 
+_OLDEST = ("last_seen", "country", "pageviews")
+"""These make a fingerprint as they did when there were no others."""
 
-@dataclass(frozen=True, slots=True)
-class PropertyNames:
-    """The HubSpot properties that this program writes."""
-
-    country: str = "country"
-    last_seen: str = "zenovay_last_seen"
-    pageviews: str = "zenovay_pageviews"
-    visitor_id: str = "zenovay_visitor_id"
+_AT = "@"
 
 
-def merge(one: Visitor, other: Visitor) -> Visitor:
+def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> Visitor:
     """What two rows of the same visitor say together.
 
-    Commutative, associative and idempotent: latest ``last_seen``, largest ``pageviews``; country, address
+    Commutative, associative and idempotent: latest ``last_seen``, each fact by the rule of its field; address
     and opt-out of the latest row that states them, at equal instants the alphabetically first (for the
-    opt-out: out).
+    opt-out: out). A fact of a field that is off stays.
     """
     if one == other:
         return one
-    country, country_at = _latest(one.country, one.country_at, other.country, other.country_at)
+    last_seen = max(one.last_seen, other.last_seen)
     email, email_at = _latest(one.email, one.email_at, other.email, other.email_at)
     stays_in, opted_out_at = _latest(
         _negated(one.opted_out), one.opted_out_at, _negated(other.opted_out), other.opted_out_at
     )
     return Visitor(
-        id=one.id,
-        last_seen=max(one.last_seen, other.last_seen),
-        pageviews=_largest(one.pageviews, other.pageviews),
-        country=country,
-        country_at=country_at,
-        email=email,
-        email_at=email_at,
-        opted_out=_negated(stays_in),
-        opted_out_at=opted_out_at,
+        one.id,
+        last_seen,
+        _merged(one, other, synced, microseconds(last_seen)),
+        email,
+        email_at,
+        _negated(stays_in),
+        opted_out_at,
     )
 
 
-def merge_all(known: Mapping[str, Visitor], rows: Iterable[Visitor]) -> dict[str, Visitor]:
+def _merged(one: Visitor, other: Visitor, synced: SyncedFields, last_seen: int) -> Facts:
+    sides = [(each.facts, microseconds(each.last_seen)) for each in (one, other)]
+    merged: Facts = {}
+    for name in one.facts | other.facts:
+        if name.endswith(_AT):
+            continue
+        field = synced.by_name.get(name)
+        stated = [
+            (value, _stated_at(facts, name, seen))
+            for facts, seen in sides
+            if (value := field.of(facts) if field else facts.get(name)) is not None
+        ]
+        if not stated:
+            continue
+        value, at = reduce(JOINS[field.rows] if field else latest, stated)
+        merged[name] = value
+        if at != last_seen and (field is None or field.rows in TIMED):
+            merged[name + _AT] = at
+    return merged
+
+
+def _stated_at(facts: Facts, name: str, seen: int) -> int:
+    """When ``name`` was stated, of a visitor last ``seen`` then. Raises TypeError for what is no instant."""
+    at = facts.get(name + _AT, seen)
+    if type(at) is not int:
+        raise TypeError(name)
+    return at
+
+
+def merge_all(
+    known: Mapping[str, Visitor], rows: Iterable[Visitor], synced: SyncedFields = BASIC_FIELDS
+) -> dict[str, Visitor]:
     """Every visitor that ``rows`` speak of, merged with what was known of it, by id."""
     merged: dict[str, Visitor] = {}
     for row in rows:
         earlier = merged.get(row.id) or known.get(row.id)
-        merged[row.id] = merge(earlier, row) if earlier else row
+        merged[row.id] = merge(earlier, row, synced) if earlier else row
     return merged
 
 
@@ -81,34 +110,45 @@ def is_wanted(visitor: Visitor, *, anonymous: bool) -> bool:
     return not visitor.opted_out and (anonymous or visitor.email is not None)
 
 
-def contact(key: ContactKey, members: Collection[Visitor]) -> Contact:
+def contact(key: ContactKey, members: Collection[Visitor], synced: SyncedFields = BASIC_FIELDS) -> Contact:
     """What HubSpot should hold of the person behind these visitors, in whatever order they come.
 
-    Latest ``last_seen``, sum of the ``pageviews`` that are known, country of the latest visitor that has one.
+    Each field by its rule; where that asks for the latest visitor, by when it was last seen, and for the
+    first, by when it stated the fact.
     """
     if len(members) == 1:
         (only,) = members
-        return Contact(key, only.last_seen, only.country, only.pageviews)
-    counted = [visitor.pageviews for visitor in members if visitor.pageviews is not None]
-    country: str | None = None
-    country_at: datetime | None = None
+        facts = only.facts
+        return Contact(
+            key,
+            {field.name: value for field in synced.fields if (value := field.of(facts)) is not None},
+        )
+    found: Facts = {}
+    for field in synced.fields:
+        if stated := list(_statements(field, members)):
+            found[field.name] = combined(field.people, stated)
+    return Contact(key, found)
+
+
+def _statements(field: Field, members: Iterable[Visitor]) -> Iterator[tuple[Value, int, int]]:
     for visitor in members:
-        country, country_at = _latest(country, country_at, visitor.country, visitor.last_seen)
-    return Contact(
-        key=key,
-        last_seen=max(visitor.last_seen for visitor in members),
-        country=country,
-        pageviews=sum(counted) if counted else None,
-    )
+        if (value := field.of(visitor.facts)) is not None:
+            seen = microseconds(visitor.last_seen)
+            yield value, _stated_at(visitor.facts, field.name, seen), seen
 
 
 def fingerprint(wanted: Contact) -> bytes:
     """16 bytes that change exactly when what is sent changes.
 
-    The country goes in as a code, so that a new edition of the names makes nothing due.
+    The country goes in as a code, so that a new edition of the names makes nothing due. A fact that is not
+    known leaves no trace, so that a field makes nothing due by being turned on.
     """
-    facts = f"{instant_text(wanted.last_seen)}|{wanted.country or ''}|{_text(wanted.pageviews)}"
-    return blake2b(facts.encode(), digest_size=16).digest()
+    facts = wanted.facts
+    seen, country, pageviews = map(facts.get, _OLDEST)
+    text = f"{_seen_text(seen)}|{country or ''}|{'' if pageviews is None else pageviews}"
+    if others := {name: value for name, value in facts.items() if name not in _OLDEST}:
+        text += f"|{canonical(others).decode()}"
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def is_due(*, wanted: bytes | None, confirmed: bytes | None, refused: bytes | None, blocked: bool) -> bool:
@@ -116,15 +156,15 @@ def is_due(*, wanted: bytes | None, confirmed: bytes | None, refused: bytes | No
     return wanted is not None and not blocked and wanted not in (confirmed, refused)
 
 
-def properties(wanted: Contact, names: PropertyNames) -> dict[str, str]:
+def properties(wanted: Contact, synced: SyncedFields = BASIC_FIELDS) -> dict[str, str]:
     """The properties of a contact as HubSpot takes them. What is not known is left out, never cleared."""
-    texts = {names.last_seen: instant_text(wanted.last_seen)}
-    if wanted.country and (country := countries.name(wanted.country)):
-        texts[names.country] = country
-    if wanted.pageviews is not None:
-        texts[names.pageviews] = str(wanted.pageviews)
+    texts: dict[str, str] = {}
+    for field in synced.fields:
+        value = field.of(wanted.facts)
+        if value is not None and (text := field.kind.write(value)) is not None:
+            texts[field.property_name] = text
     if wanted.key.kind is VISITOR:
-        texts[names.visitor_id] = wanted.key.value
+        texts[synced.visitor_id] = wanted.key.value
     return texts
 
 
@@ -135,14 +175,8 @@ def name_properties(key: ContactKey) -> dict[str, str]:
     return {"firstname": "Visitor", "lastname": key.value[:SHORT_ID]}
 
 
-def instant_text(instant: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds, as HubSpot's datetime properties take it.
-
-    orjson writes an instant in a sixth of the time that ``isoformat`` takes, but always in microseconds, or
-    without a fraction where it is zero.
-    """
-    written = orjson.dumps(instant.astimezone(UTC)).decode()
-    return f"{written[1:24]}Z" if instant.microsecond else f"{written[1:20]}.000Z"
+def _seen_text(seen: Value | None) -> str:
+    return INSTANT.write(seen) or "" if type(seen) is int else ""
 
 
 def _latest(
@@ -157,15 +191,5 @@ def _latest(
     return one, one_at
 
 
-def _largest(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
-
-
 def _negated(value: bool | None) -> bool | None:  # noqa: FBT001 -- a pure function of one truth value
     return None if value is None else not value
-
-
-def _text(value: int | None) -> str:
-    return "" if value is None else str(value)

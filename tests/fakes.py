@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from etl.instants import microseconds
 from etl.models.portal import Portal
 from etl.models.reading import Ending, Listing, Page, Window
 from etl.models.verdict import Delivery, Outcome, Verdict
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from etl.models.contact import Parcel
     from etl.models.reading import Reading
     from etl.models.summary import RunSummary
-    from etl.models.visitor import Rejection
+    from etl.models.visitor import Facts, Rejection
     from etl.pipeline.ports import Observer, Source
     from etl.pipeline.ports import Store as StorePort
     from etl.state.store import Transaction
@@ -57,6 +58,12 @@ class FakeClock:
             self._monotonic += seconds
 
 
+def facts(at: datetime = NOW, *, country: str | None = None, pageviews: int | None = None) -> Facts:
+    """The basic facts of a row, or of a contact."""
+    stated = {"country": country, "last_seen": microseconds(at), "pageviews": pageviews}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
 def row(
     visitor_id: str,
     at: datetime = NOW,
@@ -70,9 +77,7 @@ def row(
     return Visitor(
         id=visitor_id,
         last_seen=at,
-        pageviews=pageviews,
-        country=country,
-        country_at=at if country else None,
+        facts=facts(at, country=country, pageviews=pageviews),
         email=email,
         email_at=at if email else None,
         opted_out=opted_out,
@@ -282,8 +287,8 @@ def modelled(rows: Iterable[Visitor]) -> dict[tuple[str, str], dict[str, str]]:
         if latest([(r.last_seen, not r.opted_out) for r in theirs if r.opted_out is not None]) is False:
             continue
         email = latest([(r.last_seen, r.email) for r in theirs if r.email])
-        country = latest([(r.last_seen, r.country) for r in theirs if r.country])
-        views = [r.pageviews for r in theirs if r.pageviews is not None]
+        country = latest([(r.last_seen, r.facts["country"]) for r in theirs if "country" in r.facts])
+        views = [int(r.facts["pageviews"]) for r in theirs if "pageviews" in r.facts]
         key = ("email", email) if email else ("zenovay_visitor_id", visitor_id)
         people[key].append((max(r.last_seen for r in theirs), country, [max(views)] if views else []))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fakes import FakeClock
 
+from etl.fields import BASIC_FIELDS
 from etl.load.client import HubSpotClient
 from etl.load.properties import wanted_properties
 from etl.models.contact import Parcel
@@ -29,12 +30,7 @@ TOKEN = "pat-na1-very-secret"
 UPSERT = "/crm/objects/2026-03/contacts/batch/upsert"
 READ = "/crm/objects/2026-03/contacts/batch/read"
 PROPERTIES = "/crm/properties/2026-03/contacts"
-WANTED = wanted_properties(
-    country="country",
-    last_seen="zenovay_last_seen",
-    pageviews="zenovay_pageviews",
-    visitor_id="zenovay_visitor_id",
-)
+WANTED = wanted_properties(BASIC_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +219,7 @@ def multi_status(results: list[Any], errors: list[Any] | None = None) -> Answer:
 def definition_of(name: str) -> dict[str, Any]:
     """A property as `visitor-sync setup` makes it."""
     wanted = next(each for each in WANTED if each.name == name)
-    return {
-        "name": name,
-        "type": wanted.type,
-        "fieldType": wanted.field_type,
-        "hasUniqueValue": wanted.unique,
+    return wanted.definition() | {
         "archived": False,
         "modificationMetadata": {"readOnlyValue": False},
     }

@@ -117,8 +117,8 @@ def json_row(visitor: Visitor) -> dict[str, Any]:
     return {
         "id": visitor.id,
         "last_seen": visitor.last_seen.isoformat(timespec="microseconds"),
-        "country_code": visitor.country,
-        "pageviews": visitor.pageviews,
+        "country_code": visitor.facts.get("country"),
+        "pageviews": visitor.facts.get("pageviews"),
         "email": visitor.email,
         "gpc_opted_out": visitor.opted_out,
     }

@@ -15,6 +15,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.engine import Engine
 
 from etl.errors import StateError
+from etl.fields import BASIC_FIELDS
 from etl.pipeline.absorb import absorb
 from etl.pipeline.books import Books
 from etl.state.snapshot import snapshot
@@ -39,7 +40,7 @@ def absorbed(store: Store, *names: str) -> None:
     with store.transaction() as state:
         website_id = state.runs.website("site").id
         rows = page(*map(row, names))
-        absorb(rows, website_id=website_id, anonymous=True, state=state, books=Books())
+        absorb(rows, website_id=website_id, anonymous=True, synced=BASIC_FIELDS, state=state, books=Books())
 
 
 def write_to(connection: Connection) -> None:

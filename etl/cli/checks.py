@@ -21,7 +21,7 @@ from etl.extract import account
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
-from etl.load.properties import Properties, raise_for
+from etl.load.properties import Properties, raise_for, wanted_properties
 from etl.models.reading import Reading
 from etl.network.failures import UnknownHostError
 from etl.network.route import route_to
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etl.extract.client import ZenovayClient
+    from etl.fields import SyncedFields
     from etl.load.client import HubSpotClient
     from etl.settings import Settings
 
@@ -90,13 +91,17 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             settings.hubspot, clock, wiring.hubspot_pace(settings.hubspot, clock), BRIEF
         )
         stack.callback(hubspot.close)
-        visitors = ZenovayVisitors(zenovay, paging=settings.zenovay.paging, page_size=SAMPLE)
-        properties = Properties(hubspot, wiring.needed_properties(settings.sync))
+        synced = settings.sync.synced
+        visitors = ZenovayVisitors(zenovay, paging=settings.zenovay.paging, page_size=SAMPLE, synced=synced)
+        properties = Properties(hubspot, wanted_properties(synced))
         checks: list[tuple[str, Callable[[], str]]] = [
             ("state", lambda: _state(settings)),
             ("zenovay key", lambda: _websites(zenovay, settings)),
             *(
-                (f"zenovay rows of {website}", lambda website=website: _rows(visitors, website))
+                (
+                    f"zenovay rows of {website}",
+                    lambda website=website: _rows(visitors, website, settings.sync.synced),
+                )
                 for website in settings.zenovay.website_id
             ),
             ("zenovay limits", lambda: _usage(zenovay, settings)),
@@ -104,7 +109,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             ("hubspot read scope", lambda: _proved(lambda: prove_read_access(hubspot))),
             ("hubspot write scope", lambda: _proved(lambda: prove_write_access(hubspot))),
             ("hubspot portal", lambda: _portal(hubspot, settings, clock)),
-            ("hubspot properties", lambda: _properties(properties)),
+            ("hubspot properties", lambda: _properties(properties, len(synced.fields) + 1)),
         ]
         return [_run(name, probe) for name, probe in checks]
 
@@ -189,16 +194,17 @@ def _websites(client: ZenovayClient, settings: Settings) -> str:
     return f"accepted; sees {len(found)} websites"
 
 
-def _rows(visitors: ZenovayVisitors, website: str) -> str:
+def _rows(visitors: ZenovayVisitors, website: str, synced: SyncedFields) -> str:
     reading = visitors.read(Reading(website, initial=ONE_DAY))
     page = next(reading)
     reasons = Counter(rejection.code for rejection in page.rejections)
     known = sum(1 for visitor in page.visitors if visitor.email)
-    counted = sum(1 for visitor in page.visitors if visitor.pageviews is not None)
+    stated = Counter(name for visitor in page.visitors for name in visitor.facts if name in synced.by_name)
+    fields = ", ".join(f"{name} in {stated[name] or 'none'}" for name in synced.by_name)
     refused = f" ({', '.join(f'{count} {code}' for code, count in reasons.items())})" if reasons else ""
     return (
         f"{page.read} rows of the last 24 hours: {len(page.visitors)} valid, {len(page.rejections)} refused"
-        f"{refused}; {known} with an e-mail address, {counted} with page views"
+        f"{refused}; {known} with an e-mail address; {fields}"
         f"{f'; the clocks disagree: {reading.clocks}' if reading.clocks.disagree else ''}"
     )
 
@@ -238,9 +244,9 @@ def _portal(client: HubSpotClient, settings: Settings, clock: SystemClock) -> st
     return str(met) if met else "HubSpot does not say which portal the token opens"
 
 
-def _properties(properties: Properties) -> str:
+def _properties(properties: Properties, count: int) -> str:
     raise_for(properties.verify())
-    return "all four are there, with the right types"
+    return f"all {count} are there, with the right types"
 
 
 def _print(findings: list[Finding], *, as_json: bool) -> None:

@@ -63,11 +63,12 @@ def check(*, as_json: bool) -> int:
 
 
 @program.command()
-def setup() -> int:
+@click.option("--print", "only_print", is_flag=True, help="Show the properties, and ask HubSpot nothing.")
+def setup(*, only_print: bool) -> int:
     """Create the HubSpot properties that are needed. Safe to repeat."""
-    from etl.cli.setting_up import install_properties  # noqa: PLC0415
+    from etl.cli.setting_up import install_properties, print_properties  # noqa: PLC0415
 
-    return install_properties()
+    return print_properties() if only_print else install_properties()
 
 
 @program.command()

@@ -120,8 +120,8 @@ def _story(summary: dict[str, Any]) -> str:
 
 def _environment(sandbox: Sandbox, folder: str) -> dict[str, str]:
     """Every setting: the sandbox's own, the defaults of all others, and that no proxy is to be asked."""
-    state = {"SYNC_STATE_URL": f"sqlite:///{folder}/state.db"}
-    return defaults() | sandbox.environment() | state | without_proxy(HOST)
+    ours = {"SYNC_STATE_URL": f"sqlite:///{folder}/state.db", "SYNC_CONFIG": os.devnull}
+    return defaults() | sandbox.environment() | ours | without_proxy(HOST)
 
 
 def keep_sandbox(port: int) -> int:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from etl.state.limits import account
 from etl.state.urls import default_url, parse_url, place
-from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -28,15 +27,6 @@ def days(span: timedelta) -> str:
     hours = round(span.total_seconds() / 3600)
     count, unit = (hours // 24, "day") if hours and hours % 24 == 0 else (hours, "hour")
     return f"{count} {unit}{'' if count == 1 else 's'}"
-
-
-def property_names(settings: SyncSettings) -> PropertyNames:
-    return PropertyNames(
-        country=settings.country_property,
-        last_seen=settings.last_seen_property,
-        pageviews=settings.pageviews_property,
-        visitor_id=settings.visitor_id_property,
-    )
 
 
 def accounts(settings: Settings) -> dict[str, str]:

@@ -15,7 +15,7 @@ from etl.cli.report import Report
 from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
-from etl.extract.instants import instant
+from etl.instants import parsed
 from etl.models.summary import RunSummary, Status
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
@@ -118,7 +118,7 @@ def parse_range(
 
 def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     """The instant in UTC, and whether it was given as a whole day."""
-    stated = instant(text)
+    stated = parsed(text)
     if stated is None:
         raise SettingsError(
             f"{option} is neither a date nor an ISO 8601 instant.",
@@ -170,7 +170,6 @@ def _sync_all(
     schedule: _Schedule,
     thrift: Thrift,
 ) -> int:
-    from etl.cli.derived import property_names  # noqa: PLC0415
 
     orders = [
         replace(
@@ -179,7 +178,7 @@ def _sync_all(
             website=website,
             anonymous=settings.sync.anonymous == "upsert",
             concurrency=settings.hubspot.concurrency,
-            names=property_names(settings.sync),
+            synced=settings.sync.synced,
             max_rejected=settings.sync.max_rejected,
         )
         for website in settings.zenovay.website_id

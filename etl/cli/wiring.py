@@ -9,15 +9,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from etl.cli.budgeting import observed, warning
-from etl.cli.derived import accounts, property_names, state_url
+from etl.cli.derived import accounts, state_url
 from etl.cli.memory import collect_seldom, share_one_heap
 from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
+from etl.jsontext import canonical
 from etl.load.client import HubSpotClient
 from etl.load.delivery import HubSpotContacts
 from etl.load.preview import Preview
-from etl.load.properties import WantedProperty, wanted_properties
+from etl.load.properties import wanted_properties
 from etl.pace import Pace
 from etl.retry import Patience
 from etl.state.store import Store, open_state
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
     from etl.cli.thrift import Thrift
     from etl.clock import Clock, SystemClock
+    from etl.fields import SyncedFields
     from etl.pipeline import Order
-    from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
+    from etl.settings import HubSpotSettings, Settings, ZenovaySettings
     from etl.state.store import Transaction
 
 MINUTE_S = 60.0
@@ -43,15 +45,6 @@ _READ_AHEAD = 2
 
 _VERIFIED = "verified_setup"
 _MAPPING = "property_names"
-
-
-def needed_properties(settings: SyncSettings) -> tuple[WantedProperty, ...]:
-    return wanted_properties(
-        country=settings.country_property,
-        last_seen=settings.last_seen_property,
-        pageviews=settings.pageviews_property,
-        visitor_id=settings.visitor_id_property,
-    )
 
 
 def zenovay_client(
@@ -184,11 +177,14 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
         stack.callback(zenovay.close)
         hubspot = hubspot_client(settings.hubspot, clock, paces["hubspot"])
         stack.callback(hubspot.close)
-        wanted = needed_properties(settings.sync)
+        wanted = wanted_properties(settings.sync.synced)
         yield Session(
             store=store,
             source=ZenovayVisitors(
-                zenovay, paging=settings.zenovay.paging, page_size=settings.zenovay.page_size
+                zenovay,
+                paging=settings.zenovay.paging,
+                page_size=settings.zenovay.page_size,
+                synced=settings.sync.synced,
             ),
             destination=Preview(hubspot, properties=wanted, verified=verified)
             if dry_run
@@ -218,10 +214,9 @@ def _prepare(
 
     ``unlogged``: the last run was killed, so that it may have sent requests that nobody wrote down.
     """
-    mapping = repr(property_names(settings.sync))
     with store.transaction() as state:
         verified = state.facts.get(_VERIFIED) == _setup_digest(settings)
-        looks = 0 if verified else len(needed_properties(settings.sync))
+        looks = 0 if verified else len(wanted_properties(settings.sync.synced))
         unknown = (
             {"zenovay": _READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
         )
@@ -233,10 +228,16 @@ def _prepare(
             unlogged=unknown.get("zenovay", 0),
             last=state.limits.last_sent("zenovay"),
         )
-        if state.facts.get(_MAPPING) not in (None, mapping):
-            state.ledger.forget_confirmations()
-        state.facts.put(_MAPPING, mapping)
+        _take_up_names(state, settings.sync.synced)
         return verified
+
+
+def _take_up_names(state: Transaction, synced: SyncedFields) -> None:
+    """Make due what a renamed property had; a field that is off keeps the name it had last."""
+    known, mapping = state.facts.mapping(_MAPPING), synced.mapping()
+    if renamed := {name for name, prop in mapping.items() if known.get(name, prop) != prop}:
+        state.ledger.forget_confirmations(fields=renamed)
+    state.facts.put(_MAPPING, canonical(known | mapping).decode())
 
 
 def _setup_digest(settings: Settings) -> str:
@@ -244,6 +245,6 @@ def _setup_digest(settings: Settings) -> str:
         settings.hubspot.base_url,
         settings.hubspot.api_version,
         settings.hubspot.access_token.get_secret_value(),
-        repr(property_names(settings.sync)),
+        canonical(settings.sync.synced.mapping()).decode(),
     )
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

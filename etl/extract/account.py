@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.extract.instants import instant
 from etl.extract.payload import UnreadableBodyError, opened
+from etl.instants import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ def read_usage(body: Any) -> Usage:
     return Usage(
         used=_count(spent.get("monthly_requests")),
         limit=_count(spent.get("monthly_limit")),
-        resets_at=instant(_text(spent.get("monthly_reset_at")) or ""),
+        resets_at=parsed(_text(spent.get("monthly_reset_at")) or ""),
         per_minute=_count(_part(content, "rate_limits").get("requests_per_minute")),
         tier=_text(_part(content, "subscription").get("tier")),
     )

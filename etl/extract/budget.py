@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from etl.errors import UnavailableError
-from etl.extract.instants import instant
+from etl.instants import parsed
 from etl.models.clocks import Clocks
 from etl.models.reading import Quota
 
@@ -129,7 +129,7 @@ class Budget:
         Where they are not, a request counts unless its key was refused (401).
         """
         used, limit = reply.number("X-Usage-Monthly"), reply.number("X-Usage-Limit")
-        resets_at = instant(reply.headers.get("X-Usage-Reset", ""))
+        resets_at = parsed(reply.headers.get("X-Usage-Reset", ""))
         if used is None and reply.status == HTTPStatus.UNAUTHORIZED:
             used = max(0, self._quota.used - 1)
         with self._lock:

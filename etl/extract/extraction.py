@@ -351,6 +351,7 @@ class Extraction:
             ceiling=ceiling if until is None else min(until, ceiling),
             memory=min(clock, self._reading.since or clock) - traffic.MEMORY,
             clock=clock,
+            synced=self._rows.synced,
         )
 
     def _everything(self) -> datetime:

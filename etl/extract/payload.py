@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.extract.instants import clock, instant
+from etl.extract.instants import clock
+from etl.instants import parsed
 from etl.redact import vendor_text
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _limit(pagination: Any) -> int | None:
 
 
 def _clock(timestamp: Any) -> datetime | None:
-    return clock(instant(timestamp)) if isinstance(timestamp, str) else None
+    return clock(parsed(timestamp)) if isinstance(timestamp, str) else None
 
 
 def _keys(envelope: Mapping[str, Any], content: Any) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError, SyncError, UnavailableError
 from etl.extract.budget import month_after
-from etl.extract.instants import http_date, instant
+from etl.extract.instants import http_date
+from etl.instants import parsed
 from etl.jsontext import UnreadableError, parse
 from etl.models.stop import DAILY, MONTHLY, WAIT, longest
 from etl.redact import vendor_text
@@ -115,7 +116,7 @@ def _forbidden(said: Complaint, *, path: str, saw: str) -> AccessRefusedError:
 
 def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
     """Nothing works before ``X-Usage-Reset``; without it a month is taken for a calendar month in UTC."""
-    until, said_by = instant(reply.headers.get("X-Usage-Reset", "")), "Zenovay's X-Usage-Reset"
+    until, said_by = parsed(reply.headers.get("X-Usage-Reset", "")), "Zenovay's X-Usage-Reset"
     if until is None or not now < until <= now + longest(MONTHLY):
         until, said_by = month_after(now), "our own reckoning: the end of the month in UTC"
     return UnavailableError(

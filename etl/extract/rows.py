@@ -1,37 +1,36 @@
 """One row of the visitors endpoint: a visitor, a rejection with its reason, or outside the window.
 
-The documentation speaks of rows in two ways, so each fact has several names; the first that is present and
-not null counts. Unknown fields are ignored. Reading a row never raises.
+The documentation speaks of rows in two ways, so each fact has several names; the first that says something
+counts. Unknown fields are ignored. Reading a row never raises.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from etl import countries
-from etl.extract.instants import EARLIEST_YEAR, instant
+from etl.fields import BASIC_FIELDS
+from etl.instants import EARLIEST_YEAR, parsed
 from etl.jsontext import canonical
+from etl.kinds import NOTHING, UnfitError
 from etl.models.visitor import Rejection, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from etl.fields import Field, SyncedFields
+    from etl.models.visitor import Facts
+    from etl.rules import Value
+
 _LONGEST_TEXT = 512
 """Twice what an e-mail address may have, and short enough to be the key of an index in any database."""
 
 _LONGEST_KEY = 200
 _LONGEST_QUOTE = 40
-_MOST_PAGEVIEWS = 2**53
-_MOST_DIGITS = 16
 _SURFACE = 4
 _REPLACEMENT = "\ufffd"
-_WHOLE = re.compile(r"([0-9]{1,20}|[0-9]{1,3}(?:,[0-9]{3}){1,6})(?:\.0{1,20})?")
-_NOTHING = frozenset(("", "-", "--", "n/a", "na", "nan", "nil", "none", "null", "undefined"))
-"""Words for nothing that people and programs put where a value is missing, in small letters."""
 
 
 class _RefusedError(Exception):
@@ -41,15 +40,20 @@ class _RefusedError(Exception):
         self.reason = reason
 
 
-def read_row(row: Any, *, since: datetime, ceiling: datetime) -> Visitor | Rejection | None:
-    """What ``row`` says; None if it was last seen outside ``[since, ceiling)``, whatever else it holds."""
+def read_row(
+    row: Any, *, since: datetime, ceiling: datetime, synced: SyncedFields = BASIC_FIELDS
+) -> Visitor | Rejection | None:
+    """What ``row`` says of the fields that are on.
+
+    None if it was last seen outside ``[since, ceiling)``, whatever else it holds.
+    """
     try:
         if not isinstance(row, dict):
             _refuse("not_an_object", "The row is not a JSON object with the fields of a visitor.")
         last_seen = _last_seen(row)
         if not since <= last_seen < ceiling:
             return None
-        return _visitor(row, last_seen)
+        return _visitor(row, last_seen, synced)
     except _RefusedError as refused:
         row_digest = digest(row)
         key = _usable_id(row) or f"row {row_digest.hex()[:12]}"
@@ -94,24 +98,51 @@ def _surface(value: Any, *, depth: int) -> Any:
     return {key: _surface(inner, depth=depth - 1) for key, inner in value.items()}
 
 
-def _visitor(row: Mapping[str, Any], last_seen: datetime) -> Visitor:
+def _visitor(row: Mapping[str, Any], last_seen: datetime, synced: SyncedFields) -> Visitor:
     visitor_id = _visitor_id(row)
     opted_out = _opted_out(row)
     if opted_out:
-        return Visitor(visitor_id, last_seen, opted_out=True, opted_out_at=last_seen)
-    country = _country(row)
+        return Visitor(visitor_id, last_seen, {}, opted_out=True, opted_out_at=last_seen)
+    facts: Facts = {}
+    for field in synced.fields:
+        if (said := _said(row, field)) is not None:
+            facts[field.name] = said
     email = _email(row)
     return Visitor(
         visitor_id,
         last_seen,
-        _pageviews(row),
-        country,
-        None if country is None else last_seen,
+        facts,
         email,
         None if email is None else last_seen,
         opted_out,
         None if opted_out is None else last_seen,
     )
+
+
+def _said(row: Mapping[str, Any], field: Field) -> Value | None:
+    """What the first name says that says something. Refused where none does, and one is odd."""
+    is_odd = False
+    read = field.kind.read
+    for name in field.stated:
+        value = row.get(name) if "." not in name else _inside(row, name)
+        if value is None:
+            continue
+        try:
+            if (said := read(value)) is not None:
+                return said
+        except UnfitError:
+            is_odd = True
+    if is_odd:
+        _refuse(f"bad_{field.name}", f"What the row says of {field.name} {field.kind.complaint}.")
+    return None
+
+
+def _inside(row: Mapping[str, Any], path: str) -> Any:
+    """What stands at ``path``, as in ``traits.plan``; None where there is no such place."""
+    value: Any = row
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _last_seen(row: Mapping[str, Any]) -> datetime:
@@ -120,13 +151,13 @@ def _last_seen(row: Mapping[str, Any]) -> datetime:
         _refuse("no_last_seen", "The row has no last-seen time (last_seen or visited_at).")
     if not isinstance(text, str):
         _refuse("bad_last_seen", "The last-seen time is not a text; expected ISO 8601.")
-    stated = instant(text)
-    if stated is None:
+    found = parsed(text)
+    if found is None:
         example = "ISO 8601, such as 2026-02-07T08:05:00Z"
         _refuse("bad_last_seen", f"The last-seen time{_quoted(text)} cannot be read; expected {example}.")
-    if stated.year < EARLIEST_YEAR:
+    if found.year < EARLIEST_YEAR:
         _refuse("bad_last_seen", f"The last-seen time{_quoted(text)} lies before the year {EARLIEST_YEAR}.")
-    return stated
+    return found
 
 
 def _visitor_id(row: Mapping[str, Any]) -> str:
@@ -136,7 +167,7 @@ def _visitor_id(row: Mapping[str, Any]) -> str:
     if not isinstance(text, str):
         _refuse("bad_id", "The visitor id is not a text.")
     sound = _sound(text, what="visitor id", code="bad_id")
-    if sound.lower() in _NOTHING:
+    if sound.lower() in NOTHING:
         _refuse("no_id", "The visitor id is blank, or a word for nothing, such as null or undefined.")
     return sound
 
@@ -155,45 +186,6 @@ def _opted_out(row: Mapping[str, Any]) -> bool | None:
     if flag is not None and not isinstance(flag, bool):
         _refuse("bad_opt_out", "gpc_opted_out is neither true, false nor null.")
     return flag
-
-
-def _country(row: Mapping[str, Any]) -> str | None:
-    """The first of the names that names a country."""
-    is_odd = False
-    for name in ("country_code", "country", "country_name"):
-        text = row.get(name)
-        if isinstance(text, str):
-            if (code := countries.code(text)) is not None:
-                return code
-        elif text is not None:
-            is_odd = True
-    if is_odd:
-        _refuse("bad_country", "The country is not a text; expected a two-letter code or an English name.")
-    return None
-
-
-def _pageviews(row: Mapping[str, Any]) -> int | None:
-    for name in ("pageviews", "page_views", "page_count"):
-        views = row.get(name)
-        if views is None or (isinstance(views, str) and views.strip().lower() in _NOTHING):
-            continue
-        if isinstance(views, str):
-            views = _count(views)
-        elif isinstance(views, float) and views.is_integer():
-            views = int(views)
-        if type(views) is not int or not 0 <= views <= _MOST_PAGEVIEWS:
-            _refuse("bad_pageviews", "The page views are not a whole number from 0 to 9007199254740992.")
-        return views
-    return None
-
-
-def _count(text: str) -> int:
-    """The whole number that ``text`` says, as ``1,234`` or ``17.0`` too; -1 where it says none."""
-    said = _WHOLE.fullmatch(text.strip())
-    digits = said[1].replace(",", "").lstrip("0") if said else ""
-    if said is None or len(digits) > _MOST_DIGITS:
-        return -1
-    return int(digits or "0")
 
 
 def _email(row: Mapping[str, Any]) -> str | None:
@@ -217,7 +209,7 @@ def _address(text: Any) -> str | None:
     if not isinstance(text, str):
         _refuse("bad_email", "The e-mail address is not a text.")
     address = _sound(_visible(text), what="e-mail address", code="bad_email").lower()
-    return None if address in _NOTHING else address
+    return None if address in NOTHING else address
 
 
 def _visible(text: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from etl.extract.listing import Descent
     from etl.extract.paging import Step
+    from etl.fields import SyncedFields
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Sieve:
     ceiling: datetime
     memory: datetime
     clock: datetime
+    synced: SyncedFields
 
     def sort(self, rows: Sequence[Any], names: Sequence[str], step: Step, descent: Descent) -> Sorted:
         """The rows that ``step`` says are new; ``descent`` looks at those that lie behind all before."""
@@ -56,7 +58,7 @@ class Sieve:
 
     def _put(self, row: Any, found: Sorted) -> datetime | None:
         """Put ``row`` where it belongs. Returns when it was last seen, if it says so."""
-        read = read_row(row, since=self.since, ceiling=self.ceiling)
+        read = read_row(row, since=self.since, ceiling=self.ceiling, synced=self.synced)
         if isinstance(read, Visitor):
             found.visitors.append(read)
             return read.last_seen

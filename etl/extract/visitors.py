@@ -8,6 +8,7 @@ from urllib.parse import quote
 from etl.extract.extraction import Extraction
 from etl.extract.paging import Walk, place
 from etl.extract.payload import read_payload
+from etl.fields import BASIC_FIELDS
 from etl.models.clocks import Clocks
 
 if TYPE_CHECKING:
@@ -18,14 +19,26 @@ if TYPE_CHECKING:
     from etl.extract.paging import Dialect
     from etl.extract.payload import Payload
     from etl.extract.windows import Span
+    from etl.fields import SyncedFields
     from etl.models.reading import Reading
 
 
 class ZenovayVisitors:
-    """The source of visitors. ``page_size`` is lowered to the largest that the API allows."""
+    """The source of visitors: what the rows say of the ``synced`` fields.
 
-    def __init__(self, client: ZenovayClient, *, paging: Dialect, page_size: int) -> None:
+    ``page_size`` is lowered to the largest that the API allows.
+    """
+
+    def __init__(
+        self,
+        client: ZenovayClient,
+        *,
+        paging: Dialect,
+        page_size: int,
+        synced: SyncedFields = BASIC_FIELDS,
+    ) -> None:
         self._client = client
+        self._synced = synced
         self._paging = paging
         self._page_size = page_size
 
@@ -41,14 +54,18 @@ class ZenovayVisitors:
         their time will come. Raises the errors of ZenovayClient.get, ContractBrokenError for pages without
         end, and UnavailableError for rows that move faster than they can be read.
         """
-        return Extraction(ZenovayList(self._client, reading.website, self._paging, self._page_size), reading)
+        rows = ZenovayList(self._client, reading.website, self._paging, self._page_size, self._synced)
+        return Extraction(rows, reading)
 
 
 class ZenovayList:
     """One website's rows, in the dialect that its API speaks."""
 
-    def __init__(self, client: ZenovayClient, website: str, dialect: Dialect, size: int) -> None:
+    def __init__(
+        self, client: ZenovayClient, website: str, dialect: Dialect, size: int, synced: SyncedFields
+    ) -> None:
         self.client = client
+        self.synced = synced
         self._dialect: Dialect = dialect
         self._size = size
         self._path = f"/analytics/{quote(website, safe='')}/visitors"

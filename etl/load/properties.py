@@ -21,6 +21,7 @@ from etl.load.replies import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etl.fields import SyncedFields
     from etl.load.client import HubSpotClient
     from etl.load.complaints import Complaint
 
@@ -34,6 +35,13 @@ _EXISTS = 409
 _INVALID = 400
 _FORBIDDEN = 403
 
+_FIELD_TYPES = {"string": "text", "number": "number", "datetime": "date", "bool": "booleancheckbox"}
+_YES_AND_NO = [
+    {"label": "Yes", "value": "true", "displayOrder": 0, "hidden": False},
+    {"label": "No", "value": "false", "displayOrder": 1, "hidden": False},
+]
+"""HubSpot refuses a bool property that does not come with these two values."""
+
 State = Literal["missing", "archived", "wrong_type", "not_unique", "read_only"]
 
 
@@ -43,13 +51,23 @@ class WantedProperty:
 
     name: str
     label: str
-    type: Literal["string", "number", "datetime"]
+    type: Literal["string", "number", "datetime", "bool"]
     setting: str
     unique: bool = False
 
-    @property
-    def field_type(self) -> str:
-        return {"string": "text", "number": "number", "datetime": "date"}[self.type]
+    def definition(self) -> dict[str, Any]:
+        """As HubSpot makes it."""
+        definition: dict[str, Any] = {
+            "name": self.name,
+            "label": self.label,
+            "type": self.type,
+            "fieldType": _FIELD_TYPES[self.type],
+            "groupName": GROUP,
+            "hasUniqueValue": self.unique,
+        }
+        if self.type == "bool":
+            definition["options"] = _YES_AND_NO
+        return definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +80,16 @@ class Problem:
     fix: str
 
 
-def wanted_properties(
-    *, country: str, last_seen: str, pageviews: str, visitor_id: str
-) -> tuple[WantedProperty, ...]:
-    """The four properties under the names that the settings give them."""
-    return (
-        WantedProperty(country, "Zenovay country", "string", "SYNC_COUNTRY_PROPERTY"),
-        WantedProperty(last_seen, "Zenovay last seen", "datetime", "SYNC_LAST_SEEN_PROPERTY"),
-        WantedProperty(pageviews, "Zenovay page views", "number", "SYNC_PAGEVIEWS_PROPERTY"),
-        WantedProperty(visitor_id, "Zenovay visitor id", "string", "SYNC_VISITOR_ID_PROPERTY", unique=True),
+def wanted_properties(synced: SyncedFields) -> tuple[WantedProperty, ...]:
+    """The properties of the fields that are on, and of the visitor id."""
+    of_fields = (
+        WantedProperty(field.property_name, field.label, field.kind.property_type, field.setting)
+        for field in synced.fields
     )
+    visitor_id = WantedProperty(
+        synced.visitor_id, "Zenovay visitor id", "string", "SYNC_VISITOR_ID_PROPERTY", unique=True
+    )
+    return (*of_fields, visitor_id)
 
 
 class Properties:
@@ -141,15 +159,7 @@ class Properties:
         return problems(wanted, self._definition(wanted.name))
 
     def _create(self, wanted: WantedProperty) -> bool:
-        definition = {
-            "name": wanted.name,
-            "label": wanted.label,
-            "type": wanted.type,
-            "fieldType": wanted.field_type,
-            "groupName": GROUP,
-            "hasUniqueValue": wanted.unique,
-        }
-        created = self._post("", definition, where=f"HubSpot property {wanted.name}")
+        created = self._post("", wanted.definition(), where=f"HubSpot property {wanted.name}")
         if created:
             log.info("property created", extra={"action": "property_created", "property": wanted.name})
         return created

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
-    from etl.models.visitor import Visitor
+    from etl.models.visitor import Facts, Visitor
 
 
 class ContactKind(StrEnum):
@@ -32,12 +31,10 @@ class ContactKey(NamedTuple):
 
 
 class Contact(NamedTuple):
-    """What HubSpot should hold: facts of all visitors that share the key."""
+    """What HubSpot should hold: what the visitors that share the key come to, by the names of the fields."""
 
     key: ContactKey
-    last_seen: datetime
-    country: str | None
-    pageviews: int | None
+    facts: Facts
 
 
 class KnownVisitor(NamedTuple):
@@ -47,6 +44,13 @@ class KnownVisitor(NamedTuple):
     contact_id: int | None
     key: ContactKey | None
     due: bool
+
+
+class Member(NamedTuple):
+    """A visitor of a contact; the same id may be another visitor's on another website."""
+
+    website_id: int
+    visitor: Visitor
 
 
 class LedgerEntry(NamedTuple):

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
+Facts = dict[str, str | int | float | bool]
+"""What is known of the synced fields, by their names: JSON, as the state keeps it.
+
+Instants are microseconds since 1970, countries ISO 3166-1 alpha-2 codes. ``city@`` is the instant of the row
+that stated ``city``, where that is not the one of ``last_seen``. Never changed once it is made.
+"""
+
 
 class Visitor(NamedTuple):
     """A valid row, or several rows of one visitor id merged.
 
-    ``country`` is an ISO 3166-1 alpha-2 code. Each fact that a row may leave out carries the instant of the
-    row that stated it (``…_at``), so that merging does not depend on the order of rows.
-    ``opted_out`` is None until a row says something explicit.
+    The address and the opt-out carry the instant of the row that stated them (``…_at``), so that merging does
+    not depend on the order of rows. ``opted_out`` is None until a row says something explicit.
     """
 
     id: str
     last_seen: datetime
-    pageviews: int | None = None
-    country: str | None = None
-    country_at: datetime | None = None
+    facts: Facts
     email: str | None = None
     email_at: datetime | None = None
     opted_out: bool | None = None

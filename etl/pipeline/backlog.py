@@ -10,9 +10,9 @@ from etl.models.contact import EMAIL, Parcel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from etl.fields import SyncedFields
     from etl.models.contact import DueContact
     from etl.pipeline.ports import Ledger
-    from etl.transform import PropertyNames
 
 BATCH = 100
 """HubSpot takes at most so many inputs in one request."""
@@ -34,8 +34,8 @@ class Backlog:
     back is not handed out again in this run.
     """
 
-    def __init__(self, names: PropertyNames) -> None:
-        self._names = names
+    def __init__(self, synced: SyncedFields) -> None:
+        self._synced = synced
         self._after = 0
         self._in_flight: set[int] = set()
         self._held_back: set[int] = set()
@@ -113,9 +113,9 @@ class Backlog:
     def _parcel(self, due: DueContact) -> Parcel:
         contact_id, contact, fingerprint, known, unanswered = due
         kind, value = contact.key
-        properties = transform.properties(contact, self._names)
+        properties = transform.properties(contact, self._synced)
         if kind is EMAIL:
             return Parcel(contact_id, "email", value, properties, fingerprint, {}, known, unanswered)
         name = transform.name_properties(contact.key)
         named = properties if known else {**properties, **name}
-        return Parcel(contact_id, self._names.visitor_id, value, named, fingerprint, name, known, unanswered)
+        return Parcel(contact_id, self._synced.visitor_id, value, named, fingerprint, name, known, unanswered)

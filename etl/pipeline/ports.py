@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from etl.models.contact import Contact, ContactKey, DueContact, KnownVisitor, LedgerEntry, Parcel
+    from etl.models.contact import (
+        Contact,
+        ContactKey,
+        DueContact,
+        KnownVisitor,
+        LedgerEntry,
+        Member,
+        Parcel,
+    )
     from etl.models.portal import Owner, Portal
     from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
     from etl.models.stop import Stop
@@ -76,7 +84,7 @@ class Visitors(Protocol):
     def known(self, website_id: int, ids: Collection[str]) -> dict[str, KnownVisitor]: ...
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None: ...
     def change(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None: ...
-    def members(self, contact_ids: Collection[int]) -> dict[int, list[Visitor]]: ...
+    def members(self, contact_ids: Collection[int]) -> dict[int, list[Member]]: ...
 
 
 class Ledger(Protocol):

@@ -13,6 +13,7 @@ from etl.errors import (
     SyncError,
     UnavailableError,
 )
+from etl.fields import BASIC_FIELDS
 from etl.models.stop import Stop
 from etl.models.summary import RunKind, RunSummary, utc_text
 from etl.models.verdict import DEFERRED, Delivery, Verdict
@@ -24,13 +25,13 @@ from etl.pipeline.ownership import recognise
 from etl.pipeline.refusals import Refusals
 from etl.pipeline.silence import Silence
 from etl.pipeline.window import OpenWindow, is_suspect
-from etl.transform import PropertyNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from etl.clock import Clock
+    from etl.fields import SyncedFields
     from etl.models.contact import Parcel
     from etl.models.portal import Owner
     from etl.models.reading import Page, Website
@@ -72,7 +73,7 @@ class Order:
     initial: timedelta = timedelta(days=30)
     anonymous: bool = True
     concurrency: int = 4
-    names: PropertyNames = field(default_factory=PropertyNames)
+    synced: SyncedFields = BASIC_FIELDS
     max_rejected: float = 0.2
     dry_run: bool = False
     notes: tuple[str, ...] = ()
@@ -130,7 +131,7 @@ class _Run:
         self.summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
         self.summary.notes = order.notes
         self.summary.warnings += order.notes
-        self.backlog = Backlog(order.names)
+        self.backlog = Backlog(order.synced)
         self.refusals = Refusals(order.max_rejected)
         self.requests_before = self.source.requests, self.destination.requests
         self.noted_at = self.clock.monotonic()
@@ -317,6 +318,7 @@ class _Run:
                 page,
                 website_id=self.website_id,
                 anonymous=self.order.anonymous,
+                synced=self.order.synced,
                 state=state,
                 books=self.books,
             )

@@ -4,68 +4,146 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from etl.instants import instant, microseconds
-from etl.models.contact import EMAIL, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
+from sqlalchemy import and_, false, func, not_, null, or_, select, text, true, update
+
+from etl.models.contact import EMAIL, VISITOR, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
 from etl.models.verdict import DEFERRED, REJECTED, TAKEN
+from etl.state import tables
+from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
+from etl.state.statements import MEMBERS, Insertion, Prepared, among, value
 from etl.transform import is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from sqlalchemy import ColumnElement, Select, Update
 
     from etl.models.contact import Parcel
     from etl.models.verdict import Verdict
     from etl.state.statements import Row, Statements
 
-_BY_KEY = """
-    SELECT id, kind, key, wanted, confirmed, refused, blocked, due FROM contacts WHERE key IN (?, …)"""
-_BY_ID = """
-    SELECT id, kind, key, wanted, confirmed, refused, blocked, due FROM contacts WHERE id IN (?, …)"""
-_SAID = "SELECT id, wanted, confirmed, refused, blocked FROM contacts WHERE id IN (?, …)"
-_ADD = """
-    INSERT INTO contacts (id, kind, key, last_seen, country, pageviews, wanted, blocked, unanswered, due)
-    VALUES (?, ?, ?, ?, ?, ?, ?, false, 0, true)"""
-_WANT = """
-    UPDATE contacts SET last_seen = ?, country = ?, pageviews = ?, wanted = ?, confirmed = ?, due = ?
-    WHERE id = ?"""
-_CONFIRM = """
-    UPDATE contacts
-    SET confirmed = ?, refused = NULL, blocked = false, unanswered = 0, due = false,
-        hubspot_id = COALESCE(?, hubspot_id)
-    WHERE id = ?"""
-_OUTDATED = "SELECT id FROM contacts WHERE wanted <> confirmed AND id IN (?, …)"
-_DUE_AGAIN = "UPDATE contacts SET due = true WHERE id IN (?, …)"
-_SETTLE = """
-    UPDATE contacts
-    SET refused = ?, blocked = ?, unanswered = ?, due = ?, hubspot_id = COALESCE(?, hubspot_id)
-    WHERE id = ?"""
-_RETRY = "UPDATE contacts SET refused = NULL, blocked = false, due = ? WHERE id = ?"
-_CONFIRMED = "wanted IS NOT NULL AND confirmed IS NOT NULL AND NOT blocked"
-_FORGET = f"""
-    UPDATE contacts SET confirmed = ?, due = (refused IS NULL OR refused <> wanted)
-    WHERE {_CONFIRMED} AND id > ? AND id <= ?"""  # noqa: S608 -- two constants
-_FORGETTABLE = f"""
-    SELECT count(*) FROM contacts WHERE {_CONFIRMED} AND (refused IS NULL OR refused <> wanted)"""  # noqa: S608 -- the same
-_OF_WEBSITE = """ AND id IN (
-    SELECT v.contact_id FROM visitors v JOIN websites w ON w.id = v.website_id WHERE w.name = ?)"""
+UNKNOWN = b""
+"""In the place of a confirmed fingerprint: HubSpot holds the contact, but not surely as it was confirmed."""
+
 _FORGOTTEN_AT_ONCE = 20_000
-_ANEW = """
-    UPDATE contacts
-    SET confirmed = NULL, refused = NULL, blocked = false, unanswered = 0, hubspot_id = NULL,
-        due = (wanted IS NOT NULL)
-    WHERE id > ? AND id <= ?"""
-_COUNTS = """
-    SELECT count(*) FILTER (WHERE confirmed IS NOT NULL),
-           count(*) FILTER (WHERE wanted IS NOT NULL AND (blocked OR refused = wanted))
-    FROM contacts"""
-_DUE = """
-    SELECT id, kind, key, last_seen, country, pageviews, wanted, confirmed, unanswered
-    FROM contacts WHERE due AND id > ? ORDER BY id LIMIT ?"""
-_DUE_IDS = "SELECT id FROM contacts WHERE due ORDER BY id"
-_DUE_COUNT = "SELECT count(*) FROM contacts WHERE due"
+"""Contacts that one statement changes: one for a million takes longer than a statement may."""
+
+_T, _C = tables.contacts, tables.contacts.c
+_IS_DUE = text("due")
+"""As the partial index has it, which SQLite uses for this very expression only."""
+
+_IS_KNOWN = _C.kind == EMAIL.value
+_ENTRY = (_C.id, _C.kind, _C.key, _C.wanted, _C.confirmed, _C.refused, _C.blocked, _C.due)
+_FORGETTABLE = and_(
+    _C.wanted.is_not(None),
+    _C.confirmed.is_not(None),
+    not_(_C.blocked),
+)
+_NOT_REFUSED = or_(_C.refused.is_(None), _C.refused != _C.wanted)
+_WITHOUT_REFUSAL = {"refused": null(), "blocked": false(), "unanswered": 0}
+
+
+def _of_website(name: Any) -> ColumnElement[bool]:
+    visitors, websites = tables.visitors, tables.websites
+    belonging = visitors.join(websites, websites.c.id == visitors.c.website_id)
+    return _C.id.in_(select(visitors.c.contact_id).select_from(belonging).where(websites.c.name == name))
+
+
+def _with_any(fields: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a contact has one of these facts; the name of a fact stands in quotes nowhere else in JSON."""
+    return or_(*(_C.facts.contains(f'"{name}":', autoescape=True) for name in fields))
+
+
+def _change(columns: dict[str, Any]) -> Update:
+    return update(_T).values(columns).where(_C.id == value("contact_id"))
+
+
+def _change_range(columns: dict[str, Any], *which: ColumnElement[bool]) -> Update:
+    return update(_T).values(columns).where(*which, _C.id > value("above"), _C.id <= value("last"))
+
+
+def _for_both(build: Callable[[Iterable[Any]], Select[Any]], *names: str) -> dict[bool, Prepared]:
+    """What asks for due contacts, by whether those without an address may be delivered."""
+    return {
+        True: Prepared(lambda _: build([_IS_DUE]), *names),
+        False: Prepared(lambda _: build([_IS_DUE, _IS_KNOWN]), *names),
+    }
+
+
+_BY_KEY = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.key, dialect)), MEMBERS)
+_BY_ID = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.id, dialect)), MEMBERS)
+_LARGEST_ID = Prepared(lambda _: select(func.max(_C.id)))
+_ADD = Insertion(_T, "id", "kind", "key", "facts", "wanted", "blocked", "unanswered", "due")
+_WANT = Prepared(
+    lambda _: _change({name: value(f"new_{name}") for name in ("facts", "wanted", "confirmed", "due")}),
+    "new_facts",
+    "new_wanted",
+    "new_confirmed",
+    "new_due",
+    "contact_id",
+)
+_CONFIRM = Prepared(
+    lambda _: _change(
+        {
+            **_WITHOUT_REFUSAL,
+            "confirmed": value("fingerprint"),
+            "due": false(),
+            "hubspot_id": func.coalesce(value("hubspot_id"), _C.hubspot_id),
+        }
+    ),
+    "fingerprint",
+    "hubspot_id",
+    "contact_id",
+)
+_OUTDATED = Prepared(
+    lambda dialect: select(_C.id).where(_C.wanted != _C.confirmed, among(_C.id, dialect)), MEMBERS
+)
+_DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)), MEMBERS)
+_SETTLE = Prepared(
+    lambda _: _change(
+        {name: value(f"new_{name}") for name in ("refused", "blocked", "unanswered", "due")}
+        | {"hubspot_id": func.coalesce(value("hubspot_id"), _C.hubspot_id)}
+    ),
+    "new_refused",
+    "new_blocked",
+    "new_unanswered",
+    "new_due",
+    "hubspot_id",
+    "contact_id",
+)
+_RETRY = Prepared(
+    lambda _: _change({"refused": null(), "blocked": false(), "due": value("new_due")}),
+    "new_due",
+    "contact_id",
+)
+_ANEW = Prepared(
+    lambda _: _change_range(
+        {**_WITHOUT_REFUSAL, "confirmed": null(), "hubspot_id": null(), "due": _C.wanted.is_not(None)}
+    ),
+    "above",
+    "last",
+)
+_COUNTS = Prepared(
+    lambda _: select(
+        func.count().filter(_C.confirmed.is_not(None)),
+        func.count().filter(_C.wanted.is_not(None), or_(_C.blocked, _C.refused == _C.wanted)),
+    )
+)
+_DUE = _for_both(
+    lambda deliverable: (
+        select(_C.id, _C.kind, _C.key, _C.facts, _C.wanted, _C.confirmed, _C.unanswered)
+        .where(*deliverable, _C.id > value("after"))
+        .order_by(_C.id)
+        .limit(value("most"))
+    ),
+    "after",
+    "most",
+)
+_DUE_IDS = _for_both(lambda deliverable: select(_C.id).where(*deliverable).order_by(_C.id))
+_DUE_COUNT = _for_both(lambda deliverable: select(func.count()).select_from(_T).where(*deliverable))
 _KINDS = {kind.value: kind for kind in ContactKind}
 _NAMES = {kind: kind.value for kind in ContactKind}
-_ANY_KIND, _KNOWN_ONLY = "WHERE due", "WHERE due AND kind = 'email'"
 
 
 class LedgerCounts(NamedTuple):
@@ -97,7 +175,7 @@ class Ledger:
         """Insert contacts that nobody knew, due at once; their ids are dense from 1. Returns them."""
         if not wanted:
             return []
-        first = (self._statements.value("SELECT max(id) FROM contacts") or 0) + 1
+        first = (self._statements.value(_LARGEST_ID) or 0) + 1
         self._statements.add_many(
             _ADD,
             (
@@ -105,10 +183,11 @@ class Ledger:
                     number,
                     _NAMES[contact.key.kind],
                     contact.key.value,
-                    microseconds(contact.last_seen),
-                    contact.country,
-                    contact.pageviews,
+                    facts_text(contact.facts),
                     fingerprint,
+                    False,
+                    0,
+                    True,
                 )
                 for number, (contact, fingerprint) in enumerate(wanted, first)
             ),
@@ -127,31 +206,27 @@ class Ledger:
         due = {}
         rows = []
         for entry, contact, fingerprint in changes:
-            confirmed = b"" if entry.due and entry.confirmed is not None else entry.confirmed
+            confirmed = UNKNOWN if entry.due and entry.confirmed is not None else entry.confirmed
             now_due = is_due(
                 wanted=fingerprint, confirmed=confirmed, refused=entry.refused, blocked=entry.blocked
             )
             due[entry.contact_id] = now_due and (self._anonymous or entry.key.kind is EMAIL)
-            facts = (
-                (microseconds(contact.last_seen), contact.country, contact.pageviews)
-                if contact
-                else (None, None, None)
-            )
-            rows.append((*facts, fingerprint, confirmed, now_due, entry.contact_id))
+            facts = facts_text(contact.facts) if contact else None
+            rows.append((facts, fingerprint, confirmed, now_due, entry.contact_id))
         self._statements.change_many(_WANT, rows)
         return due
 
     def due(self, *, after: int, most: int) -> list[DueContact]:
         """Up to ``most`` due contacts with an id above ``after``, in the order of their ids."""
-        return [_due_contact(row) for row in self._statements.rows(self._deliverable(_DUE), (after, most))]
+        return [_due_contact(row) for row in self._statements.rows(_DUE[self._anonymous], (after, most))]
 
     def due_ids(self) -> Iterator[int]:
         """The ids of all due contacts, ascending."""
-        for (contact_id,) in self._statements.stream(self._deliverable(_DUE_IDS)):
+        for (contact_id,) in self._statements.stream(_DUE_IDS[self._anonymous]):
             yield contact_id
 
     def due_count(self) -> int:
-        count: int = self._statements.value(self._deliverable(_DUE_COUNT))
+        count: int = self._statements.value(_DUE_COUNT[self._anonymous])
         return count
 
     def counts(self) -> LedgerCounts:
@@ -174,8 +249,7 @@ class Ledger:
 
     def _settle_others(self, answered: Sequence[tuple[Parcel, Verdict]]) -> set[int]:
         """What HubSpot did not take. Returns the ids of those that are due."""
-        ids = [parcel.contact_id for parcel, _ in answered]
-        before = {row[0]: row for row in self._statements.among(_SAID, ids)}
+        before = self.by_id([parcel.contact_id for parcel, _ in answered])
         rows = [_refused(before[parcel.contact_id], parcel, verdict) for parcel, verdict in answered]
         self._statements.change_many(_SETTLE, rows)
         return {contact_id for _, _, _, due, _, contact_id in rows if due}
@@ -188,69 +262,68 @@ class Ledger:
         ]
         self._statements.change_many(_RETRY, rows)
 
-    def forget_confirmations(self, *, website: str | None = None) -> None:
-        """Make every confirmed contact due again, as after a change of the property names.
+    def forget_confirmations(
+        self, *, website: str | None = None, fields: Collection[str] | None = None
+    ) -> None:
+        """Make every confirmed contact due again.
 
-        With ``website``, only those of its visitors.
+        With ``website``, only those of its visitors; with ``fields``, only those that have one of these
+        facts, as after a change of their properties' names. ``visitor_id`` is one that anonymous contacts
+        have.
         """
-        if website is None:
-            self._change_all(_FORGET, before=(b"",))
-        else:
-            self._change_all(_FORGET + _OF_WEBSITE, before=(b"",), after=(website,))
+        which = [_FORGETTABLE]
+        if website is not None:
+            which.append(_of_website(website))
+        if fields is not None:
+            anonymous = [_C.kind == VISITOR.value] if "visitor_id" in fields else []
+            which.append(or_(_with_any(fields), *anonymous))
+        columns = {"confirmed": UNKNOWN, "due": _NOT_REFUSED}
+        self._change_all(Prepared(lambda _: _change_range(columns, *which), "above", "last"))
 
     def confirmed_count(self, *, website: str | None = None) -> int:
         """How many contacts ``forget_confirmations`` would have delivered once more."""
-        query = _FORGETTABLE if self._anonymous else f"{_FORGETTABLE} AND kind = 'email'"
-        if website is None:
-            count: int = self._statements.value(query)
-        else:
-            count = self._statements.value(query + _OF_WEBSITE, (website,))
+        which = [_FORGETTABLE, _NOT_REFUSED]
+        if not self._anonymous:
+            which.append(_IS_KNOWN)
+        if website is not None:
+            which.append(_of_website(website))
+        query = select(func.count()).select_from(_T).where(*which)
+        count: int = self._statements.value(Prepared(lambda _: query))
         return count
 
     def begin_anew(self) -> None:
         """Forget all that HubSpot ever said: this is another portal. Every contact is due."""
         self._change_all(_ANEW)
 
-    def _change_all(
-        self, statement: str, *, before: tuple[Any, ...] = (), after: tuple[Any, ...] = ()
-    ) -> None:
-        """Run ``statement`` over ranges of ids: one for a million takes longer than a statement may."""
-        last = self._statements.value("SELECT max(id) FROM contacts") or 0
+    def _change_all(self, statement: Prepared) -> None:
+        """Run ``statement`` over ranges of ids."""
+        last = self._statements.value(_LARGEST_ID) or 0
         for above in range(0, last, _FORGOTTEN_AT_ONCE):
-            self._statements.change(statement, (*before, above, above + _FORGOTTEN_AT_ONCE, *after))
-
-    def _deliverable(self, statement: str) -> str:
-        """``statement`` for the contacts that may be delivered."""
-        return statement if self._anonymous else statement.replace(_ANY_KIND, _KNOWN_ONLY)
+            self._statements.change(statement, (above, above + _FORGOTTEN_AT_ONCE))
 
 
 @of_a_row
 def _entry(row: Row) -> LedgerEntry:
+    contact_id, kind, key, wanted, confirmed, refused, blocked, due = row
     return LedgerEntry(
-        contact_id=row[0],
-        key=ContactKey(_KINDS[row[1]], row[2]),
-        wanted=row[3],
-        confirmed=row[4],
-        refused=row[5],
-        blocked=bool(row[6]),
-        due=bool(row[7]),
+        contact_id, ContactKey(_KINDS[kind], key), wanted, confirmed, refused, bool(blocked), bool(due)
     )
 
 
 @of_a_row
 def _due_contact(row: Row) -> DueContact:
-    contact_id, kind, key, last_seen, country, pageviews, wanted, confirmed, unanswered = row
-    if not (isinstance(key, str) and isinstance(country, str | None) and isinstance(pageviews, int | None)):
+    contact_id, kind, key, facts, wanted, confirmed, unanswered = row
+    if not isinstance(key, str):
         raise TypeError
-    contact = Contact(ContactKey(_KINDS[kind], key), instant(last_seen), country, pageviews)
+    contact = Contact(ContactKey(_KINDS[kind], key), facts_from(facts))
     return DueContact(contact_id, contact, wanted, confirmed is not None, unanswered)
 
 
-def _refused(before: Row, parcel: Parcel, verdict: Verdict) -> tuple[Any, ...]:
+def _refused(before: LedgerEntry, parcel: Parcel, verdict: Verdict) -> Row:
     """What a verdict other than a confirmation makes of a contact."""
-    contact_id, wanted, confirmed, refused, blocked = before
+    refused, blocked = before.refused, before.blocked
     if verdict.outcome is REJECTED:
         refused, blocked = parcel.fingerprint, verdict.final
     unanswered = parcel.unanswered + verdict.unanswered if verdict.outcome is DEFERRED else 0
-    due = is_due(wanted=wanted, confirmed=confirmed, refused=refused, blocked=bool(blocked))
-    return (refused, bool(blocked), unanswered, due, verdict.hubspot_id, contact_id)
+    due = is_due(wanted=before.wanted, confirmed=before.confirmed, refused=refused, blocked=blocked)
+    return (refused, blocked, unanswered, due, verdict.hubspot_id, before.contact_id)

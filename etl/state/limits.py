@@ -153,6 +153,11 @@ def _instant_or_none(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
+@of_a_row
+def _mapping(text: str | None) -> dict[str, Any]:
+    return dict(orjson.loads(text or "{}").items())
+
+
 class Facts:
     """Named texts, inside one transaction."""
 
@@ -165,6 +170,10 @@ class Facts:
     def instant(self, name: str) -> datetime | None:
         """What was put there as ISO 8601."""
         return _instant_or_none(self.get(name))
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """What was put there as a JSON object; empty where nothing was."""
+        return _mapping(self.get(name))
 
     def put(self, name: str, value: str) -> None:
         self._statements.change(_PUT, (name, value))

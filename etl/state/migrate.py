@@ -20,7 +20,16 @@ def scripts() -> Path:
 
 def upgrade(connection: Connection, revision: str) -> None:
     """Run the migrations on ``connection`` that lead to ``revision``, inside its transaction."""
+    command.upgrade(_config(connection), revision)
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Go back to ``revision``, inside the connection's transaction."""
+    command.downgrade(_config(connection), revision)
+
+
+def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(scripts()))
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    return config

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from etl.models.portal import Owner, Portal
+from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
     from etl.state.limits import Facts
@@ -23,12 +24,8 @@ class Ownership:
 
     def owner(self) -> Owner | None:
         """None for a state that has met no portal so far."""
-        text = self._facts.get(_NAME)
-        if text is None:
-            return None
-        said = orjson.loads(text)
-        portal = said.pop("portal")
-        return Owner(**said, portal=Portal(**portal) if portal else None)
+        said = self._facts.mapping(_NAME)
+        return _owner(said) if said else None
 
     def put(self, owner: Owner) -> None:
         self._facts.put(_NAME, orjson.dumps(asdict(owner)).decode())
@@ -38,3 +35,9 @@ class Ownership:
         owner = self.owner()
         if owner is not None:
             self.put(replace(owner, released=True))
+
+
+@of_a_row
+def _owner(said: dict[str, Any]) -> Owner:
+    portal = said["portal"]
+    return Owner(**{**said, "portal": Portal(**portal) if portal else None})

@@ -4,36 +4,78 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import delete, select, update
+
 from etl.instants import instant, microseconds
 from etl.models.verdict import REJECTED, TAKEN, RefusedThing
+from etl.state import tables
 from etl.state.failures import of_a_row
+from etl.state.statements import MEMBERS, Insertion, Prepared, among, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
+
+    from sqlalchemy import Column, Select
 
     from etl.models.contact import Parcel
     from etl.models.verdict import Verdict
     from etl.models.visitor import Rejection
     from etl.state.statements import Row, Statements
 
-_BY_DIGEST = "SELECT digest, id FROM rejections WHERE website_id = ? AND digest IN (?, …)"
-_FIRST_REFUSED = "SELECT digest, first FROM rejections WHERE website_id = ? AND digest IN (?, …)"
-_BY_CONTACT = "SELECT contact_id, id FROM rejections WHERE contact_id IN (?, …)"
-_FIRST = """
-    INSERT INTO rejections (kind, website_id, contact_id, digest, key, reason, code, correlation_id,
-                            attempts, first, last)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"""
-_AGAIN = """
-    UPDATE rejections SET reason = ?, code = ?, correlation_id = ?, last = ?, attempts = attempts + 1
-    WHERE id = ?"""
-_LISTED = """
-    SELECT key, kind, reason, code, attempts, first, last, correlation_id
-    FROM rejections ORDER BY last DESC, id DESC"""
-_NAMED = "SELECT contact_id FROM rejections WHERE key IN (?, …)"
-_REFUSED_ROWS = "SELECT first, last FROM rejections WHERE kind = 'row'"
-_REFUSED_ROWS_NAMED = _REFUSED_ROWS + " AND key IN (?, …)"
-_FORGET_NAMED = "DELETE FROM rejections WHERE kind = 'row' AND key IN (?, …)"
+_T, _C = tables.rejections, tables.rejections.c
+_IS_ROW = _C.kind == "row"
+
+
+def _of_website(column: Column[Any], dialect: str) -> Select[Any]:
+    return select(_C.digest, column).where(_C.website_id == value("website_id"), among(_C.digest, dialect))
+
+
+_BY_DIGEST = Prepared(lambda dialect: _of_website(_C.id, dialect), "website_id", MEMBERS)
+_FIRST_REFUSED = Prepared(lambda dialect: _of_website(_C.first, dialect), "website_id", MEMBERS)
+_BY_CONTACT = Prepared(
+    lambda dialect: select(_C.contact_id, _C.id).where(among(_C.contact_id, dialect)), MEMBERS
+)
+_FIRST = Insertion(
+    _T,
+    "kind",
+    "website_id",
+    "contact_id",
+    "digest",
+    "key",
+    "reason",
+    "code",
+    "correlation_id",
+    "attempts",
+    "first",
+    "last",
+)
+_TOLD_AGAIN = ("reason", "code", "correlation_id", "last")
+_AGAIN = Prepared(
+    lambda _: (
+        update(_T)
+        .values({name: value(f"new_{name}") for name in _TOLD_AGAIN} | {"attempts": _C.attempts + 1})
+        .where(_C.id == value("number"))
+    ),
+    *(f"new_{name}" for name in _TOLD_AGAIN),
+    "number",
+)
+_LISTED = Prepared(
+    lambda _: select(
+        _C.key, _C.kind, _C.reason, _C.code, _C.attempts, _C.first, _C.last, _C.correlation_id
+    ).order_by(_C.last.desc(), _C.id.desc())
+)
+_CONTACTS = Prepared(lambda _: select(_C.contact_id))
+_CONTACTS_NAMED = Prepared(lambda dialect: select(_C.contact_id).where(among(_C.key, dialect)), MEMBERS)
+_KEYS = Prepared(lambda dialect: select(_C.key).where(among(_C.key, dialect)), MEMBERS)
+_ROWS = Prepared(lambda _: select(_C.first, _C.last).where(_IS_ROW))
+_ROWS_NAMED = Prepared(
+    lambda dialect: select(_C.first, _C.last).where(_IS_ROW, among(_C.key, dialect)), MEMBERS
+)
+_FORGET_ROWS = Prepared(lambda _: delete(_T).where(_IS_ROW))
+_FORGET_ROWS_NAMED = Prepared(lambda dialect: delete(_T).where(_IS_ROW, among(_C.key, dialect)), MEMBERS)
+_FORGET_CONTACTS = Prepared(lambda _: delete(_T).where(_C.kind == "contact"))
+_FORGET_CONTACTS_OF = Prepared(lambda dialect: delete(_T).where(among(_C.contact_id, dialect)), MEMBERS)
 
 
 class Rejections:
@@ -48,7 +90,7 @@ class Rejections:
         by_digest = {row.digest: row for row in refused}
         listed: dict[bytes, int] = dict(self._statements.among(_BY_DIGEST, by_digest, before=(website_id,)))
         new = [
-            ("row", website_id, None, digest, row.key, row.reason, row.code, None, self._now, self._now)
+            ("row", website_id, None, digest, row.key, row.reason, row.code, None, 1, self._now, self._now)
             for digest, row in by_digest.items()
             if digest not in listed
         ]
@@ -84,18 +126,18 @@ class Rejections:
             number = listed.get(contact_id)
             if number is None:
                 told = (parcel.id_value, reason, code, verdict.correlation_id)
-                new.append(("contact", None, contact_id, None, *told, self._now, self._now))
+                new.append(("contact", None, contact_id, None, *told, 1, self._now, self._now))
             else:
                 again.append((reason, code, verdict.correlation_id, self._now, number))
         self._write(new, again)
 
     def strike_out(self, contact_ids: Collection[int]) -> None:
         """Forget the rejections of these contacts: taken, or no longer wanted."""
-        self._statements.change_among("DELETE FROM rejections WHERE contact_id IN (?, …)", contact_ids)
+        self._statements.change_among(_FORGET_CONTACTS_OF, contact_ids)
 
     def strike_out_contacts(self) -> None:
         """Forget the rejections of all contacts: another portal may take them."""
-        self._statements.change("DELETE FROM rejections WHERE kind = 'contact'")
+        self._statements.change(_FORGET_CONTACTS)
 
     def listed(self) -> Iterator[RefusedThing]:
         """All rejections, the latest first."""
@@ -107,30 +149,29 @@ class Rejections:
         A contact stays listed until HubSpot takes it; a row is forgotten, so that reading it again counts.
         """
         if keys is None:
-            found = self._statements.rows("SELECT contact_id FROM rejections")
-            self._statements.change("DELETE FROM rejections WHERE kind = 'row'")
+            found = self._statements.rows(_CONTACTS)
+            self._statements.change(_FORGET_ROWS)
         else:
-            found = list(self._statements.among(_NAMED, set(keys)))
-            self._statements.change_among(_FORGET_NAMED, keys)
+            found = list(self._statements.among(_CONTACTS_NAMED, set(keys)))
+            self._statements.change_among(_FORGET_ROWS_NAMED, keys)
         return {contact_id for (contact_id,) in found if contact_id is not None}, len(found)
 
     def refused_rows(self, keys: Collection[str] | None) -> tuple[int, datetime, datetime] | None:
         """How many of ``keys`` (None: of all) are rows, and when they were refused first and last."""
         if keys is None:
-            found = list(self._statements.rows(_REFUSED_ROWS))
+            found = list(self._statements.rows(_ROWS))
         else:
-            found = list(self._statements.among(_REFUSED_ROWS_NAMED, set(keys)))
+            found = list(self._statements.among(_ROWS_NAMED, set(keys)))
         if not found:
             return None
         return len(found), instant(min(first for first, _ in found)), instant(max(last for _, last in found))
 
     def unknown(self, keys: Collection[str]) -> set[str]:
         """Those of ``keys`` that no rejection has."""
-        query = "SELECT key FROM rejections WHERE key IN (?, …)"
-        return set(keys) - {key for (key,) in self._statements.among(query, keys)}
+        return set(keys) - {key for (key,) in self._statements.among(_KEYS, keys)}
 
     def _write(self, new: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> None:
-        self._statements.change_many(_FIRST, new)
+        self._statements.add_many(_FIRST, new)
         self._statements.change_many(_AGAIN, again)
 
 

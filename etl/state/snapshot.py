@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Column, MetaData, Table, inspect, select
 
 from etl.state.database import connect, open_to_read, refuse_a_stump, revision, scratch, upgrade
 from etl.state.failures import translated
-from etl.state.statements import Statements
+from etl.state.statements import Insertion, Prepared, Statements
 from etl.state.urls import exists, parse_url, sqlite_path
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from etl.clock import Clock
+    from etl.state.statements import Row
 
 _ROWS_AT_ONCE = 5000
 _NOT_COPIED = {"alembic_version", "lock"}  # the migrations write the one, nobody holds the other
@@ -69,15 +70,16 @@ def _copy_rows(url: URL, copy: Connection, clock: Clock | None) -> None:
                 _copy_table(table, source, copy)
 
 
-def _copy_table(table: str, source: Connection, copy: Connection) -> None:
-    names = [column["name"] for column in inspect(copy).get_columns(table)]
-    columns = ", ".join(f'"{name}"' for name in names)
-    places = ", ".join("?" * len(names))
-    target = Statements(copy)
-    chunk: list[tuple[Any, ...]] = []
-    for row in Statements(source).stream(f"SELECT {columns} FROM {table}"):  # noqa: S608 -- names of our own
+def _copy_table(name: str, source: Connection, copy: Connection) -> None:
+    columns = [column["name"] for column in inspect(copy).get_columns(name)]
+    table = Table(
+        name, MetaData(), *[Column(column) for column in columns]
+    )  # as it was at that revision, without types
+    target, insertion = Statements(copy), Insertion(table, *columns)
+    chunk: list[Row] = []
+    for row in Statements(source).stream(Prepared(lambda _: select(table))):
         chunk.append(tuple(row))
         if len(chunk) == _ROWS_AT_ONCE:
-            target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608
+            target.add_many(insertion, chunk)
             chunk.clear()
-    target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608
+    target.add_many(insertion, chunk)

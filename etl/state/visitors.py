@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, select, update
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models.contact import ContactKey, ContactKind, KnownVisitor
+from etl.models.contact import ContactKey, ContactKind, KnownVisitor, Member
 from etl.models.visitor import Visitor
+from etl.state import tables
+from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
+from etl.state.statements import MEMBERS, Insertion, Prepared, among, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from sqlalchemy import Select, Update
+
     from etl.state.statements import Row, Statements
 
-_KNOWN = """
-    SELECT v.id, v.last_seen, v.pageviews, v.country, v.country_at, v.email, v.email_at,
-           v.opted_out, v.opted_out_at, v.contact_id, c.kind, c.key, c.due
-    FROM visitors v LEFT JOIN contacts c ON c.id = v.contact_id
-    WHERE v.website_id = ? AND v.id IN (?, …)"""
-_MEMBERS = """
-    SELECT id, last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at, contact_id
-    FROM visitors WHERE contact_id IN (?, …)"""
-_ADD = """
-    INSERT INTO visitors (last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at,
-                          contact_id, website_id, id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGE = """
-    UPDATE visitors
-    SET last_seen = ?, pageviews = ?, country = ?, country_at = ?, email = ?, email_at = ?,
-        opted_out = ?, opted_out_at = ?, contact_id = ?
-    WHERE website_id = ? AND id = ?"""
+_V, _C = tables.visitors.c, tables.contacts.c
+_STATED = (_V.last_seen, _V.facts, _V.email, _V.email_at, _V.opted_out, _V.opted_out_at)
+_WRITTEN = (*(column.name for column in _STATED), "contact_id", "website_id", "id")
+
+
+def _select_known(dialect: str) -> Select[Row]:
+    belonging = tables.visitors.outerjoin(tables.contacts, _C.id == _V.contact_id)
+    return (
+        select(_V.id, *_STATED, _V.contact_id, _C.kind, _C.key, _C.due)
+        .select_from(belonging)
+        .where(_V.website_id == value("website_id"), among(_V.id, dialect))
+    )
+
+
+def _select_members(dialect: str) -> Select[Row]:
+    return select(_V.contact_id, _V.website_id, _V.id, *_STATED).where(among(_V.contact_id, dialect))
+
+
+def _overwrite(_dialect: str) -> Update:
+    changed = {name: value(f"new_{name}") for name in _WRITTEN[:-2]}
+    mine = and_(_V.website_id == value("website_id"), _V.id == value("id"))
+    return update(tables.visitors).values(changed).where(mine)
+
+
+_KNOWN = Prepared(_select_known, "website_id", MEMBERS)
+_MEMBERS = Prepared(_select_members, MEMBERS)
+_ADD = Insertion(tables.visitors, *_WRITTEN)
+_CHANGE = Prepared(_overwrite, *(f"new_{name}" for name in _WRITTEN[:-2]), "website_id", "id")
 
 
 class Visitors:
@@ -42,7 +60,8 @@ class Visitors:
 
     def known(self, website_id: int, ids: Collection[str]) -> dict[str, KnownVisitor]:
         """Those of ``ids`` that the state holds, by id."""
-        return {row[0]: _known(row) for row in self._statements.among(_KNOWN, ids, before=(website_id,))}
+        found = map(_known, self._statements.among(_KNOWN, ids, before=(website_id,)))
+        return {each.visitor.id: each for each in found}
 
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Insert visitors, each with the id of its contact."""
@@ -52,40 +71,41 @@ class Visitors:
         """Overwrite visitors that the state holds, each with the id of its contact."""
         self._statements.change_many(_CHANGE, (_row(website_id, visitor, of) for visitor, of in members))
 
-    def members(self, contact_ids: Collection[int]) -> dict[int, list[Visitor]]:
+    def members(self, contact_ids: Collection[int]) -> dict[int, list[Member]]:
         """The visitors of these contacts, on whatever website."""
-        found: defaultdict[int, list[Visitor]] = defaultdict(list)
-        for row in self._statements.among(_MEMBERS, contact_ids):
-            found[row[9]].append(_visitor(row))
+        found: defaultdict[int, list[Member]] = defaultdict(list)
+        for contact_id, website_id, *stated in self._statements.among(_MEMBERS, contact_ids):
+            found[contact_id].append(Member(website_id, _visitor(*stated)))
         return found
 
 
 @of_a_row
 def _known(row: Row) -> KnownVisitor:
+    *stated, contact_id, kind, key, due = row
     return KnownVisitor(
-        visitor=_visitor(row),
-        contact_id=row[9],
-        key=None if row[10] is None else ContactKey(ContactKind(row[10]), row[11]),
-        due=bool(row[12]),
+        visitor=_visitor(*stated),
+        contact_id=contact_id,
+        key=None if kind is None else ContactKey(ContactKind(kind), key),
+        due=bool(due),
     )
 
 
 @of_a_row
-def _visitor(row: Row) -> Visitor:
-    visitor_id, last_seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at, *_ = row
-    if not (
-        isinstance(visitor_id, str)
-        and isinstance(pageviews, int | None)
-        and isinstance(country, str | None)
-        and isinstance(email, str | None)
-    ):
+def _visitor(
+    visitor_id: object,
+    last_seen: int,
+    facts: str,
+    email: object,
+    email_at: int | None,
+    opted_out: object,
+    opted_out_at: int | None,
+) -> Visitor:
+    if not (isinstance(visitor_id, str) and isinstance(email, str | None)):
         raise TypeError
     return Visitor(
         visitor_id,
         instant(last_seen),
-        pageviews,
-        country,
-        instant_or_none(country_at),
+        facts_from(facts),
         email,
         instant_or_none(email_at),
         None if opted_out is None else bool(opted_out),
@@ -93,18 +113,15 @@ def _visitor(row: Row) -> Visitor:
     )
 
 
-def _row(website_id: int, visitor: Visitor, contact_id: int | None) -> tuple[Any, ...]:
-    name, seen, pageviews, country, country_at, email, email_at, opted_out, opted_out_at = visitor
-    last_seen = microseconds(seen)
+def _row(website_id: int, visitor: Visitor, contact_id: int | None) -> Row:
+    name, seen, facts, email, email_at, opted_out, opted_out_at = visitor
     return (
-        last_seen,
-        pageviews,
-        country,
-        last_seen if country_at is seen else microseconds_or_none(country_at),
+        microseconds(seen),
+        facts_text(facts),
         email,
-        last_seen if email_at is seen else microseconds_or_none(email_at),
+        microseconds_or_none(email_at),
         opted_out,
-        last_seen if opted_out_at is seen else microseconds_or_none(opted_out_at),
+        microseconds_or_none(opted_out_at),
         contact_id,
         website_id,
         name,
