@@ -133,7 +133,7 @@ def help_topic(*, topic: str | None) -> int:
     """Explain a topic, or list what is explained."""
     from etl.cli.help import show_help  # noqa: PLC0415
 
-    return show_help(topic)
+    return show_help(topic, commands=program.commands)
 
 
 @program.command()

@@ -8,8 +8,12 @@ from __future__ import annotations
 import sys
 from difflib import get_close_matches
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 WIDTH = 100
 """Columns at most: longer lines are hard to read."""
@@ -17,13 +21,18 @@ WIDTH = 100
 _SUFFIX = ".md"
 
 
-def show_help(topic: str | None) -> int:
-    """Print a topic, or what there is. Returns the exit code. Raises UsageError for what is no topic."""
+def show_help(topic: str | None, *, commands: Container[str]) -> int:
+    """Print a topic, or what there is. Returns the exit code.
+
+    Raises UsageError for what is no topic; where it is one of the ``commands``, that leads to their own help.
+    """
     known = topics()
     if topic is None:
         _show_list(known)
     elif topic in known:
         _show(known[topic])
+    elif topic in commands:
+        raise click.UsageError(f"{topic} is a command and no topic: visitor-sync {topic} --help.")
     else:
         raise click.UsageError(_unknown(topic, list(known)))
     return 0
@@ -63,9 +72,5 @@ def _show(text: str) -> None:
 
 
 def _unknown(topic: str, known: list[str]) -> str:
-    from etl.cli.commands import program  # noqa: PLC0415 -- it imports us when it is called
-
-    if topic in program.commands:
-        return f"{topic} is a command and no topic: visitor-sync {topic} --help."
     nearest = get_close_matches(topic, known, n=1, cutoff=0)
     return f"There is no topic {topic!r}. The nearest is {nearest[0]}; there are {', '.join(known)}."
