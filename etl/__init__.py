@@ -1,1 +1,61 @@
-"""Keeps website visitors from Zenovay up to date on the matching HubSpot contacts."""
+"""Keeps website visitors from Zenovay up to date on the matching HubSpot contacts.
+
+The flow: one arrow in, one arrow out, the state in the middle::
+
+    Zenovay ──extract──▶ rows ──absorb──▶ state ──transform──▶ contacts ──load──▶ HubSpot
+                                            ▲                                        │
+                                            └─────── a verdict on each contact ──────┘
+
+The words, one meaning each, the same in code, tables, logs and README:
+
+run         one execution; it has an id and a row in the state
+window      ``[since, until)``, asked of the source
+watermark   the instant up to which a website has been read completely
+lookback    the overlap that is read again behind the watermark
+sweep       the daily reading of the whole newest range
+row         what the source sent, as it came
+visitor     a valid row; rows of one id are merged
+field       one fact about visitors that is synced
+contact     what HubSpot should hold of one person
+record      the HubSpot object behind a contact
+ledger      what HubSpot has confirmed, by contact
+due         what is wanted differs from what is confirmed
+batch       up to 100 contacts in one request
+verdict     what HubSpot said of one contact: confirmed, rejected or deferred
+rejection   a row or a contact that was refused, with its reason
+backfill    a past window that was asked for; it never moves the watermark
+dry run     reads everything, writes nothing
+portal      one HubSpot account
+sandbox     a Zenovay and a HubSpot of our own, on loopback
+
+The path of a row:
+
+1. ``etl.extract`` asks for the smallest range that covers the window, and pages through it.
+2. A row becomes a visitor, or a rejection with its reason; one bad row never takes its page with it.
+3. ``etl.pipeline`` absorbs a page in one transaction: its visitors are merged into those of ``etl.state``.
+   Merging is commutative, associative and idempotent: rows may come twice, late and in any order.
+4. ``etl.transform``, which is pure, makes of the visitors of one contact its properties and a fingerprint.
+5. A contact is due where that is not the fingerprint that the ledger says HubSpot confirmed last.
+6. ``etl.load`` sends what is due, up to 100 in a batch and several batches at a time, within the limits.
+7. It reads a verdict for every single contact, and the pipeline commits them. What was confirmed is in the
+   ledger; what was rejected waits for other facts or a person; what was deferred is due again next time.
+8. Once the whole window is absorbed, the watermark moves to where the source's clock stood at the start.
+
+One thread runs the pipeline and alone writes the state; pages and batches are futures that it waits for. So
+pages are read while batches are in flight, memory stays flat, and a run that was killed is simply gone on
+with: what was absorbed and not confirmed is still due.
+
+Imports point down this list, and what stands on one line does not know each other; import-linter holds it:
+
+etl.cli                                commands, assembly, error to exit code; alone it prints and exits
+etl.sandbox | etl.settings             both APIs on loopback; the settings, read once
+etl.extract | etl.load | etl.state     Zenovay; HubSpot; the database
+etl.network                            the way to both APIs: URLs, proxies, trust in TLS, what failed
+etl.pipeline                           one run, and the Protocols of what it needs
+etl.transform | etl.traffic | etl.schedule    pure: contacts; how many rows there must be; what a month costs
+etl.pace | etl.retry                   the rate limit; the one retry policy
+etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile
+                                       time as an argument, bounded waiting, and what values are made of
+etl.models                             the values that travel through the job
+etl.errors                             what can go wrong, with its exit code
+"""

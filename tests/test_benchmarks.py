@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from benchmarks import cases, report
+from benchmarks import cases, field, report
 from benchmarks.cases import Bench, Plan, bench
 from benchmarks.field import FLOOR, PROGRAM, SCRIPT, Contender
 from benchmarks.measure import ContenderFailedError, Measured
+from benchmarks.rows import MIXED, address, contacts
 from benchmarks.servers import World
 from benchmarks.serving import Counted, serving
 from program import COMMAND
@@ -69,6 +70,64 @@ def test_the_scripts_send_as_much_as_the_program(name: str, arguments: tuple[str
     assert (counted.zenovay, counted.hubspot) == (1, 2)
 
 
+def test_of_ten_mixed_rows_two_have_no_address_and_one_has_an_earlier_one() -> None:
+    addresses = [address(MIXED, number) for number in range(10_000)]
+    earlier = {each: number for number, each in reversed(list(enumerate(addresses)))}
+    back = [
+        number - earlier[each] for number, each in enumerate(addresses) if earlier[each] < number and each
+    ]
+
+    assert addresses.count(None) == 2000
+    assert len(back) == 1000
+    assert sum(distance < 10 for distance in back) == 500
+    assert sum(distance >= 1000 for distance in back) > 400
+    assert contacts(MIXED, 10_000) == len(set(addresses) - {None}) == 7000
+
+
+def test_mixed_rows_are_listed_oldest_first_and_all_of_them() -> None:
+    with serving(World(ROWS, shape=MIXED)) as servers:
+        servers.arrive(new=5)
+        page = f"{servers.zenovay_url}/analytics/w1/visitors?range=30d&limit=150&offset="
+        answers = [httpx.get(f"{page}{offset}").json()["data"] for offset in (0, 150)]
+    rows = [row for answer in answers for row in answer["visitors"]]
+    assert [answer["pagination"]["has_more"] for answer in answers] == [True, False]
+    assert len({row["id"] for row in rows}) == len(rows) == ROWS + 5
+    assert rows == sorted(rows, key=lambda row: str(row["visited_at"]))
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        ((str(COMMAND), "run", "--now"), SETTINGS | {"SYNC_ANONYMOUS": "skip"}),
+        ((sys.executable, str(CONTENDERS / "script.py")), {"SKIP_ANONYMOUS": "yes"}),
+    ],
+    ids=["program", "script"],
+)
+def test_of_mixed_rows_all_contacts_are_made_and_no_other(
+    command: tuple[str, ...], settings: dict[str, str]
+) -> None:
+    with bench("mixed", Contender(PROGRAM, command, settings), World(ROWS, shape=MIXED)) as opened:
+        opened.run(cases.FIRST, contacts=contacts(MIXED, ROWS))
+        opened.servers.arrive(new=20)
+        opened.run(cases.NEW, contacts=contacts(MIXED, ROWS + 20))
+
+
+def test_all_fields_are_measured_only_where_the_program_has_such_a_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready = Contender(PROGRAM, (str(COMMAND), "run", "--now"), SETTINGS)
+    monkeypatch.setattr(cases, "program", lambda *_, **__: ready)
+    monkeypatch.setattr(field, "_FIELDS", "SYNC_NONSENSE")
+
+    assert list(cases.fields(replace(PLAN, names=(PROGRAM,)))) == []
+    assert "NOT MEASURED" in capsys.readouterr().err
+
+    monkeypatch.setattr(field, "_FIELDS", "SYNC_ANONYMOUS")
+    able = field.with_all_fields(ready)
+    assert able is not None
+    assert able.settings["SYNC_ANONYMOUS"] == "everything"
+
+
 def test_a_contender_that_leaves_contacts_out_has_failed(opened: Bench) -> None:
     with pytest.raises(ContenderFailedError, match="holds 0 of 200"):
         opened.instead(sys.executable, "-c", "pass").run(cases.FIRST, contacts=ROWS)
@@ -110,6 +169,20 @@ def test_the_report_names_what_was_measured_and_which_goals_were_missed() -> Non
         "no-op after the first run, source requests": (4, False),
     }
     assert "| throughput | first run | visitor-sync | 5.00 | 5.00 | 50 | 1 / 2 |" in report.table(samples)
+
+
+def test_the_program_is_put_beside_the_others_and_all_fields_beside_the_program() -> None:
+    samples = [
+        sample(cases.FIRST, PROGRAM, 5.0),
+        sample(cases.FIRST, "dlt", 10.0),
+        sample(cases.FIRST, FLOOR, 1.0),
+        sample(cases.FIRST, field.ALL_FIELDS, 6.0),
+    ]
+    assert report.ratio_table(samples).splitlines()[2:] == [
+        "| throughput | first run | visitor-sync / dlt | 0.50 | 0.50 |",
+        "| throughput | first run | visitor-sync, all fields / visitor-sync | 1.20 | 1.20 |",
+    ]
+    assert report.ratio_table(samples[:1]) == ""
 
 
 def test_of_repeated_samples_the_least_disturbed_counts() -> None:

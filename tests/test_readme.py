@@ -1,4 +1,4 @@
-"""The README, .env.example and .ci/run say what the code says."""
+"""The README, the help topics, .env.example, .ci/run and the architecture say what the code says."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
+import etl
 from etl import errors
 from etl.cli.commands import program
+from etl.cli.help import topics
 from etl.errors import SettingsError, SyncError
 from etl.settings import HubSpotSettings, SyncSettings, ZenovaySettings, known_variables, load
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+TOPICS = topics()
+WRITTEN = {"README": README, **TOPICS}
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
 SECTIONS = {section.__name__: section for section in (ZenovaySettings, HubSpotSettings, SyncSettings)}
 SIGNALS = {130, 143}
@@ -36,14 +42,14 @@ def chapter(title: str) -> str:
     return re.split(rf"^{marks} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def table(title: str) -> list[list[str]]:
-    """The cells of the table under a heading, without its head."""
-    rows = [line.strip("|").split("|") for line in chapter(title).splitlines() if line.startswith("|")]
+def table(text: str) -> list[list[str]]:
+    """The cells of the one table in ``text``, without its head."""
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in cells] for cells in rows[2:]]
 
 
-def blocks(language: str) -> list[str]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     return [text for spoken, text in fenced if spoken == language]
 
 
@@ -63,16 +69,16 @@ def commands(
             yield from commands(command, (*names, name))
 
 
-def invocations() -> Iterator[list[str]]:
-    """The arguments of every ``visitor-sync …`` in the README, in its blocks and in its sentences."""
+def invocations(text: str) -> Iterator[list[str]]:
+    """The arguments of every ``visitor-sync …`` in ``text``, in its blocks and in its sentences."""
     lines = [
         line
         for language in ("sh", "", "ini")
-        for block in blocks(language)
+        for block in blocks(language, text)
         for line in block.splitlines()
         if not line.startswith("Usage:")
     ]
-    for piece in [*lines, *re.findall(r"`([^`\n]+)`", README)]:
+    for piece in [*lines, *re.findall(r"`([^`\n]+)`", text)]:
         for found in re.finditer(r"(?:^|[\s/=])visitor-sync(?: +([^#|&>]*?))? *(?:2>>|[#|&]|$)", piece):
             if found[1]:
                 yield shlex.split(found[1])
@@ -129,7 +135,9 @@ def test_the_help_is_the_program_s_own() -> None:
 
 
 def test_the_table_of_commands_is_complete() -> None:
-    written = {code(name): set(re.findall(r"--[a-z-]+", options)) for name, options in table("Operating it")}
+    written = {
+        code(name): set(re.findall(r"--[a-z-]+", options)) for name, options in table(chapter("Operating it"))
+    }
 
     real = {
         f"visitor-sync {name}": {
@@ -143,12 +151,31 @@ def test_the_table_of_commands_is_complete() -> None:
     assert written == real
 
 
-def test_every_command_in_the_readme_exists() -> None:
-    found = list(invocations())
+def test_every_command_in_the_readme_and_the_topics_exists() -> None:
+    found = [arguments for text in WRITTEN.values() for arguments in invocations(text)]
 
-    assert len(found) > 15
+    assert len(found) > 40
     for arguments in found:
         understood(program, arguments)
+
+
+def test_every_topic_that_is_referred_to_exists_and_the_readme_names_all() -> None:
+    named = {
+        arguments[1]
+        for text in WRITTEN.values()
+        for arguments in invocations(text)
+        if arguments[0] == "help" and len(arguments) > 1
+    }
+
+    assert named - {"TOPIC"} <= TOPICS.keys()
+    assert [topic for topic in TOPICS if f"`{topic}`" not in README] == []
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_variable_of_ours_that_is_named_is_a_setting(name: str) -> None:
+    named = re.findall(r"\b(?:ZENOVAY|HUBSPOT|SYNC)_[A-Z][A-Z0-9_]+", WRITTEN[name])
+
+    assert [variable for variable in named if variable not in known_variables()] == []
 
 
 def test_a_command_that_does_not_exist_would_be_found() -> None:
@@ -163,11 +190,12 @@ def test_a_command_that_does_not_exist_would_be_found() -> None:
 
 
 def test_the_table_of_settings_names_every_variable_once_in_the_program_s_order() -> None:
-    assert [code(variable) for variable, *_ in table("Settings")] == known_variables()
+    assert [code(variable) for variable, *_ in table(chapter("Settings"))] == known_variables()
 
 
 @pytest.mark.parametrize(
-    ("variable", "default"), [(code(variable), default) for variable, default, _ in table("Settings")]
+    ("variable", "default"),
+    [(code(variable), default) for variable, default, _ in table(chapter("Settings"))],
 )
 def test_the_table_of_settings_gives_the_real_default(
     variable: str, default: str, monkeypatch: pytest.MonkeyPatch
@@ -219,12 +247,13 @@ def test_the_env_example_as_it_is_lacks_only_what_is_required(
     assert str(caught.value).count(" is missing") == 3
 
 
-def test_the_table_of_exit_codes_is_complete() -> None:
+@pytest.mark.parametrize("text", [chapter("Exit codes"), TOPICS["exit-codes"]], ids=["README", "help"])
+def test_the_table_of_exit_codes_is_complete(text: str) -> None:
     classes = [
         each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, SyncError)
     ]
 
-    written = [int(number) for number, *_ in table("Exit codes")]
+    written = [int(number) for number, *_ in table(text)]
 
     assert written == sorted({each.exit_code for each in classes} | {DONE} | SIGNALS)
 
@@ -256,7 +285,7 @@ def test_ci_runs_every_check_that_the_readme_names() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NO SYSTEMD: its units were not verified")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     names = [tmp_path / "visitor-sync.service", tmp_path / "visitor-sync.timer"]
-    for path, text in zip(names, blocks("ini"), strict=True):
+    for path, text in zip(names, blocks("ini", TOPICS["cron"]), strict=True):
         path.write_text(text.replace("/opt/visitor-sync/.venv/bin/visitor-sync", "/bin/true"))
 
     verified = subprocess.run(
@@ -279,18 +308,53 @@ def test_no_message_names_a_package_of_the_index() -> None:
     assert [path for path in (ROOT / "etl").rglob("*.py") if foreign.search(path.read_text())] == []
 
 
+def test_the_line_for_cron_is_one_and_the_same() -> None:
+    (line,) = [line for line in README.splitlines() if line.startswith("*/5 ")]
+
+    assert line in TOPICS["cron"].splitlines()
+
+
 def test_the_layout_names_what_is_there() -> None:
-    (layout,) = (block for block in blocks("") if "etl/models/" in block)
+    (layout,) = (block for block in blocks("") if "etl/pipeline/" in block)
 
-    written = re.findall(r"\b((?:etl|migrations|tests)/[a-z_]*(?:\.py|/)?)", layout)
+    written = re.findall(r"\b((?:etl|migrations|tests)/[a-z_/]*(?:\.py|/))", layout)
 
+    assert len(written) > 8
     assert [path for path in written if not (ROOT / path).exists()] == []
-    modules = {
-        f"etl/{path.name}{'/' if path.is_dir() else ''}"
+
+
+def test_the_flow_is_drawn_once_and_for_all() -> None:
+    drawn = blocks("")[0].rstrip()
+
+    assert "──extract──▶" in drawn
+    assert drawn in (etl.__doc__ or "").replace("\n    ", "\n")
+
+
+def layers_of_the_architecture() -> list[str]:
+    """The lines of packages at its end; what does not fit beside them stands on the next line."""
+    lines = re.findall(
+        r"^(etl\.[a-z]+(?: \| etl\.[a-z]+)*)(?:\s{2,}\S.*)?$", etl.__doc__ or "", flags=re.MULTILINE
+    )
+    return list(lines)
+
+
+def test_the_architecture_gives_the_layers_as_import_linter_holds_them() -> None:
+    (contract,) = [
+        each for each in PYPROJECT["tool"]["importlinter"]["contracts"] if each["type"] == "layers"
+    ]
+
+    assert layers_of_the_architecture() == contract["layers"]
+
+
+def test_every_module_has_its_place_in_the_architecture() -> None:
+    placed = {name for line in layers_of_the_architecture() for name in line.split(" | ")}
+
+    there = {
+        f"etl.{path.stem}"
         for path in (ROOT / "etl").iterdir()
-        if not path.name.startswith(("_", "py.typed"))
+        if not path.name.startswith("_") and (path.suffix == ".py" or (path / "__init__.py").exists())
     }
-    assert modules - set(written) == set()
+    assert placed == there
 
 
 def test_the_files_that_a_new_field_touches_are_there() -> None:
@@ -306,3 +370,7 @@ def test_links_lead_to_a_chapter() -> None:
     }
 
     assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
+
+
+def test_the_readme_can_be_read_in_five_minutes() -> None:
+    assert len(README.splitlines()) <= 260

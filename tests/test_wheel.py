@@ -77,13 +77,15 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin" / "visitor-sync"
 
 
-def test_the_wheel_carries_the_migrations_and_types_and_no_tests(wheel: Path) -> None:
+def test_the_wheel_carries_the_migrations_types_and_topics_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
     scripts = {f"etl/{path.relative_to(ROOT)}" for path in (ROOT / "migrations").rglob("*.py")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "etl").rglob("*.py")}
-    assert scripts | modules | {"etl/py.typed"} <= names
+    topics = {str(path.relative_to(ROOT)) for path in (ROOT / "etl").rglob("*.md")}
+    assert topics
+    assert scripts | modules | topics | {"etl/py.typed"} <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"etl"}
     assert [name for name in names if "/licenses/LICENSE" in name]
     assert [name for name in names if "test" in name or "__pycache__" in name] == []
@@ -105,6 +107,7 @@ def test_the_installed_program_makes_its_own_database(installed: Path, tmp_path:
             timeout=60,
         ).stdout
 
+    assert "# Exit codes" in ask("help", "exit-codes")
     assert "no website was ever synced" in ask("status")
     assert json.loads(ask("rejections", "list", "--json")) == []
     assert not state.exists()

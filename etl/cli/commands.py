@@ -128,6 +128,15 @@ def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: boo
     return retry_rejections(keys, as_json=as_json or outer_json)
 
 
+@program.command("help")
+@click.argument("topic", required=False)
+def help_topic(*, topic: str | None) -> int:
+    """Explain a topic, or list what is explained."""
+    from etl.cli.help import show_help  # noqa: PLC0415
+
+    return show_help(topic, commands=program.commands)
+
+
 @program.command()
 def demo() -> int:
     """Show the whole job on the sandbox; needs no account."""

@@ -55,7 +55,7 @@ _WHAT_TO_DO = {
     ContractBrokenError.exit_code: (
         "Check the base URLs and HUBSPOT_API_VERSION; else report it: the API may have changed."
     ),
-    StateError.exit_code: "README, chapter State, says what to do. Nothing is sent meanwhile.",
+    StateError.exit_code: "visitor-sync help state says what to do. Nothing is sent meanwhile.",
     LockedError.exit_code: "visitor-sync status names the process that holds the lock.",
 }
 

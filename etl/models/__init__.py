@@ -1,1 +1,1 @@
-"""The values that travel through the job, in the words of the glossary."""
+"""The values that travel through the job, in the words of the glossary in ``etl/__init__.py``."""

@@ -33,6 +33,8 @@ def main() -> int:
             failed |= _run(case, plan, samples)
     measured = report.best(samples)
     print(f"{report.title(plan)}\n\n{report.table(measured)}")
+    if beside := report.ratio_table(measured):
+        print(f"\n{beside}")
     if reached := report.goals(measured, plan):
         print(f"\n{report.goal_table(reached)}")
     return int(failed)
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--rows", type=int, default=100_000, help="rows in the source; each is a contact")
     add("--sizes", type=int, nargs="+", default=[1000, 10_000, 1_000_000], help="rows in the case scale")
-    add("--cases", nargs="+", choices=CASES, default=["start", "throughput", "latency"])
+    add("--cases", nargs="+", choices=CASES, default=["start", "throughput", "mixed", "fields", "latency"])
     add("--contenders", nargs="+", choices=EVERYBODY, default=EVERYBODY, metavar="NAME")
     add("--latency-ms", type=float, default=50.0, help="before each answer, in the case latency")
     add("--zenovay-per-minute", type=int, default=30, help="requests, in the case limits; 0 for any number")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from .field import EVERYBODY, FLOOR, PROGRAM, floor, peer, program
+from . import rows
+from .field import EVERYBODY, FLOOR, PROGRAM, floor, peer, program, with_all_fields
 from .measure import ContenderFailedError, Measured, measure
 from .servers import World
 from .serving import Counted, Serving, serving
@@ -43,10 +45,10 @@ class Plan:
     concurrency: int
     cache: Path
 
-    def others(self) -> Iterator[Contender]:
+    def others(self, *, skip_anonymous: bool = False) -> Iterator[Contender]:
         for name in EVERYBODY:
             if name in self.names and name not in {PROGRAM, FLOOR}:
-                yield peer(name, self.cache)
+                yield peer(name, self.cache, skip_anonymous=skip_anonymous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,35 @@ def throughput(plan: Plan) -> Iterator[Sample]:
 
 def _three_runs(case: str, contender: Contender, world: World) -> Iterator[Sample]:
     new = max(1, world.rows // 100)
+    before, after = (rows.contacts(world.shape, count) for count in (world.rows, world.rows + new))
     with bench(case, contender, world) as opened:
-        yield opened.run(FIRST, contacts=world.rows)
-        yield opened.run(UNCHANGED, contacts=world.rows)
+        yield opened.run(FIRST, contacts=before)
+        yield opened.run(UNCHANGED, contacts=before)
         opened.servers.arrive(new=new)
-        yield opened.run(NEW, contacts=world.rows + new)
+        yield opened.run(NEW, contacts=after)
+
+
+def mixed(plan: Plan) -> Iterator[Sample]:
+    """A list that spares nobody: oldest first, rows to leave out, and several visitors of one contact."""
+    world = World(plan.rows, shape=rows.MIXED)
+    if PROGRAM in plan.names:
+        told = program(plan.cache, concurrency=plan.concurrency, skip_anonymous=True)
+        yield from _three_runs("mixed", told, world)
+    for contender in plan.others(skip_anonymous=True):
+        yield from _three_runs("mixed", contender, world)
+
+
+def fields(plan: Plan) -> Iterator[Sample]:
+    """What it costs to sync every field instead of three. Says so where the program cannot."""
+    if PROGRAM not in plan.names:
+        return
+    basic = program(plan.cache, concurrency=plan.concurrency)
+    everything = with_all_fields(basic)
+    if everything is None:
+        print("NOT MEASURED: all fields; this program has no setting SYNC_FIELDS.", file=sys.stderr)
+        return
+    for contender in (basic, everything):
+        yield from _three_runs("fields", contender, World(plan.rows))
 
 
 def latency(plan: Plan) -> Iterator[Sample]:
@@ -165,19 +191,21 @@ def start(plan: Plan) -> Iterator[Sample]:
 def scale(plan: Plan) -> Iterator[Sample]:
     """The same with ever more rows, and a small run on each state that this leaves."""
     if PROGRAM in plan.names:
-        for rows in plan.sizes:
+        for size in plan.sizes:
             contender = program(plan.cache, concurrency=plan.concurrency)
-            with bench(f"scale, {rows:,} rows", contender, World(rows)) as opened:
-                yield opened.run(FIRST, contacts=rows)
+            with bench(f"scale, {size:,} rows", contender, World(size)) as opened:
+                yield opened.run(FIRST, contacts=size)
                 opened.servers.arrive(alone=True)
-                yield opened.run(UNCHANGED, contacts=rows)
+                yield opened.run(UNCHANGED, contacts=size)
                 opened.servers.arrive(new=50, again=50, alone=True)
-                yield opened.run(CHANGES, contacts=rows + 50)
+                yield opened.run(CHANGES, contacts=size + 50)
 
 
 CASES: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "start": start,
     "throughput": throughput,
+    "mixed": mixed,
+    "fields": fields,
     "latency": latency,
     "limits": limits,
     "scale": scale,

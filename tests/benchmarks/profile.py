@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .field import Contender
 
 STOPWATCH = Path(__file__).with_name("contenders") / "stopwatch.py"
-IMPORTS = ("", "httpx", "sqlalchemy", "pydantic_settings", "httpx, sqlalchemy, pydantic_settings, click")
+IMPORTS = ("", "urllib3", "sqlalchemy", "pydantic_settings", "urllib3, sqlalchemy, pydantic_settings, click")
 _TIMES = 10
 
 

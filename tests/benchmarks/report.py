@@ -83,6 +83,22 @@ def _cells(sample: Sample) -> tuple[str, ...]:
     )
 
 
+def ratio_table(samples: Sequence[Sample]) -> str:
+    """The program beside each of the others, and with all fields beside itself; "" if it was alone."""
+    ours = {(each.case, each.phase): each for each in samples if each.contender == field.PROGRAM}
+    lines = []
+    for other in samples:
+        own = ours.get((other.case, other.phase))
+        if own is None or own is other or other.contender == field.FLOOR:
+            continue
+        one, two = (other, own) if other.contender == field.ALL_FIELDS else (own, other)
+        cpu = _ratio(one.measured.cpu_s, two.measured.cpu_s)
+        wall = _ratio(one.measured.wall_s, two.measured.wall_s)
+        who = f"{one.contender} / {two.contender}"
+        lines.append((other.case, other.phase, who, f"{cpu:.2f}", f"{wall:.2f}"))
+    return markdown(("case", "phase", "ratio", "CPU", "wall"), lines) if lines else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """``wanted`` is the largest value allowed."""
@@ -140,8 +156,10 @@ class _Findings:
 
 def _goals(found: _Findings, plan: Plan) -> Iterator[Goal]:
     run, dlt = "throughput", field.DLT
-    for what, of in (("CPU", found.cpu), ("wall", found.wall)):
-        yield Goal(f"first run, {what} / dlt's", 0.6, _ratio(of(run, cases.FIRST), of(run, cases.FIRST, dlt)))
+    for case, which in ((run, ""), ("mixed", "mixed rows: ")):
+        for what, of in (("CPU", found.cpu), ("wall", found.wall)):
+            ratio = _ratio(of(case, cases.FIRST), of(case, cases.FIRST, dlt))
+            yield Goal(f"{which}first run, {what} / dlt's", 0.6, ratio)
     yield Goal(
         "no-op after the first run, wall / dlt's",
         0.4,

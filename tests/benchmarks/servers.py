@@ -17,23 +17,33 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from .rows import Rows
+from .rows import PLAIN, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OPEN = b"HTTP/1.1 %d .\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n"
-_PROPERTY_TYPES = {"zenovay_last_seen": "datetime", "zenovay_pageviews": "number"}
+_PROPERTY_TYPES = {
+    "zenovay_last_seen": "datetime",
+    "zenovay_first_seen": "datetime",
+    "zenovay_pageviews": "number",
+    "zenovay_value_score": "number",
+    "zenovay_engaged": "bool",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the servers are like. ``latency_ms`` goes by before each answer; a limit of 0 is none."""
+    """What the servers are like. ``latency_ms`` goes by before each answer; a limit of 0 is none.
+
+    ``shape`` is PLAIN or MIXED.
+    """
 
     rows: int
     latency_ms: float = 0.0
     zenovay_per_minute: int = 0
     hubspot_per_10_s: int = 0
+    shape: str = PLAIN
 
 
 @dataclass(slots=True)
@@ -71,7 +81,7 @@ class Zenovay:
     """Serves pages of rows that were serialised before anybody asked."""
 
     def __init__(self, world: World) -> None:
-        self.rows = Rows(world.rows)
+        self.rows = Rows(world.rows, world.shape)
         self.side = Side(world.zenovay_per_minute, 60.0)
 
     def answer(self, _method: bytes, target: bytes, _body: bytes) -> bytes:
@@ -128,7 +138,10 @@ class HubSpot:
 
 
 def _property(name: str) -> dict[str, Any]:
-    return {"name": name, "type": _PROPERTY_TYPES.get(name, "string"), "hasUniqueValue": True}
+    kind = _PROPERTY_TYPES.get(name, "string")
+    choices = ("true", "false") if kind == "bool" else ()
+    options = [{"label": value, "value": value} for value in choices]
+    return {"name": name, "type": kind, "hasUniqueValue": True, "options": options}
 
 
 def _response(status: int, body: bytes, headers: bytes = b"") -> bytes:

@@ -22,6 +22,10 @@ def send(items: Any, table: Any) -> None:
         raise SystemExit("HubSpot left contacts out.")
 
 
+def is_wanted(row: dict[str, Any]) -> bool:
+    return bool(row.get("email"))
+
+
 def contact(row: dict[str, Any]) -> dict[str, Any]:
     email = row.get("email")
     return {
@@ -42,6 +46,7 @@ def main() -> None:
         "resources": [
             {
                 "name": "visitors",
+                "processing_steps": [{"filter": is_wanted}] if "SKIP_ANONYMOUS" in os.environ else [],
                 "endpoint": {
                     "path": f"analytics/{os.environ['ZENOVAY_WEBSITE_ID']}/visitors",
                     "params": {"range": "30d"},

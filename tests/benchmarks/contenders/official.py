@@ -45,6 +45,10 @@ def pages() -> Iterator[list[dict[str, Any]]]:
         offset += len(content["visitors"])
 
 
+def is_wanted(row: dict[str, Any]) -> bool:
+    return bool(row["email"]) or "SKIP_ANONYMOUS" not in os.environ
+
+
 def contact(row: dict[str, Any]) -> Any:
     return SimplePublicObjectBatchInputUpsert(
         id=row["email"] or row["id"],
@@ -78,7 +82,7 @@ def main() -> None:
     official = HubSpot(access_token=os.environ["HUBSPOT_ACCESS_TOKEN"], host=os.environ["HUBSPOT_BASE_URL"])
     batch_api = official.crm.contacts.batch_api
     for rows in pages():
-        new = [row for row in rows if row["visited_at"] > last_run]
+        new = [row for row in rows if row["visited_at"] > last_run and is_wanted(row)]
         for start in range(0, len(new), BATCH):
             send(batch_api, new[start : start + BATCH])
     LAST_RUN.write_text(started)

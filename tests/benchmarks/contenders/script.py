@@ -25,6 +25,10 @@ def pages(client: httpx.Client) -> Iterator[list[dict[str, Any]]]:
         offset += len(content["visitors"])
 
 
+def is_wanted(row: dict[str, Any]) -> bool:
+    return bool(row["email"]) or "SKIP_ANONYMOUS" not in os.environ
+
+
 def send(client: httpx.Client, rows: list[dict[str, Any]]) -> None:
     url = f"{os.environ['HUBSPOT_BASE_URL']}/crm/objects/2026-03/contacts/batch/upsert"
     headers = {"Authorization": f"Bearer {os.environ['HUBSPOT_ACCESS_TOKEN']}"}
@@ -54,7 +58,8 @@ def patiently(request: httpx.Request, client: httpx.Client) -> httpx.Response:
 
 def main() -> None:
     with httpx.Client(timeout=60, headers={"X-API-Key": os.environ["ZENOVAY_API_KEY"]}) as client:
-        for rows in pages(client):
+        for page in pages(client):
+            rows = [row for row in page if is_wanted(row)]
             for start in range(0, len(rows), BATCH):
                 send(client, rows[start : start + BATCH])
 
