@@ -49,12 +49,16 @@ Imports point down this list, and what stands on one line does not know each oth
 
 etl.cli                                commands, assembly, error to exit code; alone it prints and exits
 etl.sandbox | etl.settings             both APIs on loopback; the settings, read once
+etl.own_fields                         the fields that the user declares
 etl.extract | etl.load | etl.state     Zenovay; HubSpot; the database
 etl.network                            the way to both APIs: URLs, proxies, trust in TLS, what failed
 etl.pipeline                           one run, and the Protocols of what it needs
 etl.transform | etl.traffic | etl.schedule    pure: contacts; how many rows there must be; what a month costs
+etl.fields                             the synced fields, said once
+etl.kinds                              what a field may hold: read, written, and which rules fit
+etl.rules                              what several statements of one fact come to
 etl.pace | etl.retry                   the rate limit; the one retry policy
-etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile
+etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile | etl.naming
                                        time as an argument, bounded waiting, and what values are made of
 etl.models                             the values that travel through the job
 etl.errors                             what can go wrong, with its exit code

@@ -339,7 +339,7 @@ def load_places() -> PlaceSettings | None:
 def defaults() -> dict[str, str]:
     """Every setting that has a default, and how it is written; empty where that is "not set"."""
     found: dict[str, str] = {}
-    for section in _sections():
+    for section in sections():
         settings = section.model_fields.values()
         found |= {
             variable: _written(setting.default)
@@ -349,7 +349,8 @@ def defaults() -> dict[str, str]:
     return found
 
 
-def _sections(own: tuple[Field, ...] = ()) -> tuple[type[_Section], ...]:
+def sections(own: tuple[Field, ...] = ()) -> tuple[type[_Section], ...]:
+    """The sections in the order of the README, with a setting for the property of each field."""
     return (ZenovaySettings, HubSpotSettings, _sync_settings(own))
 
 
@@ -363,7 +364,7 @@ def _written(default: object) -> str:
 
 def known_variables(own: tuple[Field, ...] = ()) -> list[str]:
     """Every variable that this program reads."""
-    return [variable for section in _sections(own) for variable in _variables(section)]
+    return [variable for section in sections(own) for variable in _variables(section)]
 
 
 def _load(*sections: type[_Section]) -> list[_Section]:
