@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import socket
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from storm import Fault, Storm
 
 from etl.errors import SettingsError
 from etl.sandbox import Sandbox
@@ -31,6 +33,28 @@ def test_it_starts_and_stops_at_once() -> None:
         with Sandbox() as sandbox:
             assert httpx.get(sandbox.url).status_code == 200
     assert time.monotonic() - started < 3
+
+
+def test_stopping_waits_for_nobody(recwarn: pytest.WarningsRecorder) -> None:
+    failures: list[Exception] = []
+
+    def ask(url: str) -> None:
+        try:
+            httpx.get(f"{url}/crm/properties/2026-03/contacts", timeout=30)
+        except httpx.HTTPError as exc:
+            failures.append(exc)
+
+    with Storm() as sandbox:
+        sandbox.hubspot.faults.add(Fault.hang(), times=3)
+        threads = [threading.Thread(target=ask, args=(sandbox.url,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len(sandbox.hubspot.requests) < 3:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join(10)
+    assert len(failures) == 3
+    assert not recwarn.list
 
 
 def test_several_live_side_by_side() -> None:

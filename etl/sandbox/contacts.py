@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EMAIL = "email"
 SECONDARY = "hs_additional_emails"
 BOOKKEEPING = frozenset({"hs_object_id", "createdate", "lastmodifieddate"})
+"""What HubSpot itself sets."""
 FIRST_ID = 501
 
 
@@ -83,11 +84,6 @@ class Contacts:
         return keys + [(EMAIL, normal_address(address)) for address in secondary if address.strip()]
 
 
-def comparable(id_property: str, value: str) -> str:
+def comparable(id_property: str | None, value: str) -> str:
     """``value`` as HubSpot compares it with others."""
     return normal_address(value) if id_property == EMAIL else value.strip()
-
-
-def facts(properties: Mapping[str, str]) -> dict[str, str]:
-    """The properties without ids and times that HubSpot itself sets."""
-    return {name: text for name, text in properties.items() if name not in BOOKKEEPING}

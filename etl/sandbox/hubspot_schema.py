@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from etl.sandbox.hubspot_errors import VALIDATION, BadValue, RefusedError
+from etl.sandbox.hubspot_errors import BadValue, invalid, refused
 from etl.sandbox.wire import instant_text
 
 if TYPE_CHECKING:
@@ -128,6 +128,12 @@ class Schema:
         definition = self.definitions.get(name)
         return None if definition is None or definition.archived else definition
 
+    def require_unique(self, name: str) -> None:
+        """Raises RefusedError where contacts cannot be found by the property."""
+        definition = self.active(name)
+        if definition is None or not definition.unique:
+            raise invalid(f"The property '{name}' is not a unique property of CONTACT.")
+
     def unique_names(self) -> list[str]:
         return [name for name, definition in self.definitions.items() if definition.unique]
 
@@ -137,7 +143,7 @@ class Schema:
         name = wanted["name"]
         if name in self.definitions:
             message = f"A property named '{name}' already exists."
-            raise RefusedError(409, "OBJECT_ALREADY_EXISTS", message)
+            raise refused(409, "OBJECT_ALREADY_EXISTS", message)
         definition = Definition(
             name=name,
             type=wanted["type"],
@@ -151,7 +157,7 @@ class Schema:
         )
         if definition.unique and self._custom_unique() >= MOST_UNIQUE:
             message = f"You have reached the limit of {MOST_UNIQUE} unique properties for CONTACT."
-            raise RefusedError(400, "VALIDATION_ERROR", message)
+            raise invalid(message)
         self.add(definition)
         return definition
 
@@ -161,7 +167,7 @@ class Schema:
         name = wanted["name"]
         if name in self.groups:
             message = f"A property group named '{name}' already exists."
-            raise RefusedError(409, "OBJECT_ALREADY_EXISTS", message)
+            raise refused(409, "OBJECT_ALREADY_EXISTS", message)
         self.groups[name] = wanted["label"]
         return self.group_json(name)
 
@@ -174,39 +180,35 @@ class Schema:
     def _check(self, wanted: Mapping[str, Any]) -> None:
         _require(wanted, "name", "label", "type", "fieldType", "groupName")
         if not _NAME.fullmatch(wanted["name"]):
-            raise RefusedError(400, VALIDATION, f"Property name '{wanted['name']}' is not valid.")
+            raise invalid(f"Property name '{wanted['name']}' is not valid.")
         if wanted["type"] not in _TYPES:
-            raise RefusedError(400, VALIDATION, f"Invalid property type '{wanted['type']}'.")
+            raise invalid(f"Invalid property type '{wanted['type']}'.")
         if wanted["fieldType"] not in _FIELD_TYPES[wanted["type"]]:
             message = f"Invalid field type '{wanted['fieldType']}' for property type '{wanted['type']}'."
-            raise RefusedError(400, VALIDATION, message)
+            raise invalid(message)
         if wanted["groupName"] not in self.groups:
             message = f"The property group '{wanted['groupName']}' does not exist."
-            raise RefusedError(400, VALIDATION, message)
+            raise invalid(message)
         if not isinstance(wanted.get("hasUniqueValue", False), bool):
-            raise RefusedError(400, VALIDATION, "hasUniqueValue must be a boolean.")
+            raise invalid("hasUniqueValue must be a boolean.")
         values = [value for value, _ in _options(wanted)]
         if wanted["type"] == "bool" and set(values) != {value for value, _ in FLAG_OPTIONS}:
-            raise RefusedError(
-                400, VALIDATION, "Boolean properties must have exactly two options: true, false."
-            )
+            raise invalid("Boolean properties must have exactly two options: true, false.")
         if wanted["type"] == "enumeration" and not values:
-            raise RefusedError(400, VALIDATION, "Enumeration properties must have at least one option.")
+            raise invalid("Enumeration properties must have at least one option.")
 
 
 def _require(wanted: Mapping[str, Any], *names: str) -> None:
     missing = [name for name in names if not isinstance(wanted.get(name), str) or not wanted[name]]
     if missing:
-        raise RefusedError(400, VALIDATION, f"Some required fields were not set: [{', '.join(missing)}]")
+        raise invalid(f"Some required fields were not set: [{', '.join(missing)}]")
 
 
 def _options(wanted: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Values and labels, in the order in which they are shown. Raises RefusedError."""
     stated = wanted.get("options", [])
     if not isinstance(stated, list) or not all(_is_option(each) for each in stated):
-        raise RefusedError(
-            400, VALIDATION, "Some required fields were not set: [displayOrder, hidden, label, value]"
-        )
+        raise invalid("Some required fields were not set: [displayOrder, hidden, label, value]")
     ordered = sorted(stated, key=lambda option: int(option["displayOrder"]))
     return tuple((option["value"], option["label"]) for option in ordered)
 
