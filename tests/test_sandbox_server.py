@@ -85,12 +85,6 @@ def test_a_given_port_is_used_and_a_taken_one_is_named(sandbox: Sandbox) -> None
         assert other.url == f"http://127.0.0.1:{free}"
 
 
-def test_a_sandbox_that_is_never_entered_gives_its_port_back() -> None:
-    unused = Sandbox()
-    unused.close()
-    Sandbox(port=urlsplit(unused.url).port or 0).close()
-
-
 def test_without_the_extra_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "etl.sandbox.loopback", raising=False)
     real = builtins.__import__

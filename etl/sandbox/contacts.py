@@ -29,7 +29,6 @@ class Contacts:
         self._schema = schema
         self._owners: dict[tuple[str, str], str] = {}
         self._next_id = FIRST_ID
-        self._undo: list[tuple[str, dict[str, str] | None]] | None = None
 
     def find(self, id_property: str | None, value: str) -> str | None:
         """The id of the contact that owns ``value``; secondary addresses lead to their owner."""
@@ -55,21 +54,15 @@ class Contacts:
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Undo every write of the block if it raises."""
-        self._undo = []
+        before = dict(self.by_id), dict(self._owners)
         try:
             yield
         except BaseException:
-            written, self._undo = self._undo, None
-            for contact_id, before in reversed(written):
-                self._put(contact_id, before)
+            self.by_id, self._owners = before
             raise
-        finally:
-            self._undo = None
 
     def _put(self, contact_id: str, properties: dict[str, str] | None) -> None:
         before = self.by_id.pop(contact_id, None)
-        if self._undo is not None:
-            self._undo.append((contact_id, before))
         for key in self._keys(before or {}):
             if self._owners.get(key) == contact_id:
                 del self._owners[key]

@@ -151,10 +151,6 @@ class Loopback:
         self._server.stop()
         self._thread.join()
 
-    def close(self) -> None:
-        """Give the port back without having started."""
-        self._socket.close()
-
     def _serve(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))
 

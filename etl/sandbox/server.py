@@ -56,10 +56,6 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self._loopback.stop()
 
-    def close(self) -> None:
-        """Give the port back where the sandbox was never entered."""
-        self._loopback.close()
-
     def environment(self) -> dict[str, str]:
         """The variables that point the program at this sandbox."""
         return {

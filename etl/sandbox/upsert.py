@@ -37,19 +37,6 @@ class Input:
         return {normal_address(address) for address in named if address}
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    input: Input
-    contact_id: str
-    new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    input: Input
-    refused: RowRefusedError
-
-
 class Upsert:
     """One request. ``reply`` raises RefusedError where the whole batch is refused."""
 
@@ -62,14 +49,16 @@ class Upsert:
         if "inputs" not in body:
             return json_reply(self._answer([], []))
         inputs = self._inputs(body["inputs"])
+        results: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
         with self._world.store.all_or_nothing():
-            outcomes = [self._outcome(each) for each in inputs]
-            failed = [outcome for outcome in outcomes if isinstance(outcome, _Failed)]
-            if failed and not _all_traced(inputs):
-                first = failed[0].refused
-                raise refused(first.status, first.category, first.message)
-        results = [self._result(outcome) for outcome in outcomes if isinstance(outcome, _Written)]
-        errors = [failure.refused.as_json(failure.input.trace_id) for failure in failed]
+            for each in inputs:
+                try:
+                    results.append(self._written(each))
+                except RowRefusedError as objection:
+                    if not _all_traced(inputs):
+                        raise refused(objection.status, objection.category, objection.message) from objection
+                    errors.append(objection.as_json(each.trace_id))
         self._world.random.shuffle(results)
         self._world.random.shuffle(errors)
         return json_reply(self._answer(results, errors), status=207 if errors else 200)
@@ -92,13 +81,8 @@ class Upsert:
             seen.add(identity)
         return inputs
 
-    def _outcome(self, each: Input) -> _Written | _Failed:
-        try:
-            return self._write(each)
-        except RowRefusedError as objection:
-            return _Failed(each, objection)
-
-    def _write(self, each: Input) -> _Written:
+    def _written(self, each: Input) -> dict[str, Any]:
+        """The contact that was created or updated. Raises RowRefusedError."""
         for address in each.addresses:
             if objection := self._world.objection(address):
                 raise objection
@@ -108,11 +92,11 @@ class Upsert:
         self._refuse_taken(properties, found)
         if found is not None:
             store.update(found, properties, now=now)
-            return _Written(each, found, new=False)
+            return self._result(each, found, new=False)
         if each.id_property is None:
             raise RowRefusedError("OBJECT_NOT_FOUND", f"No contact has the ID {each.id}.")
         self._refuse_incomplete(properties)
-        return _Written(each, store.create(properties, now=now), new=True)
+        return self._result(each, store.create(properties, now=now), new=True)
 
     def _properties(self, each: Input, found: str | None) -> dict[str, str]:
         """What is to be stored. Raises RowRefusedError with every value that is wrong."""
@@ -174,12 +158,10 @@ class Upsert:
         }
         return {**answer, "numErrors": len(errors), "errors": errors} if errors else answer
 
-    def _result(self, outcome: _Written) -> dict[str, Any]:
-        names = dict.fromkeys((*outcome.input.properties, EMAIL, outcome.input.id_property or EMAIL))
-        result = {**self._world.object_json(outcome.contact_id, names), "new": outcome.new}
-        if outcome.input.trace_id:
-            result["objectWriteTraceId"] = outcome.input.trace_id
-        return result
+    def _result(self, each: Input, contact_id: str, *, new: bool) -> dict[str, Any]:
+        names = dict.fromkeys((*each.properties, EMAIL, each.id_property or EMAIL))
+        traced = {"objectWriteTraceId": each.trace_id} if each.trace_id else {}
+        return {**self._world.object_json(contact_id, names), "new": new, **traced}
 
 
 def _input(raw: Any) -> Input:
