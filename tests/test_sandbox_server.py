@@ -27,12 +27,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_it_starts_and_stops_at_once() -> None:
-    started = time.monotonic()
+def test_it_starts_and_stops_again_and_again() -> None:
     for _ in range(5):
         with Sandbox() as sandbox:
             assert httpx.get(sandbox.url).status_code == 200
-    assert time.monotonic() - started < 3
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(sandbox.url)
 
 
 def test_stopping_waits_for_nobody(recwarn: pytest.WarningsRecorder) -> None:
@@ -116,19 +116,3 @@ def test_the_page_shows_contacts_and_escapes_them(sandbox: Sandbox) -> None:
     assert "ann@example.test" in page.text
     assert "&lt;script&gt;alert(1)" in page.text
     assert "<script" not in page.text
-
-
-def test_big_worlds_are_served_fast() -> None:
-    """Bounds far above what it takes, far below what would slow a run down."""
-    with Sandbox() as sandbox:
-        started = time.monotonic()
-        sandbox.populate(100_000)
-        assert time.monotonic() - started < 10
-        headers = {"X-API-Key": sandbox.zenovay.api_key}
-        with httpx.Client(base_url=sandbox.zenovay_url, headers=headers) as client:
-            path = f"/analytics/{sandbox.website}/visitors"
-            client.get(path, params={"range": "30d", "limit": 1000})
-            started = time.monotonic()
-            for number in range(10):
-                client.get(path, params={"range": "30d", "limit": 1000, "offset": number * 1000})
-            assert time.monotonic() - started < 1

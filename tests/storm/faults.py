@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from etl.sandbox.wire import JSON, Call, Reply, json_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 FOREVER = None
 HTML = "text/html; charset=utf-8"
@@ -138,9 +138,8 @@ class Fault:
         """Whether the answer differs from that of a server without faults."""
         return not self.carried_out or bool(self.status or self.body is not None or self.headers)
 
-    def applied_to(self, reply: Reply | None) -> Reply:
-        """The answer, made of what the request was answered with, if it was carried out."""
-        real = reply or Reply(500)
+    def applied_to(self, real: Reply) -> Reply:
+        """The answer, made of what the request was answered with."""
         return Reply(
             status=self.status or real.status,
             body=real.body if self.body is None else self.body,
@@ -163,14 +162,9 @@ class _Rule:
     fault: Fault
     left: int | None
     path: str
-    when: Callable[[int], bool] | None
-    seen: int = 0
 
     def strikes(self, call: Call) -> bool:
-        if self.left == 0 or self.path not in call.path:
-            return False
-        self.seen += 1
-        return self.when is None or self.when(self.seen)
+        return self.left != 0 and self.path in call.path
 
 
 class Faults:
@@ -180,20 +174,10 @@ class Faults:
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
 
-    def add(
-        self,
-        fault: Fault,
-        *,
-        times: int | None = 1,
-        path: str = "",
-        when: Callable[[int], bool] | None = None,
-    ) -> None:
-        """Apply ``fault`` to the next ``times`` requests (FOREVER: to all) whose path contains ``path``.
-
-        ``when`` is asked with the number of the matching request, from 1, and may spare it.
-        """
+    def add(self, fault: Fault, *, times: int | None = 1, path: str = "") -> None:
+        """Apply ``fault`` to the next ``times`` requests (FOREVER: to all) whose path contains ``path``."""
         with self._lock:
-            self._rules.append(_Rule(fault, times, path, when))
+            self._rules.append(_Rule(fault, times, path))
 
     def clear(self) -> None:
         with self._lock:

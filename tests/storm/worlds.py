@@ -179,6 +179,10 @@ class StormyHubSpot(HubSpotWorld):
         """The answer as this HubSpot gives it; what was wrong with the request is noted."""
         if reply.status in _UNWELCOME:
             self.violations.append(Violation(_UNWELCOME[reply.status], call.path))
+        if call.path.endswith("/batch/upsert") and not _traced(call):
+            self.violations.append(
+                Violation("missing_trace_id", "objectWriteTraceId is absent or not unique")
+            )
         body = json_of(reply.body)
         if reply.status not in {200, 207} or not isinstance(body, dict) or "results" not in body:
             return reply
@@ -217,6 +221,14 @@ class StormyHubSpot(HubSpotWorld):
                 owner = self.store.find(name or None, each["id"])
             if owner is not None:
                 yield "hs_object_id", owner
+
+
+def _traced(call: Call) -> bool:
+    """Whether every input can be told from the others in an answer."""
+    body = json_of(call.body)
+    inputs = body.get("inputs") if isinstance(body, dict) else None
+    traces = [each.get("objectWriteTraceId") for each in inputs or () if isinstance(each, dict)]
+    return None not in traces and len(set(traces)) == len(traces)
 
 
 def _key(contact: Mapping[str, str]) -> str:
