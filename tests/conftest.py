@@ -13,9 +13,9 @@ from program import Program
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+from storm import Storm
 
 from etl.network.proxies import without_proxy
-from etl.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,6 @@ def another(tmp_path: Path) -> Iterator[Program]:
 
 def _program(folder: Path) -> Iterator[Program]:
     folder.mkdir()
-    with observed() as observers, Sandbox(observers=observers) as sandbox:
+    with observed() as observers, Storm(observers=observers) as sandbox:
         sandbox.hubspot.install_properties()
         yield Program(sandbox, folder)

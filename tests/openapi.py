@@ -21,7 +21,7 @@ from werkzeug.datastructures import Headers, ImmutableMultiDict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etl.sandbox import Exchange
+    from storm import Exchange
 
 VARIABLE = "HUBSPOT_OPENAPI_DIR"
 HOST = "https://api.hubapi.com"
@@ -62,7 +62,7 @@ class _Answered:
 
 
 class OpenApiObserver:
-    """Give it to a Sandbox; ``problems`` then lists what the documents do not allow.
+    """Give it to a Storm; ``problems`` then lists what the documents do not allow.
 
     Requests count only where the sandbox accepted them: others are malformed on purpose. Answers count
     unless they are deliberately wrong. ``checked`` is the number of documented exchanges.
@@ -89,7 +89,7 @@ class OpenApiObserver:
 
 @contextmanager
 def observed() -> Iterator[list[OpenApiObserver]]:
-    """What to give a Sandbox as ``observers``: one where the documents are there, else none.
+    """What to give a Storm as ``observers``: one where the documents are there, else none.
 
     Fails at its end if an exchange was not as documented.
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.sandbox import Sandbox
+    from storm import Storm
 
 COMMAND = Path(sys.executable).with_name("visitor-sync")
 _OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
@@ -65,7 +65,7 @@ def news(summary: dict[str, Any]) -> list[str]:
 class Program:
     """``visitor-sync`` against a sandbox, with a state of its own."""
 
-    sandbox: Sandbox
+    sandbox: Storm
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
 

@@ -185,7 +185,7 @@ def test_a_run_that_is_paused_keeps_the_lock_and_goes_on(
     program.visitors(*(row(number) for number in range(3 * ROWS)))
     program.sandbox.hubspot.latency_s = 0.3
     with Mortal(program, *RUN) as first:
-        until(lambda: bool(program.sandbox.hubspot._busy))
+        until(lambda: bool(program.sandbox.hubspot.busy))
         first.strike(signal.SIGSTOP)
         until(first.is_stopped)
         refused = [lived(program, *command) for command in (RUN, backfill(), ("rejections", "retry"))]
@@ -220,13 +220,13 @@ def test_two_containers_with_one_host_name_and_one_process_number_exclude_each_o
     program.visitors(*(row(number, minutes_ago=0) for number in range(ROWS)))
     program.sandbox.hubspot.latency_s = 10
     first = contained(program)
-    until(lambda: bool(program.sandbox.hubspot._busy))
+    until(lambda: bool(program.sandbox.hubspot.busy))
     holder = wait_for_lock(program)
     program.sandbox.hubspot.latency_s = 0
 
     others = [contained(program) for _ in range(2)]
     refused = [each.communicate()[1] for each in others]
-    assert program.sandbox.hubspot._busy
+    assert program.sandbox.hubspot.busy
     first.communicate()
 
     assert (holder["host"], holder["pid"]) == ("container", 1)

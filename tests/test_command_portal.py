@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from program import COMMAND, row
 
-from etl.sandbox.hubspot_errors import PORTAL
+from etl.sandbox.hubspot import PORTAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,13 +152,14 @@ def test_a_portal_that_cannot_be_read_is_told_at_a_change_of_the_token_only(
     program: Program, *, read_before: bool
 ) -> None:
     hubspot = program.sandbox.hubspot
-    hubspot.account_details_offered = read_before
+    if not read_before:
+        hubspot.scopes.discard("oauth")
     program.visitors(row(1))
     first = program.run()
     assert first.summary["portal"] == (PORTAL if read_before else None)
     assert len(first.summary["warnings"]) == 1  # that the state is new
 
-    hubspot.account_details_offered = False
+    hubspot.scopes.discard("oauth")
     hubspot.access_token = OTHER_TOKEN
     changed = program.run(HUBSPOT_ACCESS_TOKEN=OTHER_TOKEN)
     again = program.run(HUBSPOT_ACCESS_TOKEN=OTHER_TOKEN)
@@ -171,9 +172,9 @@ def test_a_portal_that_cannot_be_read_is_told_at_a_change_of_the_token_only(
 
 def test_a_state_from_before_takes_the_first_portal_it_meets(program: Program) -> None:
     program.visitors(row(1))
-    program.sandbox.hubspot.account_details_offered = False
+    program.sandbox.hubspot.scopes.discard("oauth")
     program.run()
-    program.sandbox.hubspot.account_details_offered = True
+    program.sandbox.hubspot.scopes.add("oauth")
     program.sandbox.hubspot.access_token = OTHER_TOKEN
 
     renewed = program.run(HUBSPOT_ACCESS_TOKEN=OTHER_TOKEN)

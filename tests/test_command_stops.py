@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from program import row
-
-from etl.sandbox.faults import FOREVER, Fault
+from storm import FOREVER, Fault
 
 if TYPE_CHECKING:
     from program import Program

@@ -1,4 +1,4 @@
-"""The sandbox's properties, batch/read and token description against HubSpot's contract."""
+"""The sandbox's properties, batch/read and account description against HubSpot's contract."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from openapi import OpenApiObserver, observed
-
-from etl.sandbox import Exchange, Fault, Sandbox
+from storm import Exchange, Fault, Storm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +17,13 @@ ANN = "ann@example.test"
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with observed() as observers, Sandbox(observers=observers) as sandbox:
+def sandbox() -> Iterator[Storm]:
+    with observed() as observers, Storm(observers=observers) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[httpx.Client]:
+def client(sandbox: Storm) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
     with httpx.Client(base_url=sandbox.hubspot_url, headers=headers) as client:
         yield client
@@ -121,7 +120,7 @@ def test_standard_properties_say_what_they_are(client: httpx.Client, base: str) 
 
 
 def test_an_archived_property_is_shown_on_demand_only(
-    sandbox: Sandbox, client: httpx.Client, base: str
+    sandbox: Storm, client: httpx.Client, base: str
 ) -> None:
     sandbox.hubspot.install_properties()
     sandbox.hubspot.schema.archive("zenovay_pageviews")
@@ -131,7 +130,7 @@ def test_an_archived_property_is_shown_on_demand_only(
 
 
 def test_installed_properties_are_those_the_program_needs(
-    sandbox: Sandbox, client: httpx.Client, base: str
+    sandbox: Storm, client: httpx.Client, base: str
 ) -> None:
     sandbox.hubspot.install_properties()
     names = ("country", "zenovay_last_seen", "zenovay_pageviews", "zenovay_visitor_id")
@@ -144,7 +143,7 @@ def test_installed_properties_are_those_the_program_needs(
     ]
 
 
-def test_making_properties_needs_its_own_scope(sandbox: Sandbox, client: httpx.Client, base: str) -> None:
+def test_making_properties_needs_its_own_scope(sandbox: Storm, client: httpx.Client, base: str) -> None:
     sandbox.hubspot.scopes = {"crm.objects.contacts.read"}
     assert client.get(f"{base}/email").status_code == 200
     for reply in (client.post(base, json=wanted()), client.post(f"{base}/groups", json={})):
@@ -153,7 +152,7 @@ def test_making_properties_needs_its_own_scope(sandbox: Sandbox, client: httpx.C
     assert client.get(f"{base}/email").status_code == 403
 
 
-def test_contacts_are_read_by_any_unique_value(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_contacts_are_read_by_any_unique_value(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.install_properties()
     known = sandbox.hubspot.seed({"email": ANN, "country": "Peru", "zenovay_visitor_id": "v1"})
     for value, by in ((" ANN@example.test", "email"), ("v1", "zenovay_visitor_id"), (known, None)):
@@ -162,11 +161,9 @@ def test_contacts_are_read_by_any_unique_value(sandbox: Sandbox, client: httpx.C
         found = reply.json()["results"][0]
         assert (found["id"], found["properties"]["country"]) == (known, "Peru")
         assert "lastname" not in found["properties"]
-    sandbox.hubspot.null_values = True
-    assert read(client, ANN, properties=("city",)).json()["results"][0]["properties"]["city"] is None
 
 
-def test_unknown_contacts_are_one_error_of_a_207(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_unknown_contacts_are_one_error_of_a_207(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.seed({"email": ANN})
     reply = read(client, "x@example.test", ANN, "y@example.test")
     body = reply.json()
@@ -175,7 +172,7 @@ def test_unknown_contacts_are_one_error_of_a_207(sandbox: Sandbox, client: httpx
     assert body["errors"][0]["context"] == {"ids": ["x@example.test", "y@example.test"]}
 
 
-def test_reads_have_their_limits(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_reads_have_their_limits(sandbox: Storm, client: httpx.Client) -> None:
     assert read(client, *(str(number) for number in range(101))).status_code == 400
     assert read(client, ANN, by="country").status_code == 400
     assert client.post(READ, json={"inputs": [{"id": 5}]}).status_code == 400
@@ -184,27 +181,25 @@ def test_reads_have_their_limits(sandbox: Sandbox, client: httpx.Client) -> None
     assert read(client, ANN).status_code == 403
 
 
-def test_the_token_describes_itself_if_offered(sandbox: Sandbox) -> None:
-    address = f"{sandbox.url}/oauth/v2/private-apps/get/access-token-info"
-    asked = {"tokenKey": sandbox.hubspot.access_token}
-    assert httpx.post(address, json=asked).json()["scopes"] == sorted(sandbox.hubspot.scopes)
-    assert httpx.post(address, json={"tokenKey": "other"}).status_code == 404
-    assert httpx.post(address, content=b"nonsense").status_code == 400
-    sandbox.hubspot.token_description_offered = False
-    assert httpx.post(address, json=asked).status_code == 404
+def test_the_account_describes_itself_if_the_token_may_ask(sandbox: Storm, client: httpx.Client) -> None:
+    assert client.get("/account-info/v3/details").json()["portalId"] == sandbox.hubspot.portal_id
+    assert client.get("/account-info/v4/details").status_code == 404
+    sandbox.hubspot.scopes.discard("oauth")
+    assert client.get("/account-info/v3/details").json()["category"] == "MISSING_SCOPES"
 
 
 def test_observers_see_each_exchange_and_what_was_deliberate() -> None:
     seen: list[Exchange] = []
-    with Sandbox(observers=[seen.append]) as sandbox:
+    with Storm(observers=[seen.append]) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
         with httpx.Client(base_url=sandbox.url, headers=headers) as client:
             client.get("/crm/v3/properties/contacts/email", params={"archived": "false"})
             sandbox.hubspot.faults.add(Fault.html())
             client.get("/crm/v3/properties/contacts/email")
-            sandbox.hubspot.faults.add(Fault.slow(0.01))
+            sandbox.hubspot.faults.add(Fault.drip(50, every_s=0.001))
             client.get("/crm/v3/properties/contacts/email")
-            sandbox.hubspot.null_values = True
+            sandbox.hubspot.seed({"email": ANN})
+            sandbox.hubspot.nulls = True
             read(client, ANN)
     assert [exchange.deliberate for exchange in seen] == [False, True, False, True]
     assert (seen[0].method, seen[0].query, seen[0].status) == ("GET", "archived=false", 200)
@@ -214,7 +209,7 @@ def test_observers_see_each_exchange_and_what_was_deliberate() -> None:
 
 def test_the_documents_find_what_is_not_as_published() -> None:
     observer = OpenApiObserver()
-    with Sandbox(observers=[observer]) as sandbox:
+    with Storm(observers=[observer]) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
         with httpx.Client(base_url=sandbox.url, headers=headers) as client:
             read(client, ANN)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import socket
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from storm import Fault, Storm
 
 from etl.errors import SettingsError
 from etl.sandbox import Sandbox
@@ -25,12 +27,34 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_it_starts_and_stops_at_once() -> None:
-    started = time.monotonic()
+def test_it_starts_and_stops_again_and_again() -> None:
     for _ in range(5):
         with Sandbox() as sandbox:
             assert httpx.get(sandbox.url).status_code == 200
-    assert time.monotonic() - started < 3
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(sandbox.url)
+
+
+def test_stopping_waits_for_nobody(recwarn: pytest.WarningsRecorder) -> None:
+    failures: list[Exception] = []
+
+    def ask(url: str) -> None:
+        try:
+            httpx.get(f"{url}/crm/properties/2026-03/contacts", timeout=30)
+        except httpx.HTTPError as exc:
+            failures.append(exc)
+
+    with Storm() as sandbox:
+        sandbox.hubspot.faults.add(Fault.hang(), times=3)
+        threads = [threading.Thread(target=ask, args=(sandbox.url,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len(sandbox.hubspot.requests) < 3:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join(10)
+    assert len(failures) == 3
+    assert not recwarn.list
 
 
 def test_several_live_side_by_side() -> None:
@@ -59,12 +83,6 @@ def test_a_given_port_is_used_and_a_taken_one_is_named(sandbox: Sandbox) -> None
         free = probe.getsockname()[1]
     with Sandbox(port=free) as other:
         assert other.url == f"http://127.0.0.1:{free}"
-
-
-def test_a_sandbox_that_is_never_entered_gives_its_port_back() -> None:
-    unused = Sandbox()
-    unused.close()
-    Sandbox(port=urlsplit(unused.url).port or 0).close()
 
 
 def test_without_the_extra_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,19 +116,3 @@ def test_the_page_shows_contacts_and_escapes_them(sandbox: Sandbox) -> None:
     assert "ann@example.test" in page.text
     assert "&lt;script&gt;alert(1)" in page.text
     assert "<script" not in page.text
-
-
-def test_big_worlds_are_served_fast() -> None:
-    """Bounds far above what it takes, far below what would slow a run down."""
-    with Sandbox() as sandbox:
-        started = time.monotonic()
-        sandbox.populate(100_000)
-        assert time.monotonic() - started < 10
-        headers = {"X-API-Key": sandbox.zenovay.api_key}
-        with httpx.Client(base_url=sandbox.zenovay_url, headers=headers) as client:
-            path = f"/analytics/{sandbox.website}/visitors"
-            client.get(path, params={"range": "30d", "limit": 1000})
-            started = time.monotonic()
-            for number in range(10):
-                client.get(path, params={"range": "30d", "limit": 1000, "offset": number * 1000})
-            assert time.monotonic() - started < 1

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from openapi import observed
+from storm import Storm
 
-from etl.sandbox import Sandbox
 from etl.sandbox.hubspot_schema import FLAG_OPTIONS, Definition
 
 if TYPE_CHECKING:
@@ -22,14 +20,14 @@ ANN = "ann@example.test"
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with observed() as observers, Sandbox(observers=observers) as sandbox:
+def sandbox() -> Iterator[Storm]:
+    with observed() as observers, Storm(observers=observers) as sandbox:
         sandbox.hubspot.install_properties()
         yield sandbox
 
 
 @pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[httpx.Client]:
+def client(sandbox: Storm) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
     with httpx.Client(base_url=sandbox.hubspot_url, headers=headers) as client:
         yield client
@@ -47,12 +45,8 @@ def upsert(client: httpx.Client, *inputs: Any, path: str = UPSERT) -> httpx.Resp
     return client.post(path, json={"inputs": list(inputs)})
 
 
-def kinds(sandbox: Sandbox) -> list[str]:
-    return [violation.kind for violation in sandbox.hubspot.violations]
-
-
 @pytest.mark.parametrize("path", [UPSERT, "/crm/v3/objects/contacts/batch/upsert"])
-def test_it_creates_then_updates(sandbox: Sandbox, client: httpx.Client, path: str) -> None:
+def test_it_creates_then_updates(sandbox: Storm, client: httpx.Client, path: str) -> None:
     first = upsert(client, entry(ANN, country="France", zenovay_pageviews="17"), path=path)
     second = upsert(client, entry(ANN, country="", zenovay_pageviews="18"), path=path)
     assert (first.status_code, second.status_code) == (200, 200)
@@ -63,32 +57,28 @@ def test_it_creates_then_updates(sandbox: Sandbox, client: httpx.Client, path: s
     assert created["objectWriteTraceId"] == f"trace of {ANN}"
     assert not {"errors", "numErrors"} & first.json().keys()
     assert sandbox.hubspot.snapshot() == {ANN: {"email": ANN, "zenovay_pageviews": "18"}}
-    assert kinds(sandbox) == []
 
 
-def test_an_omitted_property_stays_and_an_empty_one_is_cleared(
-    sandbox: Sandbox, client: httpx.Client
-) -> None:
+def test_an_omitted_property_stays_and_an_empty_one_is_cleared(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.seed({"email": ANN, "country": "Peru", "firstname": "Ann"})
     upsert(client, entry(ANN, country=""))
     assert sandbox.hubspot.snapshot()[ANN] == {"email": ANN, "firstname": "Ann"}
 
 
-def test_addresses_are_kept_trimmed_and_in_lower_case(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_addresses_are_kept_trimmed_and_in_lower_case(sandbox: Storm, client: httpx.Client) -> None:
     upsert(client, entry("  Ann@Example.TEST "))
     assert upsert(client, entry(ANN)).json()["results"][0]["new"] is False
-    assert sandbox.hubspot.contact(email=" ANN@example.test") is not None
     assert list(sandbox.hubspot.snapshot()) == [ANN]
 
 
-def test_contacts_are_found_by_a_custom_unique_property(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_contacts_are_found_by_a_custom_unique_property(sandbox: Storm, client: httpx.Client) -> None:
     visitor = entry("v1", by="zenovay_visitor_id", firstname="Visitor")
     assert [upsert(client, visitor).json()["results"][0]["new"] for _ in range(2)] == [True, False]
     assert sandbox.hubspot.snapshot() == {"v1": {"zenovay_visitor_id": "v1", "firstname": "Visitor"}}
     assert sandbox.hubspot.contact(visitor_id="v1") == sandbox.hubspot.contacts["501"]
 
 
-def test_without_id_property_the_id_is_hubspots(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_without_id_property_the_id_is_hubspots(sandbox: Storm, client: httpx.Client) -> None:
     known = sandbox.hubspot.seed({"email": ANN})
     inputs = [
         {"id": contact_id, "objectWriteTraceId": contact_id, "properties": {"country": "Peru"}}
@@ -99,7 +89,7 @@ def test_without_id_property_the_id_is_hubspots(sandbox: Sandbox, client: httpx.
     assert [error["category"] for error in reply["errors"]] == ["OBJECT_NOT_FOUND"]
 
 
-def test_secondary_addresses_lead_to_their_owner(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_secondary_addresses_lead_to_their_owner(sandbox: Storm, client: httpx.Client) -> None:
     owner = sandbox.hubspot.seed({"email": ANN, "hs_additional_emails": "a@old.test;Ann@Older.test"})
     result = upsert(client, entry("ann@older.test", email="ann@older.test", country="Peru")).json()[
         "results"
@@ -128,9 +118,7 @@ def test_secondary_addresses_lead_to_their_owner(sandbox: Sandbox, client: httpx
     ],
     ids=lambda inputs: str(inputs)[:60],
 )
-def test_a_malformed_batch_is_refused_whole(
-    sandbox: Sandbox, client: httpx.Client, inputs: list[Any]
-) -> None:
+def test_a_malformed_batch_is_refused_whole(sandbox: Storm, client: httpx.Client, inputs: list[Any]) -> None:
     reply = upsert(client, entry("good@example.test"), *inputs) if inputs else upsert(client)
     assert (reply.status_code, reply.json()["category"]) == (400, "VALIDATION_ERROR")
     assert sandbox.hubspot.contacts == {}
@@ -141,21 +129,13 @@ def test_a_body_that_is_no_batch_is_refused(client: httpx.Client, body: bytes) -
     assert client.post(UPSERT, content=body).status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("value", "kind"), [(None, "null_value"), (float("nan"), "nan_value"), (17, "not_a_text")]
-)
-def test_values_that_are_not_texts_are_recorded(
-    sandbox: Sandbox, client: httpx.Client, value: Any, kind: str
-) -> None:
-    body = json.dumps({"inputs": [entry(ANN, country=value)]})
-    assert client.post(UPSERT, content=body).status_code == 400
-    assert kinds(sandbox) == [kind]
-
-
-def test_a_wrong_wrapper_is_a_silent_no_op(sandbox: Sandbox, client: httpx.Client) -> None:
-    reply = client.post(UPSERT, json={"records": [entry(ANN)]})
-    assert (reply.status_code, reply.json()["results"]) == (200, [])
-    assert sandbox.hubspot.contacts == {}
+def test_a_wrong_wrapper_is_a_silent_no_op() -> None:
+    """Which goes against the published document, and happens."""
+    with Storm() as sandbox:
+        headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
+        reply = httpx.post(sandbox.url + UPSERT, json={"records": [entry(ANN)]}, headers=headers)
+        assert (reply.status_code, reply.json()["results"]) == (200, [])
+        assert sandbox.hubspot.contacts == {}
 
 
 BAD_VALUES = [
@@ -174,7 +154,7 @@ BAD_VALUES = [
 
 @pytest.mark.parametrize(("properties", "error", "name"), BAD_VALUES)
 def test_a_bad_value_refuses_its_row_alone(
-    sandbox: Sandbox, client: httpx.Client, properties: dict[str, str], error: str, name: str
+    sandbox: Storm, client: httpx.Client, properties: dict[str, str], error: str, name: str
 ) -> None:
     reply = upsert(client, entry(ANN, **properties), entry("bo@example.test", country="Peru"))
     assert reply.status_code == 207
@@ -191,7 +171,7 @@ def test_a_bad_value_refuses_its_row_alone(
     assert list(sandbox.hubspot.snapshot()) == ["bo@example.test"]
 
 
-def test_a_bool_takes_its_two_words_only(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_a_bool_takes_its_two_words_only(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.schema.add(Definition("engaged", "bool", "booleancheckbox", options=FLAG_OPTIONS))
     for value in ("True", "1", "yes", "true "):
         assert "INVALID_OPTION" in upsert(client, entry(ANN, engaged=value)).json()["errors"][0]["message"]
@@ -216,7 +196,7 @@ def test_a_new_contact_needs_a_valid_address(client: httpx.Client, address: str)
     ],
 )
 def test_datetimes_are_kept_in_one_form(
-    sandbox: Sandbox, client: httpx.Client, given: str, kept: str | None
+    sandbox: Storm, client: httpx.Client, given: str, kept: str | None
 ) -> None:
     assert upsert(client, entry(ANN, zenovay_last_seen=given)).status_code == 200
     assert sandbox.hubspot.snapshot()[ANN].get("zenovay_last_seen") == kept
@@ -224,27 +204,26 @@ def test_datetimes_are_kept_in_one_form(
 
 @pytest.mark.parametrize("traces", [(None, None), ("1", None), ("1", "1")])
 def test_one_bad_row_without_unique_trace_ids_refuses_the_batch(
-    sandbox: Sandbox, client: httpx.Client, traces: tuple[str | None, str | None]
+    sandbox: Storm, client: httpx.Client, traces: tuple[str | None, str | None]
 ) -> None:
     good, bad = entry("bo@example.test", trace=traces[0]), entry(ANN, trace=traces[1], zenovay_pageviews="x")
     reply = upsert(client, good, bad)
     assert (reply.status_code, reply.json()["category"]) == (400, "VALIDATION_ERROR")
     assert "Property values were not valid" in reply.json()["message"]
     assert sandbox.hubspot.contacts == {}
-    assert kinds(sandbox) == ["missing_trace_id"]
     assert upsert(client, good).status_code == 200
 
 
-def test_a_refused_batch_leaves_known_contacts_as_they_were(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_a_refused_batch_leaves_known_contacts_as_they_were(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.seed({"email": ANN, "country": "Peru"})
     before = sandbox.hubspot.contacts
     bad = entry("bo@example.test", trace=None, nonsense="1")
     assert upsert(client, entry(ANN, trace=None, country="Chile"), bad).status_code == 400
     assert sandbox.hubspot.contacts == before
-    assert sandbox.hubspot.contact(email=ANN) is not None
+    assert upsert(client, entry(ANN)).json()["results"][0]["new"] is False
 
 
-def test_a_new_contact_needs_an_address_or_a_name(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_a_new_contact_needs_an_address_or_a_name(sandbox: Storm, client: httpx.Client) -> None:
     nameless = entry("v1", by="zenovay_visitor_id", country="Peru")
     refused = upsert(client, nameless).json()["errors"][0]
     assert refused["category"] == "VALIDATION_ERROR"
@@ -253,7 +232,7 @@ def test_a_new_contact_needs_an_address_or_a_name(sandbox: Sandbox, client: http
     assert upsert(client, nameless).status_code == 200
 
 
-def test_a_known_contact_needs_no_name(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_a_known_contact_needs_no_name(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.seed({"zenovay_visitor_id": "v1"})
     assert upsert(client, entry("v1", by="zenovay_visitor_id", country="Peru")).status_code == 200
 
@@ -266,35 +245,31 @@ def test_a_known_contact_needs_no_name(sandbox: Sandbox, client: httpx.Client) -
     ],
 )
 def test_values_of_another_contact_conflict(
-    sandbox: Sandbox, client: httpx.Client, refused: dict[str, Any], category: str, part: str
+    sandbox: Storm, client: httpx.Client, refused: dict[str, Any], category: str, part: str
 ) -> None:
     sandbox.hubspot.seed({"email": ANN, "zenovay_visitor_id": "v1"})
     good = entry("cy@example.test")
     body = upsert(client, good, refused).json()
     assert (len(body["results"]), body["errors"][0]["category"]) == (1, category)
     assert part in body["errors"][0]["message"]
-    sandbox.hubspot.conflicts_as_409 = True
-    whole = upsert(client, entry("dee@example.test"), refused)
-    assert (whole.status_code, whole.json()["category"]) == (409, "CONFLICT")
-    assert sandbox.hubspot.contact(email="dee@example.test") is None
+    whole = upsert(client, entry("dee@example.test", trace=None), refused)
+    assert (whole.status_code, whole.json()["category"]) == (409, category)
+    assert "dee@example.test" not in sandbox.hubspot.snapshot()
 
 
-def test_a_deleted_contact_gives_its_values_back(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_a_deleted_contact_gives_its_values_back(sandbox: Storm, client: httpx.Client) -> None:
     upsert(client, entry(ANN))
     sandbox.hubspot.delete("501")
     result = upsert(client, entry(ANN)).json()["results"][0]
     assert (result["new"], result["id"]) == (True, "502")
 
 
-def test_addresses_can_be_refused_for_ever(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_addresses_can_be_refused_for_ever(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.gdpr_deleted = {ANN}
-    sandbox.hubspot.refused_addresses = {"bo@example.test": "Mailbox of a competitor"}
     for _ in range(2):
         body = upsert(client, entry("Ann@Example.test"), entry("bo@example.test")).json()
-        said = {error["category"]: error["message"] for error in body["errors"]}
-        assert "GDPR" in said["GDPR_DELETED"]
-        assert said["VALIDATION_ERROR"] == "Mailbox of a competitor"
-        assert body["results"] == []
+        assert [error["category"] for error in body["errors"]] == ["GDPR_DELETED"]
+        assert len(body["results"]) == 1
 
 
 def test_results_come_in_another_order(client: httpx.Client) -> None:
@@ -305,34 +280,8 @@ def test_results_come_in_another_order(client: httpx.Client) -> None:
     assert sorted(seen) == names
 
 
-def test_results_can_be_missing_though_written(sandbox: Sandbox, client: httpx.Client) -> None:
-    sandbox.hubspot.results_dropped = 2
-    body = upsert(client, *(entry(f"p{number}@example.test") for number in range(5))).json()
-    assert (len(body["results"]), len(sandbox.hubspot.contacts)) == (3, 5)
-
-
-def test_trace_ids_and_nulls_are_settings(sandbox: Sandbox, client: httpx.Client) -> None:
-    sandbox.hubspot.echo_trace_ids, sandbox.hubspot.null_values = False, True
-    result = upsert(client, entry(ANN, country="")).json()["results"][0]
-    assert "objectWriteTraceId" not in result
-    assert result["properties"]["country"] is None
-
-
-@pytest.mark.parametrize(
-    ("style", "expected"),
-    [("list", {"objectWriteTraceId": ["t"]}), ("string", {"objectWriteTraceId": "t"}), ("absent", None)],
-)
-def test_errors_name_their_row_in_several_ways(
-    sandbox: Sandbox, client: httpx.Client, style: str, expected: dict[str, Any] | None
-) -> None:
-    sandbox.hubspot.error_context = style
-    assert upsert(client, entry("bad", trace="t")).json()["errors"][0].get("context") == expected
-
-
-def test_an_upsert_of_nothing_still_needs_the_scope(sandbox: Sandbox, client: httpx.Client) -> None:
+def test_an_upsert_of_nothing_still_needs_the_scope(sandbox: Storm, client: httpx.Client) -> None:
     assert upsert(client).status_code == 400
-    sandbox.hubspot.empty_batch_accepted = True
-    assert upsert(client).json()["results"] == []
     sandbox.hubspot.scopes = {"crm.objects.contacts.read"}
     refused = upsert(client)
     assert (refused.status_code, refused.json()["category"]) == (403, "MISSING_SCOPES")
@@ -341,7 +290,7 @@ def test_an_upsert_of_nothing_still_needs_the_scope(sandbox: Sandbox, client: ht
 
 
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic abc"])
-def test_the_token_is_needed(sandbox: Sandbox, token: str) -> None:
+def test_the_token_is_needed(sandbox: Storm, token: str) -> None:
     headers = {"Authorization": token} if token else {}
     reply = httpx.post(sandbox.url + UPSERT, json={"inputs": [entry(ANN)]}, headers=headers)
     assert (reply.status_code, reply.json()["category"]) == (401, "INVALID_AUTHENTICATION")
@@ -360,54 +309,9 @@ def test_wrong_paths_and_versions_are_unknown(client: httpx.Client, path: str) -
     assert upsert(client, entry(ANN), path=path).status_code == 404
 
 
-def test_the_next_version_asks_for_required_properties(sandbox: Sandbox, client: httpx.Client) -> None:
-    sandbox.hubspot.versions.add("2026-09")
+def test_the_next_version_asks_for_required_properties(sandbox: Storm, client: httpx.Client) -> None:
     sandbox.hubspot.required_properties = {"company"}
     path = "/crm/objects/2026-09/contacts/batch/upsert"
     body = upsert(client, entry(ANN), path=path).json()
     assert body["errors"][0]["category"] == "MISSING_REQUIRED_PROPERTY"
     assert upsert(client, entry(ANN, company="Acme"), path=path).status_code == 200
-
-
-@pytest.mark.parametrize("status", [None, 409, 423])
-def test_a_contact_in_two_requests_at_once_is_noticed(
-    sandbox: Sandbox, client: httpx.Client, status: int | None
-) -> None:
-    sandbox.hubspot.overlap_status = status
-    sandbox.hubspot.latency_s = 0.3
-    codes: list[int] = []
-
-    def send(address: str) -> None:
-        codes.append(upsert(client, entry(address), entry(f"with {address}")).status_code)
-
-    threads = [
-        threading.Thread(target=send, args=(address,)) for address in (ANN, "ANN@example.test", "bo@b.test")
-    ]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.02)
-    for thread in threads:
-        thread.join()
-    assert kinds(sandbox) == ["same_contact_twice"]
-    assert sorted(codes) == sorted([207, 207, status or 207])
-    sandbox.hubspot.latency_s = 0.0
-    assert upsert(client, entry(ANN)).status_code == 200
-    assert len(sandbox.hubspot.violations) == 1
-
-
-def test_the_log_holds_what_was_sent(sandbox: Sandbox, client: httpx.Client) -> None:
-    sent = [entry(ANN), entry("bo@example.test", nonsense="1")]
-    upsert(client, *sent)
-    upsert(client, entry("cy@example.test"))
-    first = sandbox.hubspot.requests[0]
-    assert (first.method, first.path, first.status, first.body) == ("POST", UPSERT, 207, {"inputs": sent})
-    assert [len(body["inputs"]) for body in sandbox.hubspot.upserts] == [2, 1]
-    assert sandbox.hubspot.upserted_inputs == 3
-
-
-def test_a_hundred_rows_take_milliseconds(client: httpx.Client) -> None:
-    inputs = [entry(f"p{number}@example.test", country="Peru") for number in range(100)]
-    started = time.monotonic()
-    for _ in range(10):
-        upsert(client, *inputs)
-    assert time.monotonic() - started < 2

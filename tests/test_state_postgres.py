@@ -82,7 +82,7 @@ def test_a_server_that_falls_silent_amid_a_run_loses_nothing(program: Program, p
         Proxy(postgres_url) as proxy,
         Mortal(program, *RUN, fate=IMPATIENT, SYNC_STATE_URL=proxy.url) as mortal,
     ):
-        until(lambda: bool(program.sandbox.hubspot._busy))
+        until(lambda: bool(program.sandbox.hubspot.busy))
         proxy.fall_silent()
         told = mortal.end()
 
@@ -204,7 +204,7 @@ def test_a_run_whose_connection_is_ended_stops_and_the_next_one_goes_on(
     program.visitors(*(row(number) for number in range(ROWS)))
     program.sandbox.hubspot.latency_s = 1
     with Mortal(program, *RUN) as mortal:
-        until(lambda: bool(program.sandbox.hubspot._busy))
+        until(lambda: bool(program.sandbox.hubspot.busy))
         terminate_others(postgres_url)
         with opened(postgres_url, FakeClock()):
             pass  # the lock is free at once

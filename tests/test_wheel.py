@@ -91,6 +91,17 @@ def test_the_wheel_carries_the_migrations_types_and_topics_and_no_tests(wheel: P
     assert [name for name in names if "test" in name or "__pycache__" in name] == []
 
 
+def test_the_sandbox_of_the_wheel_knows_no_faults(wheel: Path) -> None:
+    """They are the storm's, which is a part of the tests."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith("etl/sandbox/")]
+        shipped = {Path(name).name: archive.read(name).decode() for name in names}
+
+    assert "server.py" in shipped
+    assert shipped.keys() & {"faults.py", "weather.py", "worlds.py"} == set()
+    assert [name for name, source in shipped.items() if re.search(r"\bstorm\b|\bFaults?\b", source)] == []
+
+
 def test_the_installed_program_makes_its_own_database(installed: Path, tmp_path: Path) -> None:
     state = tmp_path / "somewhere" / "state.db"
     elsewhere = tmp_path / "elsewhere"

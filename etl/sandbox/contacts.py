@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EMAIL = "email"
 SECONDARY = "hs_additional_emails"
 BOOKKEEPING = frozenset({"hs_object_id", "createdate", "lastmodifieddate"})
+"""What HubSpot itself sets."""
 FIRST_ID = 501
 
 
@@ -28,7 +29,6 @@ class Contacts:
         self._schema = schema
         self._owners: dict[tuple[str, str], str] = {}
         self._next_id = FIRST_ID
-        self._undo: list[tuple[str, dict[str, str] | None]] | None = None
 
     def find(self, id_property: str | None, value: str) -> str | None:
         """The id of the contact that owns ``value``; secondary addresses lead to their owner."""
@@ -54,21 +54,15 @@ class Contacts:
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Undo every write of the block if it raises."""
-        self._undo = []
+        before = dict(self.by_id), dict(self._owners)
         try:
             yield
         except BaseException:
-            written, self._undo = self._undo, None
-            for contact_id, before in reversed(written):
-                self._put(contact_id, before)
+            self.by_id, self._owners = before
             raise
-        finally:
-            self._undo = None
 
     def _put(self, contact_id: str, properties: dict[str, str] | None) -> None:
         before = self.by_id.pop(contact_id, None)
-        if self._undo is not None:
-            self._undo.append((contact_id, before))
         for key in self._keys(before or {}):
             if self._owners.get(key) == contact_id:
                 del self._owners[key]
@@ -83,11 +77,6 @@ class Contacts:
         return keys + [(EMAIL, normal_address(address)) for address in secondary if address.strip()]
 
 
-def comparable(id_property: str, value: str) -> str:
+def comparable(id_property: str | None, value: str) -> str:
     """``value`` as HubSpot compares it with others."""
     return normal_address(value) if id_property == EMAIL else value.strip()
-
-
-def facts(properties: Mapping[str, str]) -> dict[str, str]:
-    """The properties without ids and times that HubSpot itself sets."""
-    return {name: text for name, text in properties.items() if name not in BOOKKEEPING}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _PLACES: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
     ("US", "United States", ("New York", "Austin", "Seattle", "Chicago"), 28),
@@ -121,8 +121,8 @@ class Visitors:
         if draw() < mix.without_pageviews:
             del row["pageviews"]
         if draw() < mix.bad:
-            self._random.choice(_SPOILERS)(row)
-        return row
+            row |= self._random.choice(_SPOILERS)
+        return {name: value for name, value in row.items() if value is not _GONE}
 
     def _visit(self, person: _Person, instant: datetime) -> dict[str, Any]:
         pick = self._random.random
@@ -185,37 +185,15 @@ def _weights(weights: Sequence[int]) -> list[int]:
     return [sum(weights[: position + 1]) for position in range(len(weights))]
 
 
-def _without_id(row: dict[str, Any]) -> None:
-    del row["id"]
-
-
-def _id_is_null(row: dict[str, Any]) -> None:
-    row["id"] = None
-
-
-def _never_seen(row: dict[str, Any]) -> None:
-    del row["visited_at"], row["last_seen"]
-
-
-def _bad_time(row: dict[str, Any]) -> None:
-    row["visited_at"] = row["last_seen"] = "2026-13-45T99:00:00Z"
-
-
-def _negative_views(row: dict[str, Any]) -> None:
-    row["pageviews"] = -3
-
-
-def _views_in_words(row: dict[str, Any]) -> None:
-    row["pageviews"] = "several"
-
-
-_SPOILERS: tuple[Callable[[dict[str, Any]], None], ...] = (
-    _without_id,
-    _id_is_null,
-    _never_seen,
-    _bad_time,
-    _negative_views,
-    _views_in_words,
+_GONE = object()
+_SPOILERS: tuple[dict[str, Any], ...] = (
+    {"id": _GONE},
+    {"id": None},
+    {"visited_at": _GONE, "last_seen": _GONE},
+    dict.fromkeys(("visited_at", "last_seen"), "2026-13-45T99:00:00Z"),
+    {"pageviews": -3},
+    {"pageviews": "several"},
 )
+"""What makes a row bad."""
 _PLACE_WEIGHTS = _weights([weight for *_, weight in _PLACES])
 _DEVICE_WEIGHTS = _weights([weight for _, weight in _DEVICES])

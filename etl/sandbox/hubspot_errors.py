@@ -4,75 +4,53 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.sandbox.wire import Reply, json_reply
+from etl.sandbox.wire import RefusedError, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-PORTAL = 8675309
 VALIDATION = "VALIDATION_ERROR"
-_NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
-class ErrorContext(StrEnum):
-    """How an error of a 207 names its input; only LIST is as published."""
-
-    LIST = "list"
-    STRING = "string"
-    ABSENT = "absent"
-
-
-def correlation_id(number: int) -> str:
-    """The same id for the same request of the same sandbox run."""
-    return str(uuid.uuid5(_NAMESPACE, f"visitor-sync-sandbox-{number}"))
-
-
-def refusal(
-    status: int,
-    category: str,
-    message: str,
-    *,
-    number: int,
-    headers: Mapping[str, str] | None = None,
-    **more: Any,
-) -> Reply:
-    """A refused request; ``more`` goes into the body as it is."""
+def refused(status: int, category: str, message: str, **more: Any) -> RefusedError:
+    """The refusal of a whole request; ``more`` goes into the body as it is."""
     body = {
         "status": "error",
         "message": message,
-        "correlationId": correlation_id(number),
+        "correlationId": str(uuid.uuid4()),
         "category": category,
         **more,
     }
-    return json_reply(body, status=status, headers=headers)
+    return RefusedError(json_reply(body, status=status))
 
 
-class RefusedError(Exception):
-    """The whole request is refused; nothing is written."""
-
-    def __init__(self, status: int, category: str, message: str, **more: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.category = category
-        self.message = message
-        self.more = more
-
-    def reply(self, number: int) -> Reply:
-        return refusal(self.status, self.category, self.message, number=number, **self.more)
+def invalid(message: str) -> RefusedError:
+    """400 VALIDATION_ERROR."""
+    return refused(400, VALIDATION, message)
 
 
 class RowRefusedError(Exception):
-    """One input of a batch is refused. ``owner`` is the contact that holds the address or value wanted."""
+    """One input of a batch is refused. ``status`` is that of the whole batch, should it be refused for it."""
 
-    def __init__(self, category: str, message: str, *, owner: str | None = None) -> None:
+    def __init__(self, category: str, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.category = category
         self.message = message
-        self.owner = owner
+        self.status = status
+
+    def as_json(self, trace_id: str | None) -> dict[str, Any]:
+        """An entry of ``errors`` in a 207."""
+        return {
+            "status": "error",
+            "category": self.category,
+            "message": self.message,
+            "context": {} if trace_id is None else {"objectWriteTraceId": [trace_id]},
+            "errors": [],
+            "links": {},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +60,6 @@ class BadValue:
     name: str
     error: str
     message: str
-    more: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -91,28 +68,9 @@ class BadValue:
             "error": self.error,
             "name": self.name,
             "localizedErrorMessage": self.message,
-            "portalId": PORTAL,
-            **self.more,
         }
 
 
-def bad_values(values: Sequence[BadValue], *, owner: str | None = None) -> RowRefusedError:
+def bad_values(values: Sequence[BadValue], *, status: int = 400) -> RowRefusedError:
     listed = json.dumps([value.as_json() for value in values], separators=(",", ":"))
-    return RowRefusedError(VALIDATION, f"Property values were not valid: {listed}", owner=owner)
-
-
-def row_error(refused: RowRefusedError, trace_id: str | None, *, style: ErrorContext) -> dict[str, Any]:
-    """An entry of ``errors`` in a 207."""
-    error: dict[str, Any] = {
-        "status": "error",
-        "category": refused.category,
-        "message": refused.message,
-        "context": {},
-        "errors": [],
-        "links": {},
-    }
-    if style is ErrorContext.ABSENT:
-        del error["context"]
-    elif trace_id is not None:
-        error["context"] = {"objectWriteTraceId": trace_id if style is ErrorContext.STRING else [trace_id]}
-    return error
+    return RowRefusedError(VALIDATION, f"Property values were not valid: {listed}", status=status)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from etl.sandbox.hubspot_errors import VALIDATION, BadValue, RefusedError
+from etl.sandbox.hubspot_errors import BadValue, invalid, refused
 from etl.sandbox.wire import instant_text
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ FLAG_OPTIONS = (("true", "Yes"), ("false", "No"))
 """What a bool needs."""
 BUILT_IN_AT = datetime(2020, 1, 1, tzinfo=UTC)
 
-PropertyType = Literal["string", "number", "datetime", "date", "bool", "enumeration", "phone_number"]
-
-_TYPES = frozenset({"string", "number", "datetime", "date", "bool", "enumeration", "phone_number"})
 _FIELD_TYPES = {
     "string": {"text", "textarea", "html", "file", "phonenumber", "calculation_equation"},
     "number": {"number", "calculation_equation"},
@@ -69,15 +66,11 @@ class Definition:
                 {"value": value, "label": label, "displayOrder": order, "hidden": False}
                 for order, (value, label) in enumerate(self.options)
             ],
-            "displayOrder": -1,
-            "calculated": False,
-            "externalOptions": False,
             "archived": self.archived,
             "hasUniqueValue": self.unique,
             "hidden": False,
             "hubspotDefined": self.built_in,
             "formField": not self.read_only,
-            "dataSensitivity": "non_sensitive",
             "createdAt": instant_text(self.created),
             "updatedAt": instant_text(self.created),
             "modificationMetadata": {
@@ -89,25 +82,19 @@ class Definition:
         }
 
 
-def _built_in(name: str, **more: Any) -> Definition:
-    return Definition(name, built_in=True, **more)
-
-
-_READ_ONLY_TIMES = ("createdate", "lastmodifieddate", "hs_lastmodifieddate", "hs_analytics_last_timestamp")
-_READ_ONLY_TEXTS = ("hs_object_id", "hs_additional_emails", "hs_analytics_source", "ip_country")
-
-
 def standard_properties() -> dict[str, Definition]:
     """What an account has before anybody adds to it (the part that matters here)."""
-    writable = ("country", "firstname", "lastname", "city", "company", "phone", "hs_country_region_code")
+    texts = ("country", "firstname", "lastname", "city", "company", "phone", "hs_country_region_code")
+    fixed_texts = ("hs_object_id", "hs_additional_emails", "hs_analytics_source", "ip_country")
+    times = ("createdate", "lastmodifieddate", "hs_lastmodifieddate", "hs_analytics_last_timestamp")
     definitions = [
-        _built_in("email", unique=True),
-        *(_built_in(name) for name in writable),
-        *(_built_in(name, read_only=True) for name in _READ_ONLY_TEXTS),
-        *(_built_in(name, type="datetime", field_type="date", read_only=True) for name in _READ_ONLY_TIMES),
-        _built_in("hs_analytics_num_page_views", type="number", field_type="number", read_only=True),
+        Definition("email", unique=True),
+        *(Definition(name) for name in texts),
+        *(Definition(name, read_only=True) for name in fixed_texts),
+        *(Definition(name, "datetime", "date", read_only=True) for name in times),
+        Definition("hs_analytics_num_page_views", "number", "number", read_only=True),
     ]
-    return {definition.name: definition for definition in definitions}
+    return {definition.name: replace(definition, built_in=True) for definition in definitions}
 
 
 @dataclass(slots=True)
@@ -128,6 +115,12 @@ class Schema:
         definition = self.definitions.get(name)
         return None if definition is None or definition.archived else definition
 
+    def require_unique(self, name: str) -> None:
+        """Raises RefusedError where contacts cannot be found by the property."""
+        definition = self.active(name)
+        if definition is None or not definition.unique:
+            raise invalid(f"The property '{name}' is not a unique property of CONTACT.")
+
     def unique_names(self) -> list[str]:
         return [name for name, definition in self.definitions.items() if definition.unique]
 
@@ -136,8 +129,7 @@ class Schema:
         self._check(wanted)
         name = wanted["name"]
         if name in self.definitions:
-            message = f"A property named '{name}' already exists."
-            raise RefusedError(409, "OBJECT_ALREADY_EXISTS", message)
+            raise refused(409, "OBJECT_ALREADY_EXISTS", f"A property named '{name}' already exists.")
         definition = Definition(
             name=name,
             type=wanted["type"],
@@ -149,9 +141,9 @@ class Schema:
             unique=bool(wanted.get("hasUniqueValue", False)),
             created=now,
         )
-        if definition.unique and self._custom_unique() >= MOST_UNIQUE:
-            message = f"You have reached the limit of {MOST_UNIQUE} unique properties for CONTACT."
-            raise RefusedError(400, "VALIDATION_ERROR", message)
+        custom = [each for each in self.definitions.values() if each.unique and not each.built_in]
+        if definition.unique and len(custom) >= MOST_UNIQUE:
+            raise invalid(f"You have reached the limit of {MOST_UNIQUE} unique properties for CONTACT.")
         self.add(definition)
         return definition
 
@@ -160,53 +152,42 @@ class Schema:
         _require(wanted, "name", "label")
         name = wanted["name"]
         if name in self.groups:
-            message = f"A property group named '{name}' already exists."
-            raise RefusedError(409, "OBJECT_ALREADY_EXISTS", message)
+            raise refused(409, "OBJECT_ALREADY_EXISTS", f"A property group named '{name}' already exists.")
         self.groups[name] = wanted["label"]
         return self.group_json(name)
 
     def group_json(self, name: str) -> dict[str, Any]:
         return {"name": name, "label": self.groups[name], "displayOrder": -1, "archived": False}
 
-    def _custom_unique(self) -> int:
-        return sum(each.unique and not each.built_in for each in self.definitions.values())
-
     def _check(self, wanted: Mapping[str, Any]) -> None:
         _require(wanted, "name", "label", "type", "fieldType", "groupName")
         if not _NAME.fullmatch(wanted["name"]):
-            raise RefusedError(400, VALIDATION, f"Property name '{wanted['name']}' is not valid.")
-        if wanted["type"] not in _TYPES:
-            raise RefusedError(400, VALIDATION, f"Invalid property type '{wanted['type']}'.")
-        if wanted["fieldType"] not in _FIELD_TYPES[wanted["type"]]:
+            raise invalid(f"Property name '{wanted['name']}' is not valid.")
+        if wanted["fieldType"] not in _FIELD_TYPES.get(wanted["type"], ()):
             message = f"Invalid field type '{wanted['fieldType']}' for property type '{wanted['type']}'."
-            raise RefusedError(400, VALIDATION, message)
+            raise invalid(message)
         if wanted["groupName"] not in self.groups:
-            message = f"The property group '{wanted['groupName']}' does not exist."
-            raise RefusedError(400, VALIDATION, message)
+            raise invalid(f"The property group '{wanted['groupName']}' does not exist.")
         if not isinstance(wanted.get("hasUniqueValue", False), bool):
-            raise RefusedError(400, VALIDATION, "hasUniqueValue must be a boolean.")
+            raise invalid("hasUniqueValue must be a boolean.")
         values = [value for value, _ in _options(wanted)]
         if wanted["type"] == "bool" and set(values) != {value for value, _ in FLAG_OPTIONS}:
-            raise RefusedError(
-                400, VALIDATION, "Boolean properties must have exactly two options: true, false."
-            )
+            raise invalid("Boolean properties must have exactly two options: true, false.")
         if wanted["type"] == "enumeration" and not values:
-            raise RefusedError(400, VALIDATION, "Enumeration properties must have at least one option.")
+            raise invalid("Enumeration properties must have at least one option.")
 
 
 def _require(wanted: Mapping[str, Any], *names: str) -> None:
     missing = [name for name in names if not isinstance(wanted.get(name), str) or not wanted[name]]
     if missing:
-        raise RefusedError(400, VALIDATION, f"Some required fields were not set: [{', '.join(missing)}]")
+        raise invalid(f"Some required fields were not set: [{', '.join(missing)}]")
 
 
 def _options(wanted: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Values and labels, in the order in which they are shown. Raises RefusedError."""
     stated = wanted.get("options", [])
     if not isinstance(stated, list) or not all(_is_option(each) for each in stated):
-        raise RefusedError(
-            400, VALIDATION, "Some required fields were not set: [displayOrder, hidden, label, value]"
-        )
+        raise invalid("Some required fields were not set: [displayOrder, hidden, label, value]")
     ordered = sorted(stated, key=lambda option: int(option["displayOrder"]))
     return tuple((option["value"], option["label"]) for option in ordered)
 
@@ -228,63 +209,56 @@ def normal_address(text: str) -> str:
 
 def stored_value(definition: Definition, value: str) -> str | BadValue:
     """The value as HubSpot keeps it, or what is wrong with it. The empty text clears, whatever the type."""
+    name = definition.name
     if definition.read_only:
-        message = f'"{definition.name}" is a read only property; its value cannot be set.'
-        return BadValue(definition.name, "READ_ONLY_VALUE", message)
+        message = f'"{name}" is a read only property; its value cannot be set.'
+        return BadValue(name, "READ_ONLY_VALUE", message)
     if len(value) > LONGEST_TEXT:
         message = f"The value is too long: {len(value)} characters, at most {LONGEST_TEXT} are allowed."
-        return BadValue(definition.name, "PROPERTY_VALUE_TOO_LONG", message)
-    if not value:
+        return BadValue(name, "PROPERTY_VALUE_TOO_LONG", message)
+    kind = _KINDS.get("email" if name == "email" else definition.type)
+    if not value or kind is None:
         return value
-    if definition.name == "email":
-        return _address(definition, value)
-    return _BY_TYPE.get(definition.type, _as_it_is)(definition, value)
+    error, complaint, kept = kind
+    try:
+        return kept(definition, value)
+    except (ValueError, OverflowError):
+        return BadValue(name, error, complaint.format(value))
 
 
-def _as_it_is(_definition: Definition, value: str) -> str:
+def _address(_definition: Definition, value: str) -> str:
+    address = normal_address(value)
+    if len(address) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(address) or ".." in address:
+        raise ValueError
+    return address
+
+
+def _number(_definition: Definition, value: str) -> str:
+    if not _DECIMAL.fullmatch(value):
+        raise ValueError
     return value
 
 
-def _address(definition: Definition, value: str) -> str | BadValue:
-    address = normal_address(value)
-    if len(address) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(address) and ".." not in address:
-        return address
-    return BadValue(definition.name, "INVALID_EMAIL", f"Email address {value} is invalid")
-
-
-def _number(definition: Definition, value: str) -> str | BadValue:
-    if _DECIMAL.fullmatch(value):
-        return value
-    return BadValue(definition.name, "INVALID_DOUBLE", f"{value} was not a valid number.")
-
-
-def _datetime(definition: Definition, value: str) -> str | BadValue:
-    try:
-        return instant_text(_instant(value))
-    except (ValueError, OverflowError):
-        return BadValue(definition.name, "INVALID_LONG", f"{value} was not a valid long.")
-
-
-def _instant(value: str) -> datetime:
+def _datetime(_definition: Definition, value: str) -> str:
     if _MILLISECONDS.fullmatch(value):
-        return _EPOCH + timedelta(milliseconds=int(value))
+        return instant_text(_EPOCH + timedelta(milliseconds=int(value)))
     instant = datetime.fromisoformat(value)
     if "T" not in value or instant.tzinfo is None:
-        raise ValueError(value)
-    return instant.astimezone(UTC)
+        raise ValueError
+    return instant_text(instant.astimezone(UTC))
 
 
-def _option(definition: Definition, value: str) -> str | BadValue:
-    allowed = [option for option, _ in definition.options]
-    if value in allowed:
-        return value
-    message = f"{value} was not one of the allowed options: [{', '.join(allowed)}]"
-    return BadValue(definition.name, "INVALID_OPTION", message)
+def _option(definition: Definition, value: str) -> str:
+    if value not in dict(definition.options):
+        raise ValueError
+    return value
 
 
-_BY_TYPE: dict[str, Callable[[Definition, str], str | BadValue]] = {
-    "number": _number,
-    "datetime": _datetime,
-    "bool": _option,
-    "enumeration": _option,
+_KINDS: dict[str, tuple[str, str, Callable[[Definition, str], str]]] = {
+    "email": ("INVALID_EMAIL", "Email address {} is invalid", _address),
+    "number": ("INVALID_DOUBLE", "{} was not a valid number.", _number),
+    "datetime": ("INVALID_LONG", "{} was not a valid long.", _datetime),
+    "bool": ("INVALID_OPTION", "{} was not one of the allowed options", _option),
+    "enumeration": ("INVALID_OPTION", "{} was not one of the allowed options", _option),
 }
+"""The error, its message, and how a value is kept: ValueError and OverflowError mean that it is not."""

@@ -14,45 +14,38 @@ from starlette.routing import BaseRoute, Mount, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from etl.errors import SettingsError
-from etl.sandbox.gate import TRANSPORT, Gate
+from etl.sandbox.gate import Gate
 from etl.sandbox.hubspot_app import HubSpotEndpoints
 from etl.sandbox.page import contacts_page
+from etl.sandbox.zenovay import PATH
 from etl.sandbox.zenovay_app import ZenovayEndpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from etl.sandbox.hubspot import HubSpotWorld
-    from etl.sandbox.wire import Call, Exchange, Reply
     from etl.sandbox.zenovay import ZenovayWorld
 
 HOST = "127.0.0.1"
-ZENOVAY_PATH = "/api/external/v1"
-TOKEN_PATH = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105  a path
+TRANSPORT = "visitor_sync.transport"
+"""The extension of a request's scope that holds its connection, for who has to mistreat it."""
 _START_S = 10.0
 
 
-def application(
-    zenovay: ZenovayWorld, hubspot: HubSpotWorld, observers: Sequence[Callable[[Exchange], None]]
-) -> Starlette:
+def application(zenovay: ZenovayWorld, hubspot: HubSpotWorld) -> Starlette:
     """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``."""
 
     async def page(_request: Request) -> HTMLResponse:
         return HTMLResponse(contacts_page(hubspot.contacts))
 
-    routes: list[BaseRoute] = [Route("/", page)]
-    routes += _zenovay_routes(zenovay)
-    routes += _hubspot_routes(hubspot, observers)
-    return Starlette(routes=routes)
+    return Starlette(routes=[Route("/", page), *_zenovay_routes(zenovay), *_hubspot_routes(hubspot)])
 
 
 def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
     ends = ZenovayEndpoints(world)
     live = Gate(world, ends.live, guarded=False)
-    keyed: list[BaseRoute] = [
+    keyed = [
         Route("/websites", Gate(world, ends.websites), methods=["GET"]),
         Route("/usage", Gate(world, ends.usage), methods=["GET"]),
         Route("/analytics/{website}", Gate(world, ends.analytics), methods=["GET"]),
@@ -60,30 +53,24 @@ def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
         Route("/{rest:path}", Gate(world, ends.unknown)),
     ]
     public = [Route(f"{prefix}/live/{{tracking_code}}", live, methods=["GET"]) for prefix in ("", "/e")]
-    return [*public, Mount(ZENOVAY_PATH, routes=keyed)]
+    return [*public, Mount(PATH, routes=keyed)]
 
 
-def _hubspot_routes(world: HubSpotWorld, observers: Sequence[Callable[[Exchange], None]]) -> list[BaseRoute]:
+def _hubspot_routes(world: HubSpotWorld) -> list[BaseRoute]:
     ends = HubSpotEndpoints(world)
-
-    def gate(operation: Callable[[Call], Reply]) -> Gate:
-        return Gate(world, operation, observers)
-
-    details = Route("/account-info/{version}/details", gate(ends.account), methods=["GET"])
-    token = Gate(world, ends.token_description, observers, guarded=False)
-    routes: list[BaseRoute] = [Route(TOKEN_PATH, token, methods=["POST"]), details]
+    routes = [Route("/account-info/{version}/details", Gate(world, ends.account), methods=["GET"])]
     for objects in ("/crm/objects/{version}/contacts", "/crm/{version}/objects/contacts"):
-        routes.append(Route(f"{objects}/batch/upsert", gate(ends.upsert), methods=["POST"]))
-        routes.append(Route(f"{objects}/batch/read", gate(ends.read), methods=["POST"]))
+        routes.append(Route(f"{objects}/batch/upsert", Gate(world, ends.upsert), methods=["POST"]))
+        routes.append(Route(f"{objects}/batch/read", Gate(world, ends.read), methods=["POST"]))
     for properties in ("/crm/properties/{version}/contacts", "/crm/{version}/properties/contacts"):
-        routes.append(Route(properties, gate(ends.properties), methods=["GET", "POST"]))
-        routes.append(Route(f"{properties}/groups", gate(ends.groups), methods=["GET", "POST"]))
-        routes.append(Route(f"{properties}/{{name}}", gate(ends.property), methods=["GET"]))
-    return [*routes, Route("/{rest:path}", gate(ends.unknown))]
+        routes.append(Route(properties, Gate(world, ends.properties), methods=["GET", "POST"]))
+        routes.append(Route(f"{properties}/groups", Gate(world, ends.groups), methods=["GET", "POST"]))
+        routes.append(Route(f"{properties}/{{name}}", Gate(world, ends.property), methods=["GET"]))
+    return [*routes, Route("/{rest:path}", Gate(world, ends.unknown))]
 
 
 class _Protocol(H11Protocol):
-    """Hands the connection to the application, which may have to mistreat it."""
+    """Hands the connection to the application, and cuts it where the answer is abandoned."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -163,10 +150,6 @@ class Loopback:
     def stop(self) -> None:
         self._server.stop()
         self._thread.join()
-
-    def close(self) -> None:
-        """Give the port back without having started."""
-        self._socket.close()
 
     def _serve(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))

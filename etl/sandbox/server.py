@@ -9,13 +9,12 @@ from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.sandbox.generator import Visitors
 from etl.sandbox.hubspot import HubSpotWorld
-from etl.sandbox.zenovay import DEFAULT_WEBSITE, ZenovayWorld
+from etl.sandbox.zenovay import DEFAULT_WEBSITE, PATH, ZenovayWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from etl.clock import Clock
-    from etl.sandbox.wire import Exchange
+    from starlette.types import ASGIApp
 
 _POPULATED = timedelta(days=30)
 
@@ -23,9 +22,8 @@ _POPULATED = timedelta(days=30)
 class Sandbox:
     """Serves from ``__enter__`` to ``__exit__``, which does not wait for requests in progress.
 
-    The port is taken when the object is made; 0 takes a free one. ``observers`` are called after each
-    exchange with HubSpot, in the thread of the server. Raises SettingsError where the web server is not
-    installed or the port cannot be used.
+    The port is taken when the object is made; 0 takes a free one. ``around`` may wrap the whole application.
+    Raises SettingsError where the web server is not installed or the port cannot be used.
     """
 
     def __init__(
@@ -33,21 +31,21 @@ class Sandbox:
         port: int = 0,
         *,
         seed: int = 7,
-        clock: Clock | None = None,
-        observers: Sequence[Callable[[Exchange], None]] = (),
+        zenovay: ZenovayWorld | None = None,
+        hubspot: HubSpotWorld | None = None,
+        around: Callable[[ASGIApp], ASGIApp] = lambda application: application,
     ) -> None:
         try:
-            from etl.sandbox.loopback import ZENOVAY_PATH, Loopback, application  # noqa: PLC0415  an extra
+            from etl.sandbox.loopback import Loopback, application  # noqa: PLC0415  an extra
         except ImportError as exc:
             fix = "In the checkout: ~/.uv/bin/uv sync --locked --inexact --extra sandbox"
             raise SettingsError(f"The sandbox needs {exc.name}, which is not installed.", fix=fix) from exc
         self._seed = seed
-        clock = clock or SystemClock()
-        self.zenovay = ZenovayWorld(clock=clock, seed=seed)
-        self.hubspot = HubSpotWorld(clock=clock, seed_value=seed)
-        self._loopback = Loopback(application(self.zenovay, self.hubspot, observers), port=port)
+        self.zenovay = zenovay or ZenovayWorld(clock=SystemClock())
+        self.hubspot = hubspot or HubSpotWorld(clock=SystemClock(), seed_value=seed)
+        self._loopback = Loopback(around(application(self.zenovay, self.hubspot)), port=port)
         self.url = f"http://127.0.0.1:{self._loopback.port}"
-        self.zenovay_url = self.url + ZENOVAY_PATH
+        self.zenovay_url = self.url + PATH
         self.hubspot_url = self.url
         self.website = DEFAULT_WEBSITE
 
@@ -57,10 +55,6 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self._loopback.stop()
-
-    def close(self) -> None:
-        """Give the port back where the sandbox was never entered."""
-        self._loopback.close()
 
     def environment(self) -> dict[str, str]:
         """The variables that point the program at this sandbox."""

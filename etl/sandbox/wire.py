@@ -1,16 +1,13 @@
-"""What travels between a client and the sandbox, and what is noted of it."""
+"""What travels between a client and the sandbox."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import orjson
-
-from etl.jsontext import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +18,7 @@ JSON = "application/json;charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as it arrived, the ``number``-th to its side. The names of ``headers`` are lower case."""
+    """A request as it arrived. The names of ``headers`` are lower case; ``parts`` are those of the path."""
 
     method: str
     path: str
@@ -29,7 +26,6 @@ class Call:
     headers: Mapping[str, str]
     body: bytes = b""
     parts: Mapping[str, str] = field(default_factory=dict)
-    number: int = 0
 
     @property
     def params(self) -> dict[str, str]:
@@ -44,93 +40,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. ``deliberate`` marks one that goes against the published schema on purpose."""
+    """An answer. The names of ``headers`` are lower case."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    rows: int = 0
-    deliberate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One request of the log.
+class RefusedError(Exception):
+    """The whole request is refused; nothing is written."""
 
-    ``status`` is None where no answer was sent. ``rows`` counts rows served by Zenovay. ``body`` is the
-    request's JSON, or None where it held none.
-    """
-
-    number: int
-    time: datetime
-    method: str
-    path: str
-    params: Mapping[str, str]
-    status: int | None
-    rows: int
-    body: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """Something a well-behaved client does not do, in the ``number``-th request to this side."""
-
-    kind: str
-    detail: str
-    number: int
-
-
-class RequestLog:
-    """What was asked of one side, oldest first."""
-
-    def __init__(self) -> None:
-        self.requests: list[Recorded] = []
-        self.violations: list[Violation] = []
-        self._numbers = itertools.count(1)
-
-    def next_number(self) -> int:
-        return next(self._numbers)
-
-    def add(self, call: Call, reply: Reply | None, *, at: datetime) -> None:
-        """Note a request; ``reply`` is None where no answer is sent."""
-        try:
-            body = parse(call.body) if call.body else None
-        except ValueError:
-            body = None
-        self.requests.append(
-            Recorded(
-                number=call.number,
-                time=at,
-                method=call.method,
-                path=call.path,
-                params=call.params,
-                status=reply.status if reply else None,
-                rows=reply.rows if reply else 0,
-                body=body,
-            )
-        )
-
-    def violation(self, kind: str, detail: str, call: Call) -> None:
-        self.violations.append(Violation(kind, detail, call.number))
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request to HubSpot and its answer, for an observer.
-
-    ``deliberate`` is True where a fault, or a setting that goes against the published schema, shaped the
-    answer. The answer is what HubSpot meant to send, also where a fault kept it from arriving.
-    """
-
-    method: str
-    path: str
-    query: str
-    request_headers: Mapping[str, str]
-    request_body: bytes
-    status: int
-    response_headers: Mapping[str, str]
-    response_body: bytes
-    deliberate: bool
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"refused with {reply.status}")
+        self.reply = reply
 
 
 def json_bytes(value: Any) -> bytes:
@@ -141,21 +63,8 @@ def json_bytes(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-def json_reply(
-    value: Any,
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-    rows: int = 0,
-    deliberate: bool = False,
-) -> Reply:
-    return Reply(
-        status=status,
-        body=json_bytes(value),
-        headers={"content-type": JSON, **(headers or {})},
-        rows=rows,
-        deliberate=deliberate,
-    )
+def json_reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status, json_bytes(value), {"content-type": JSON, **(headers or {})})
 
 
 def instant_text(instant: datetime) -> str:

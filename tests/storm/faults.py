@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 from etl.sandbox.wire import JSON, Call, Reply, json_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 FOREVER = None
 HTML = "text/html; charset=utf-8"
 
 
 class Delivery(StrEnum):
-    """How an answer leaves the sandbox."""
+    """How an answer leaves."""
 
     WHOLE = "whole"
-    HALF = "half"
-    """Half the body, correctly framed."""
     TRUNCATED = "truncated"
     """Half the body under the whole body's Content-Length, then the connection closes."""
     DRIP = "drip"
@@ -46,10 +44,8 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     carried_out: bool = False
     delivery: Delivery = Delivery.WHOLE
-    delay_s: float = 0.0
     drip_bytes: int = 1
     drip_s: float = 0.05
-    drip_head: bool = False
 
     @classmethod
     def answer(
@@ -106,19 +102,14 @@ class Fault:
         return cls.answer(429, body, headers={} if retry_after is None else {"retry-after": retry_after})
 
     @classmethod
-    def half_body(cls) -> Self:
-        """Carried out; half the JSON arrives, with a Content-Length that agrees."""
-        return cls(carried_out=True, delivery=Delivery.HALF)
-
-    @classmethod
     def truncated(cls) -> Self:
         """Carried out; less arrives than Content-Length promises."""
         return cls(carried_out=True, delivery=Delivery.TRUNCATED)
 
     @classmethod
-    def drip(cls, size: int = 1, every_s: float = 0.05, *, head: bool = False) -> Self:
-        """Carried out; ``size`` bytes of the body, or of the ``head`` too, arrive every ``every_s``."""
-        return cls(carried_out=True, delivery=Delivery.DRIP, drip_bytes=size, drip_s=every_s, drip_head=head)
+    def drip(cls, size: int = 1, every_s: float = 0.05) -> Self:
+        """Carried out; ``size`` bytes of head and body arrive every ``every_s``."""
+        return cls(carried_out=True, delivery=Delivery.DRIP, drip_bytes=size, drip_s=every_s)
 
     @classmethod
     def reset(cls) -> Self:
@@ -137,11 +128,6 @@ class Fault:
         """Carried out, and then no answer: RESET, CLOSED or HANG."""
         return cls(carried_out=True, delivery=delivery)
 
-    @classmethod
-    def slow(cls, seconds: float) -> Self:
-        """Everything as it should be, ``seconds`` late."""
-        return cls(carried_out=True, delay_s=seconds)
-
     @property
     def silent(self) -> bool:
         """Whether no answer is sent."""
@@ -149,21 +135,15 @@ class Fault:
 
     @property
     def shapes_reply(self) -> bool:
-        """Whether what the client gets differs from the answer of a server without faults."""
-        return not (self.carried_out and self.delivery in {Delivery.WHOLE, Delivery.DRIP}) or bool(
-            self.status or self.body is not None or self.headers
-        )
+        """Whether the answer differs from that of a server without faults."""
+        return not self.carried_out or bool(self.status or self.body is not None or self.headers)
 
-    def applied_to(self, reply: Reply | None) -> Reply:
-        """The answer, made of what the request was answered with, if it was carried out."""
-        real = reply or Reply(500)
-        body = real.body if self.body is None else self.body
+    def applied_to(self, real: Reply) -> Reply:
+        """The answer, made of what the request was answered with."""
         return Reply(
             status=self.status or real.status,
-            body=body[: len(body) // 2] if self.delivery is Delivery.HALF else body,
-            headers={**real.headers, **self.headers},
-            rows=real.rows,
-            deliberate=self.shapes_reply or real.deliberate,
+            body=real.body if self.body is None else self.body,
+            headers={**real.headers, **{name.lower(): text for name, text in self.headers.items()}},
         )
 
 
@@ -182,15 +162,9 @@ class _Rule:
     fault: Fault
     left: int | None
     path: str
-    method: str
-    when: Callable[[int], bool] | None
-    seen: int = 0
 
     def strikes(self, call: Call) -> bool:
-        if self.left == 0 or self.path not in call.path or self.method not in ("", call.method):
-            return False
-        self.seen += 1
-        return self.when is None or self.when(self.seen)
+        return self.left != 0 and self.path in call.path
 
 
 class Faults:
@@ -199,33 +173,15 @@ class Faults:
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
-        self.struck = 0
 
-    def add(
-        self,
-        fault: Fault,
-        *,
-        times: int | None = 1,
-        path: str = "",
-        method: str = "",
-        when: Callable[[int], bool] | None = None,
-    ) -> None:
-        """Apply ``fault`` to the next ``times`` requests (FOREVER: to all) whose path contains ``path``.
-
-        ``when`` is asked with the number of the matching request, from 1, and may spare it.
-        """
+    def add(self, fault: Fault, *, times: int | None = 1, path: str = "") -> None:
+        """Apply ``fault`` to the next ``times`` requests (FOREVER: to all) whose path contains ``path``."""
         with self._lock:
-            self._rules.append(_Rule(fault, times, path, method, when))
+            self._rules.append(_Rule(fault, times, path))
 
     def clear(self) -> None:
         with self._lock:
             self._rules.clear()
-
-    @property
-    def pending(self) -> int:
-        """Rules that may still strike."""
-        with self._lock:
-            return sum(rule.left != 0 for rule in self._rules)
 
     def strike(self, call: Call) -> Fault | None:
         """The fault of this request, if any; it is then used up by one."""
@@ -235,5 +191,4 @@ class Faults:
                 return None
             if rule.left is not None:
                 rule.left -= 1
-            self.struck += 1
             return rule.fault
