@@ -249,7 +249,7 @@ def test_ci_runs_every_check_that_the_readme_names() -> None:
     ]
     script = (ROOT / ".ci" / "run").read_text()
 
-    assert len(checks) == 5
+    assert len(checks) == 6
     assert [check for check in checks if check not in script] == []
 
 
