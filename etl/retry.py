@@ -71,6 +71,11 @@ class Patience:
     longest_wait_s: float = 15.0
     longest_asked_s: float = 120.0
 
+    def obeyed_s(self, failure: Exception) -> float:
+        """The wait that ``failure`` asks for; 0 where it asks for none, or for more than is waited."""
+        asked_s = failure.asked_s if isinstance(failure, TransientError) else None
+        return asked_s if asked_s and asked_s <= self.longest_asked_s else 0.0
+
     def backoff(self, attempt: int) -> float:
         """Our own wait after the first, second, … failed attempt: doubled each time, with jitter."""
         return min(0.5 * 2.0 ** (attempt - 1) + random.uniform(0.0, 0.5), self.longest_wait_s)  # noqa: S311 -- no secret

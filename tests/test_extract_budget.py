@@ -9,20 +9,16 @@ import pytest
 from fakes import NOW, FakeClock
 
 from etl.extract.budget import Budget, BudgetSpentError, month_after
-from etl.extract.wire import Reply
 from etl.models.reading import Quota
+from etl.network.reply import Reply
 
 HOUR = timedelta(hours=1)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 
 
-class Headers(dict[str, str]):
-    """Found as they are written here."""
-
-
 def said(status: int = 200, **headers: str) -> Reply:
-    return Reply(status, Headers({name.replace("_", "-"): text for name, text in headers.items()}), b"")
+    return Reply(status, {name.replace("_", "-").lower(): text for name, text in headers.items()}, b"")
 
 
 def spent(budget: Budget, count: int) -> None:

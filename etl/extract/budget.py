@@ -15,7 +15,7 @@ from etl.models.reading import Quota
 
 if TYPE_CHECKING:
     from etl.clock import Clock
-    from etl.extract.wire import Reply
+    from etl.network.reply import Reply
 
 _LONGEST_MONTH = timedelta(days=32)
 """A month, and what clocks may differ."""
@@ -128,12 +128,12 @@ class Budget:
 
         Where they are not, a request counts unless its key was refused (401).
         """
-        used, limit = reply.number("X-Usage-Monthly"), reply.number("X-Usage-Limit")
-        resets_at = instant(reply.headers.get("X-Usage-Reset", ""))
+        used, limit = reply.number("x-usage-monthly"), reply.number("x-usage-limit")
+        resets_at = instant(reply.header("x-usage-reset"))
         if used is None and reply.status == HTTPStatus.UNAUTHORIZED:
             used = max(0, self._quota.used - 1)
         with self._lock:
-            self._disproved |= self._on_trial and HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
+            self._disproved |= self._on_trial and reply.ok
             if used is not None:
                 self._quota = replace(self._quota, used=used)
             if limit:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-EARLIEST_YEAR = 2000
-"""No website was counted before; what says so is a number in disguise, or the default of a database."""
+from etl.instants import CLOCK_YEARS
+
+EARLIEST_YEAR = CLOCK_YEARS.start
+"""No website was counted before."""
 
 _SEPARATORS = ("T", " ", "")
-_CLOCKS = range(EARLIEST_YEAR, 9000)
 
 
 def instant(text: str) -> datetime | None:
@@ -44,15 +44,6 @@ def _is_dated(text: str) -> bool:
     return (text[4:5] == "-" == text[7:8] and text[10:11] in _SEPARATORS) or text[8:9] == "T"
 
 
-def http_date(text: str) -> datetime | None:
-    """The instant that an HTTP date states, in UTC; None if it states none."""
-    try:
-        stated = parsedate_to_datetime(text)
-        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def clock(stated: datetime | None) -> datetime | None:
     """``stated``, unless its year is one that no running clock shows, so that it can be reckoned with."""
-    return stated if stated and stated.year in _CLOCKS else None
+    return stated if stated and stated.year in CLOCK_YEARS else None

@@ -10,7 +10,7 @@ from etl.errors import SyncError
 from etl.load.complaints import Complaint
 from etl.load.portal import read_portal
 from etl.load.properties import Assurance, Properties
-from etl.load.replies import Reply, object_of, results_of
+from etl.load.statuses import complaint_in, object_of, results_of
 from etl.load.verdicts import Reading, deferred, read_verdicts, refused
 from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
     from etl.models.portal import Portal
+    from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
         return results_of(reply)
     if reply.status != _TOO_LARGE:  # a proxy may say 413 in HTML; the others have to come from HubSpot
         object_of(reply)
-    said = reply.complaint()
+    said = complaint_in(reply)
     if said.is_temporary:
         raise TransientError(f"HubSpot answered {reply.status}, {said.code}")
     return said

@@ -9,7 +9,7 @@ from etl.errors import SyncError
 from etl.load.complaints import Complaint, complaint
 from etl.load.portal import read_portal
 from etl.load.properties import Assurance, Properties
-from etl.load.replies import READ_SCOPE, Reply, object_of, results_of
+from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
 from etl.models.verdict import Delivery, Outcome, Verdict
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
     from etl.models.portal import Portal
+    from etl.network.reply import Reply
 
 _WHERE = "HubSpot batch/read"
 _UNSAID = "HubSpot did not say whether it has this contact."
@@ -132,7 +133,7 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
     if reply.ok:
         return results_of(reply)
     object_of(reply)
-    return reply.complaint()
+    return complaint_in(reply)
 
 
 def _would(parcel: Parcel, outcome: Outcome) -> Verdict:

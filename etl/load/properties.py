@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from etl.errors import ContractBrokenError, SetupError, SyncError
-from etl.load.replies import (
+from etl.load.statuses import (
     CHECK_ADDRESS,
     SCHEMA_READ_SCOPE,
     SCHEMA_WRITE_SCOPE,
-    Reply,
     ScopeMissingError,
+    complaint_in,
     object_of,
 )
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from etl.load.client import HubSpotClient
     from etl.load.complaints import Complaint
+    from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
 
@@ -307,7 +308,7 @@ def _was_created(reply: Reply, *, where: str) -> bool:
     """409 is HubSpot's answer for what exists already; some versions say so with 400."""
     if reply.ok:
         return True
-    said = reply.complaint()
+    said = complaint_in(reply)
     if reply.status == _EXISTS or "already exists" in said.words:
         return False
     raise ContractBrokenError(

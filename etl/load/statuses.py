@@ -2,78 +2,43 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from etl import jsontext
-from etl.errors import AccessRefusedError, ContractBrokenError, SyncError, UnavailableError
+from etl.errors import AccessRefusedError, ContractBrokenError, UnavailableError
 from etl.load.complaints import Complaint, complaint
 from etl.models.stop import DAILY, MOVE, WAIT, longest
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from etl.errors import SyncError
+    from etl.network.reply import Reply
 
 WRITE_SCOPE = "crm.objects.contacts.write"
 READ_SCOPE = "crm.objects.contacts.read"
 SCHEMA_WRITE_SCOPE = "crm.schemas.contacts.write"
 SCHEMA_READ_SCOPE = "crm.schemas.contacts.read"
 
-_LOCKED = 423
-_TOO_MANY = 429
 _LOCK_S = 2.0
 _POLICY_WAIT_S = {"SECONDLY": 1.0}
 _ROLLING_WAIT_S = 10.0
+_LARGEST_LIMIT = 999_999
 _MOVING = 477
-_BUSY = frozenset({_LOCKED, _TOO_MANY, _MOVING})
-_UNAUTHORISED = 401
-_FORBIDDEN = 403
-_REQUEST_TIMEOUT = 408
-_SERVER_ERRORS = 500
+"""HubSpot's own: the account is being moved to another data centre."""
+
 _ASKS = "HubSpot's Retry-After"
-NO_URL = "HUBSPOT_BASE_URL is not a URL that can be called."
-FIX_URL = "Set it to https://api.hubapi.com."
 CHECK_ADDRESS = "Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION; nothing is lost."
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A complete answer. ``headers`` have lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status <= 299  # noqa: PLR2004 -- HTTP's own numbers
-
-    def json(self) -> Any:
-        """The value in the body, or None where it is not JSON. Never raises."""
-        try:
-            return jsontext.parse(self.body)
-        except jsontext.UnreadableError:
-            return None
-
-    def complaint(self) -> Complaint:
-        """What HubSpot complains of in an error's body."""
-        trace = self.headers.get("x-hubspot-correlation-id")
-        return complaint(self.json(), body_correlation_id=trace, otherwise=f"HTTP_{self.status}")
 
 
 class ScopeMissingError(AccessRefusedError):
     """403: the token is good, but not for this."""
 
 
-class BusyError(TransientError):
-    """The other side is well and asks to wait ``wait_s`` seconds: a rate limit or a lock, not a failure."""
-
-    def __init__(self, what: str, *, wait_s: float) -> None:
-        super().__init__(what, asked_s=wait_s, said_by=_ASKS)
-        self.wait_s = wait_s
+def complaint_in(reply: Reply) -> Complaint:
+    """What HubSpot complains of in an error's body."""
+    trace = reply.header("x-hubspot-correlation-id")
+    return complaint(reply.json(), body_correlation_id=trace, otherwise=f"HTTP_{reply.status}")
 
 
 def results_of(reply: Reply) -> dict[str, Any]:
@@ -105,44 +70,27 @@ def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError
 
     ``scope`` is named to the operator where a 403 does not say which one is missing.
     """
-    said = reply.complaint()
+    said = complaint_in(reply)
     trace = f" (correlation id {said.correlation_id})" if said.correlation_id else ""
-    if reply.status in _BUSY:
+    if reply.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.LOCKED, _MOVING}:
         return _busy(reply, said, now=now)
-    if reply.status == _UNAUTHORISED:
+    if reply.status == HTTPStatus.UNAUTHORIZED:
         return _token_refused(trace)
-    if reply.status == _FORBIDDEN:
+    if reply.status == HTTPStatus.FORBIDDEN:
         return _scope_missing(said, scope=scope, trace=trace)
-    if reply.status == _REQUEST_TIMEOUT or reply.status >= _SERVER_ERRORS:
-        asked = retry_after(reply, now=now)
+    if reply.is_outage:
+        asked = reply.retry_after(now=now)
         return TransientError(f"HubSpot answered {reply.status}{trace}", asked_s=asked, said_by=_ASKS)
     what = f"{where}: HubSpot answered {reply.status}, which it should not{trace}."
     return ContractBrokenError(what, fix=CHECK_ADDRESS)
 
 
-def retry_after(reply: Reply, *, now: datetime, kind: str = WAIT) -> float | None:
-    """The wait of a Retry-After header in seconds, from a number or an HTTP date; None without a wait.
-
-    One longer than a stop of ``kind`` can last is none: instants stand there too, and years.
-    """
-    value = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-        seconds = float(value)
-    else:
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, IndexError, OverflowError):
-            return None
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    return seconds if 0 < seconds <= longest(kind).total_seconds() else None
-
-
 def ten_second_limit(reply: Reply) -> int | None:
     """The app's limit per 10 s as the reply's headers state it; None where they do not, or state rubbish."""
-    limit = reply.headers.get("x-hubspot-ratelimit-max", "")
-    if reply.headers.get("x-hubspot-ratelimit-interval-milliseconds") != "10000":
+    limit = reply.number("x-hubspot-ratelimit-max")
+    if reply.header("x-hubspot-ratelimit-interval-milliseconds") != "10000":
         return None
-    return int(limit) if re.fullmatch(r"[1-9][0-9]{0,5}", limit) else None
+    return limit if limit and limit <= _LARGEST_LIMIT else None
 
 
 def _token_refused(trace: str) -> AccessRefusedError:
@@ -162,17 +110,17 @@ def _scope_missing(said: Complaint, *, scope: str, trace: str) -> ScopeMissingEr
 
 def _busy(reply: Reply, said: Complaint, *, now: datetime) -> UnavailableError | TransientError:
     if reply.status == _MOVING:
-        return _moving(retry_after(reply, now=now, kind=MOVE), now=now)
+        return _moving(reply.retry_after(now=now, kind=MOVE), now=now)
     if "DAILY" in said.policy:
-        return _day_spent(retry_after(reply, now=now, kind=DAILY), now=now)
-    asked = retry_after(reply, now=now)
-    if reply.status == _LOCKED:
-        return BusyError("HubSpot answered 423, a lock", wait_s=asked or _LOCK_S)
-    if not said.policy and reply.headers.get("x-hubspot-ratelimit-daily-remaining") == "0":
+        return _day_spent(reply.retry_after(now=now, kind=DAILY), now=now)
+    asked = reply.retry_after(now=now)
+    if reply.status == HTTPStatus.LOCKED:
+        return TransientError("HubSpot answered 423, a lock", asked_s=asked or _LOCK_S, said_by=_ASKS)
+    if not said.policy and reply.header("x-hubspot-ratelimit-daily-remaining") == "0":
         return _nothing_remains(asked, now=now)
     policy = said.policy[:40] or "unknown"
     wait = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
-    return BusyError(f"HubSpot answered 429, rate limit {policy}", wait_s=wait)
+    return TransientError(f"HubSpot answered 429, rate limit {policy}", asked_s=wait, said_by=_ASKS)
 
 
 def _day_spent(asked: float | None, *, now: datetime) -> UnavailableError:

@@ -1,0 +1,168 @@
+"""One exchange over HTTP, with either API: over held connections, bounded in time and size."""
+
+from __future__ import annotations
+
+import re
+import threading
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, ProxyManager, Timeout
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, ProxyError, ReadTimeoutError
+from urllib3.util.ssltransport import SSLTransport
+
+from etl.deadline import Deadline
+from etl.network.failures import failed, tunnel_refused
+from etl.network.reply import Reply
+from etl.network.trust import trust
+from etl.retry import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.errors import SyncError
+    from etl.network.proxies import Proxy
+    from etl.network.route import Route
+
+_CHUNK = 1 << 16
+_LARGEST_BODY = 1 << 26
+_POOL_SIZE = 32
+_CONNECT_REFUSED = re.compile(r"Tunnel connection failed: ([1-9][0-9]{2})\b")
+"""How http.client says that a proxy answered CONNECT with that status."""
+
+
+class Wire:
+    """A pool of connections that take ``route``, for any thread.
+
+    ``timeout_s`` are the seconds to connect and between two bytes, ``deadline_s`` those of a whole answer.
+    Redirects are not followed, as they would carry the key elsewhere, and nothing is repeated.
+    """
+
+    def __init__(self, route: Route, *, timeout_s: tuple[float, float], deadline_s: float) -> None:
+        self.route = route
+        self._timeout = Timeout(connect=timeout_s[0], read=timeout_s[1])
+        self._deadline_s = deadline_s
+        self._mine = threading.local()
+        self._running: set[Deadline] = set()
+        self._pool = _pool(route.proxy)
+        self._pool.pool_classes_by_scheme = {
+            scheme: _punctual(kind, self._mine) for scheme, kind in self._pool.pool_classes_by_scheme.items()
+        }
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Reply:
+        """The answer, whatever its status. Raises TransientError when none arrives in time and whole.
+
+        Raises SettingsError and AccessRefusedError for what will not pass: a certificate, a proxy's refusal.
+        """
+        with Deadline(self._deadline_s) as deadline:
+            self._mine.deadline = deadline
+            self._running.add(deadline)
+            try:
+                reply = self._exchange(method, url, headers=headers, fields=params, body=body)
+            except (HTTPError, HTTPException, OSError, UnicodeError) as error:  # the last: no name for IDNA
+                raise self._late() if deadline.passed else _failure(error, self.route) from error
+            finally:
+                self._running.discard(deadline)
+        if deadline.passed:  # what looks like an answer may be the half of one
+            raise self._late()
+        return reply
+
+    def close(self) -> None:
+        """Give up all connections; a request in flight in another thread fails."""
+        for deadline in list(self._running):
+            deadline.cut()
+        self._pool.clear()
+
+    def _exchange(self, method: str, url: str, **asked: Any) -> Reply:
+        response = self._pool.request(
+            method, url, timeout=self._timeout, redirect=False, preload_content=False, **asked
+        )
+        try:
+            content = self._whole_body(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, headers, content)
+
+    def _whole_body(self, response: BaseHTTPResponse) -> bytes:
+        content = bytearray()
+        while chunk := response.read1(_CHUNK):
+            content += chunk
+            if len(content) > _LARGEST_BODY:
+                raise TransientError(
+                    f"a body of more than {_LARGEST_BODY >> 20} MiB",
+                    malformed=True,
+                    fix=f"Check {self.route.setting}.",
+                )
+        return bytes(content)
+
+    def _late(self) -> TransientError:
+        return TransientError(f"{self.route.host} gave no whole answer within {self._deadline_s:g} s")
+
+
+def _pool(proxy: Proxy | None) -> PoolManager:
+    """A pool that repeats nothing by itself."""
+    options: dict[str, Any] = {"maxsize": _POOL_SIZE, "retries": False, "ssl_context": trust()}
+    if proxy is None:
+        return PoolManager(**options)
+    if proxy.scheme.startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 -- an extra
+
+        user, password = proxy.credentials or (None, None)
+        return SOCKSProxyManager(proxy.url, username=user, password=password, **options)
+    return ProxyManager(proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=trust(), **options)
+
+
+def _punctual(kind: type[HTTPConnectionPool], mine: threading.local) -> type[HTTPConnectionPool]:
+    """``kind`` with connections that are watched by the deadline of the thread that uses them.
+
+    From the first byte on: a proxy, too, can drip.
+    """
+
+    class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
+        def _new_conn(self) -> Any:
+            made = super()._new_conn()
+            mine.deadline.guard(made)
+            return made
+
+        def connect(self) -> None:
+            super().connect()
+            self._guard()
+
+        def request(self, *args: Any, **options: Any) -> None:
+            self._guard()
+            super().request(*args, **options)
+
+        def _guard(self) -> None:
+            mine.deadline.guard(self.sock.socket if isinstance(self.sock, SSLTransport) else self.sock)
+
+    class Pool(kind):  # type: ignore[valid-type, misc]
+        ConnectionCls = Connection
+
+    return Pool
+
+
+def _failure(error: Exception, route: Route) -> SyncError | TransientError:
+    refused = _CONNECT_REFUSED.search(str(error)) if isinstance(error, ProxyError) else None
+    if refused:
+        return tunnel_refused(int(refused[1]), route)
+    return failed(error, route, otherwise=_in_words(error, route))
+
+
+def _in_words(error: Exception, route: Route) -> str | None:
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (ReadTimeoutError, f"{route.host} gave no answer in time"),
+        (ConnectTimeoutError, f"{route.next_hop} could not be reached in time"),
+        (DecodeError, f"the answer of {route.host} could not be decompressed"),
+    )
+    return next((what for kind, what in kinds if isinstance(error, kind)), None)
