@@ -23,10 +23,6 @@ _LONGEST_MONTH = timedelta(days=32)
 _TRIAL = timedelta(hours=1)
 
 
-class BudgetSpentError(UnavailableError):
-    """A request that we do not allow ourselves. The other side was not asked."""
-
-
 class Budget:
     """Counts every request against the month of the key, before it is sent. For any thread.
 
@@ -108,11 +104,11 @@ class Budget:
         return Clocks(None, date, self._clock.now()).believed if self._is_guess else self.now()
 
     def spend(self) -> None:
-        """Count one request that is about to be sent. Raises BudgetSpentError where it must not be."""
+        """Count one request that is about to be sent. Raises UnavailableError where it must not be."""
         with self._lock:
             self._turn_the_month()
             if self._most is not None and self._sent >= self._most:
-                raise BudgetSpentError(
+                raise UnavailableError(
                     f"The {self._most} requests of --max-requests are spent.",
                     fix="Nothing is lost; the same command goes on from here.",
                 )
@@ -161,12 +157,12 @@ class Budget:
         rests = self._last is not None and now - _TRIAL < self._last <= now
         return self._quota.used >= self.limit and not rests
 
-    def _spent(self) -> BudgetSpentError:
+    def _spent(self) -> UnavailableError:
         used, limit = self._quota.used, self.limit
         by = "Zenovay's headers" if self._quota.limit else "our own count"
         kept = f"; the last {limit - self.allowed} are kept for people (ZENOVAY_RESERVE)"
         tried = "; once an hour a run asks all the same"
-        return BudgetSpentError(
+        return UnavailableError(
             f"{used} of the {limit} requests of this month to Zenovay are used, by {by}"
             f"{(kept if self._reserve else '') if used < limit else tried}."
             f" The month ends at {self._quota.resets_at:%Y-%m-%dT%H:%M:%SZ}.",
