@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
@@ -11,8 +12,8 @@ from etl.load.complaints import Complaint
 from etl.load.portal import read_portal
 from etl.load.properties import Assurance, Properties
 from etl.load.statuses import complaint_in, object_of, results_of
-from etl.load.verdicts import Reading, deferred, read_verdicts, refused
-from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
+from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
+from etl.models.verdict import TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TOO_LARGE = 413
-_WHOLE_BATCH = frozenset({400, 409, _TOO_LARGE})
+_TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+_WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARGE})
 _WHERE = "HubSpot batch/upsert"
 
 
@@ -104,28 +105,24 @@ class HubSpotContacts:
         elif len(part) > 1:
             work.split(part)
         else:
-            said = {part[0].contact_id: refused(part[0], answer)}
-            self._take(Reading(said, {part[0].contact_id: answer}), part, work)
+            alone = part[0]
+            verdict = refused(alone, answer)
+            self._take(BatchAnswer({alone.contact_id: verdict}, {alone.contact_id: answer}), part, work)
 
-    def _take(self, reading: Reading, part: Sequence[Parcel], work: _Work) -> None:
+    def _take(self, answer: BatchAnswer, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
-        doubtful = {
-            contact_id for contact_id in reading.refusals if reading.verdicts[contact_id].outcome is REJECTED
-        }
-        rejected = [parcel for parcel in part if parcel.contact_id in doubtful] if doubtful else []
-        work.record(verdict for contact_id, verdict in reading.verdicts.items() if contact_id not in doubtful)
-        if reading.wrong_setup is not None:
-            raise self._assurance.disprove(reading.wrong_setup)
+        rejected = [parcel for parcel in part if parcel.contact_id in answer.refusals]
+        work.record(each for each in answer.verdicts.values() if each.contact_id not in answer.refusals)
+        if answer.wrong_setup is not None:
+            raise self._assurance.disprove(answer.wrong_setup)
         if rejected:
             self._assurance.examine()
-        nameless = [each for each in rejected if _lacks_a_name(each, reading.refusals[each.contact_id])]
-        for parcel in nameless:
-            work.name(parcel)
-        final = [
-            self._without_secrets(reading.verdicts[parcel.contact_id])
-            for parcel in rejected
-            if parcel not in nameless
-        ]
+        final = []
+        for parcel in rejected:
+            if _lacks_a_name(parcel, answer.refusals[parcel.contact_id]):
+                work.name(parcel)
+            else:
+                final.append(self._without_secrets(answer.verdicts[parcel.contact_id]))
         work.record(final)
         too_many = self._refusals.weigh(final)
         if too_many and work.is_halved:
