@@ -75,7 +75,7 @@ def test_without_a_trace_id_the_unique_property_names_the_contact(
         (True, "yes", Outcome.UPDATED),
     ],
 )
-def test_new_says_whether_it_was_created(known: bool, new: Any, expected: Outcome) -> None:  # noqa: FBT001
+def test_new_says_whether_it_was_created(known: bool, new: Any, expected: Outcome) -> None:  # noqa: FBT001 -- a row of the table
     assert outcomes([by_email(1, known=known)], results=[result(trace="1", new=new)]) == [expected]
 
 
@@ -215,7 +215,7 @@ def test_a_passing_failure_of_one_contact_defers_it_as_it_was(entry: dict[str, A
         ("Email address ann@example.test is invalid", "INVALID_EMAIL", False),
     ],
 )
-def test_only_a_deletion_for_privacy_is_final(message: str, category: str, final: bool) -> None:  # noqa: FBT001
+def test_only_a_deletion_for_privacy_is_final(message: str, category: str, final: bool) -> None:  # noqa: FBT001 -- a row of the table
     parcel = by_email(1, "gdpr@forgotten.test")
     verdict = read([parcel], results=[], errors=[error(message, category=category, objectWriteTraceId="1")])[
         1
@@ -343,7 +343,7 @@ def test_nothing_is_confirmed_without_a_result_that_can_mean_it(data: st.DataObj
 def test_an_answer_for_everybody_confirms_everybody_in_any_order(
     parcels: list[Parcel],
     random: Any,
-    traced: bool,  # noqa: FBT001
+    traced: bool,  # noqa: FBT001 -- drawn by Hypothesis
 ) -> None:
     results = []
     for parcel in parcels:

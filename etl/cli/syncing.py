@@ -84,8 +84,8 @@ def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
 
 def _looking(settings: Settings, clock: SystemClock) -> AbstractContextManager[Transaction | None]:
     """The state as it is, before anything is opened for a run; None where there is none yet."""
-    from etl.cli.derived import accounts, state_url  # noqa: PLC0415
-    from etl.state.store import peek_state  # noqa: PLC0415
+    from etl.cli.derived import accounts, state_url  # noqa: PLC0415 -- it brings SQLAlchemy
+    from etl.state.store import peek_state  # noqa: PLC0415 -- likewise
 
     return peek_state(state_url(settings.sync), clock, accounts(settings))
 
@@ -173,7 +173,7 @@ def _sync_all(
     schedule: _Schedule,
     budget: Budget,
 ) -> int:
-    from etl.cli.derived import property_names  # noqa: PLC0415
+    from etl.cli.derived import property_names  # noqa: PLC0415 -- it brings SQLAlchemy
 
     orders = [
         replace(
@@ -219,7 +219,7 @@ def _with_notes(order: Order, opened: Session) -> Order:
 
 def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
     """That nothing was ever synced into this state, should that be so: it may be the wrong one."""
-    from etl.cli.derived import days, state_place  # noqa: PLC0415
+    from etl.cli.derived import days, state_place  # noqa: PLC0415 -- likewise
 
     with opened.store.reading() as state:
         if state.runs.websites():

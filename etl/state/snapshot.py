@@ -78,6 +78,6 @@ def _copy_table(table: str, source: Connection, copy: Connection) -> None:
     for row in Statements(source).stream(f"SELECT {columns} FROM {table}"):  # noqa: S608 -- names of our own
         chunk.append(tuple(row))
         if len(chunk) == _ROWS_AT_ONCE:
-            target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608
+            target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608 -- names of our own
             chunk.clear()
-    target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608
+    target.add_many(f"INSERT INTO {table} ({columns}) VALUES ({places})", chunk)  # noqa: S608 -- names of our own
