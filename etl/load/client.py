@@ -61,7 +61,7 @@ class HubSpotClient:
         self._pace = pace
         self._patience = patience
         self._wire = Wire(self.route, timeout_s=timeout_s, deadline_s=deadline_s)
-        self._circuit = Circuit()
+        self.circuit = Circuit()
         self._lock = threading.Lock()
         self._requests = 0
         self._api: Any = None
@@ -96,10 +96,10 @@ class HubSpotClient:
         payload = None if body is None else jsontext.written(body)
 
         def attempt() -> T:
-            self._circuit.raise_if_open()
+            self.circuit.raise_if_open()
             self._official_client()  # its import must not take place between a slot and its request
             with self._pace.slot():
-                self._circuit.raise_if_open()  # it may have opened while this thread waited for its turn
+                self.circuit.raise_if_open()  # it may have opened while this thread waited for its turn
                 reply = self._exchange(method, path, payload)
             if (limit := ten_second_limit(reply)) is not None:
                 self._pace.lower_limit(limit)
@@ -112,7 +112,7 @@ class HubSpotClient:
         try:
             return persevere(attempt, patience=self._patience, clock=self._clock, where=where)
         except (UnavailableError, ContractBrokenError) as error:
-            self._circuit.open(error)
+            self.circuit.open(error)
             raise
 
     def without_secrets(self, text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import SyncError
 from etl.load.complaints import Complaint
 from etl.load.portal import read_portal
-from etl.load.properties import Assurance, Properties
+from etl.load.setup_check import SetupCheck
 from etl.load.statuses import complaint_in, object_of, results_of
 from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
 from etl.models.verdict import TAKEN, Delivery, Verdict
@@ -49,7 +49,7 @@ class HubSpotContacts:
         """Refused batches are not halved further once more than ``max_rejected`` (a share) are rejected."""
         self._client = client
         self._clock = clock
-        self._assurance = Assurance(Properties(client, properties), verified=verified)
+        self._setup = SetupCheck(client, properties, verified=verified)
         self._refusals = Refusals(max_rejected)
 
     @property
@@ -67,7 +67,7 @@ class HubSpotContacts:
     @property
     def verified(self) -> bool:
         """Whether the properties are known to be right, from this run or an earlier one."""
-        return self._assurance.verified
+        return self._setup.verified
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """One verdict per parcel of ``batch`` (at most 100, no id twice), in its order.
@@ -80,7 +80,7 @@ class HubSpotContacts:
         self._refusals.ask(len(batch))
         stop: SyncError | None = None
         try:
-            self._assurance.before_first()
+            self._setup.before_first()
             while part := work.next_part():
                 self._send(part, work)
         except SyncError as error:
@@ -101,7 +101,7 @@ class HubSpotContacts:
         if not isinstance(answer, Complaint):
             self._take(read_verdicts(part, answer), part, work)
         elif answer.is_about_setup:
-            raise self._assurance.disprove(answer)
+            raise self._setup.disprove(answer)
         elif len(part) > 1:
             work.split(part)
         else:
@@ -114,9 +114,9 @@ class HubSpotContacts:
         rejected = [parcel for parcel in part if parcel.contact_id in answer.refusals]
         work.record(each for each in answer.verdicts.values() if each.contact_id not in answer.refusals)
         if answer.wrong_setup is not None:
-            raise self._assurance.disprove(answer.wrong_setup)
+            raise self._setup.disprove(answer.wrong_setup)
         if rejected:
-            self._assurance.examine()
+            self._setup.examine()
         final = []
         for parcel in rejected:
             if _lacks_a_name(parcel, answer.refusals[parcel.contact_id]):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import SyncError
 from etl.load.complaints import Complaint, complaint
 from etl.load.portal import read_portal
-from etl.load.properties import Assurance, Properties
+from etl.load.setup_check import SetupCheck
 from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
 from etl.models.verdict import Delivery, Outcome, Verdict
@@ -33,7 +33,7 @@ class Preview:
         self, client: HubSpotClient, *, properties: Sequence[WantedProperty], verified: bool = False
     ) -> None:
         self._client = client
-        self._assurance = Assurance(Properties(client, properties), verified=verified)
+        self._setup = SetupCheck(client, properties, verified=verified)
 
     @property
     def requests(self) -> int:
@@ -49,14 +49,14 @@ class Preview:
 
     @property
     def verified(self) -> bool:
-        return self._assurance.verified
+        return self._setup.verified
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """What would become of each parcel: contacts confirmed before are not looked up again."""
         verdicts = {parcel.contact_id: _would(parcel, Outcome.UPDATED) for parcel in batch if parcel.known}
         stop: SyncError | None = None
         try:
-            self._assurance.before_first()
+            self._setup.before_first()
             unknown = sorted((each for each in batch if not each.known), key=lambda each: each.id_property)
             for id_property, parcels in groupby(unknown, key=lambda each: each.id_property):
                 verdicts |= self._look_up(id_property, list(parcels))
@@ -68,7 +68,7 @@ class Preview:
     def _look_up(self, id_property: str, parcels: Sequence[Parcel]) -> dict[int, Verdict]:
         answer = read_contacts(self._client, id_property, [parcel.id_value for parcel in parcels])
         if isinstance(answer, Complaint):
-            raise self._assurance.disprove(answer)
+            raise self._setup.disprove(answer)
         return presence(parcels, answer)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from etl.errors import ContractBrokenError, SetupError, SyncError
+from etl.errors import ContractBrokenError, SetupError
 from etl.load.statuses import (
     CHECK_ADDRESS,
     SCHEMA_READ_SCOPE,
     SCHEMA_WRITE_SCOPE,
-    ScopeMissingError,
     complaint_in,
     object_of,
 )
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etl.load.client import HubSpotClient
-    from etl.load.complaints import Complaint
     from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
@@ -176,76 +173,6 @@ class Properties:
             where=where,
             scope=SCHEMA_WRITE_SCOPE,
         )
-
-
-class Assurance:
-    """That the properties are right, established once for all threads.
-
-    ``verified`` starts as what an earlier run has found, and is what the next one may rely on.
-    """
-
-    def __init__(self, properties: Properties, *, verified: bool) -> None:
-        self.verified = verified
-        self._properties = properties
-        self._lock = threading.Lock()
-        self._examined = False
-        self._wrong: SetupError | ContractBrokenError | None = None
-
-    def before_first(self) -> None:
-        """Verify the properties, unless they are known to be right. Raises what ``examine`` raises."""
-        if not self.verified:
-            self.examine()
-
-    def examine(self) -> None:
-        """Verify the properties, unless this run has done so.
-
-        Raises SetupError if they are wrong, and whatever keeps them from being verified.
-        """
-        with self._lock:
-            if not self._examined:
-                self._examine()
-            if self._wrong is not None:
-                raise self._wrong
-
-    def disprove(self, said: Complaint) -> SetupError | ContractBrokenError:
-        """The error of the set-up that ``said`` shows, whatever an earlier look has found.
-
-        Looks once more, as the properties themselves tell best what mends them.
-        """
-        with self._lock:
-            self.verified = False
-            if self._wrong is None:
-                self._wrong = self._seen_now() or _told_by(said)
-            self._examined = True
-            return self._wrong
-
-    def _seen_now(self) -> SetupError | None:
-        try:
-            raise_for(self._properties.verify())
-        except SetupError as error:
-            return error
-        except SyncError:
-            return None  # the complaint is known already, and says enough
-        return None
-
-    def _examine(self) -> None:
-        try:
-            raise_for(self._properties.verify())
-        except ScopeMissingError as error:
-            log.warning(
-                "properties cannot be read; the first batch will show whether they are right",
-                extra={"action": "properties_unverified", "why": error.what},
-            )
-        except (SetupError, ContractBrokenError) as error:
-            self.verified, self._wrong = False, error
-        else:
-            self.verified = True
-        self._examined = True
-
-
-def _told_by(said: Complaint) -> SetupError:
-    names = ", ".join(said.properties) or "that this program writes"
-    return SetupError(f"HubSpot cannot take the property {names} as it is ({said.code}).", fix=SETUP)
 
 
 def problems(wanted: WantedProperty, found: dict[str, Any] | None) -> list[Problem]:
