@@ -122,7 +122,8 @@ class Budget:
     def heed(self, reply: Reply) -> None:
         """Believe ``X-Usage-Monthly``, ``X-Usage-Limit`` and ``X-Usage-Reset``, as far as they are there.
 
-        Where they are not, a request counts unless its key was refused (401).
+        Where they are not, a request counts unless its key was refused (401):
+        https://help.zenovay.com/en/article/rate-limits/
         """
         used, limit = reply.number("x-usage-monthly"), reply.number("x-usage-limit")
         resets_at = instant(reply.header("x-usage-reset"))

@@ -116,7 +116,11 @@ class ZenovayClient:
         return failure
 
     def _keep_limits(self, reply: Reply) -> None:
-        """Obey the limits in the headers, if they state any; older pages know a reset in unix seconds."""
+        """Obey the limits in the headers, if they state any.
+
+        ``X-RateLimit-Remaining`` may be absent (https://help.zenovay.com/en/article/rate-limits/), a reset in
+        unix seconds is known to older pages only (https://docs.zenovay.com/en/api/rate-limits/).
+        """
         self.budget.heed(reply)
         limit = reply.number("x-ratelimit-limit")
         if limit and limit <= _LARGEST_LIMIT:

@@ -1,7 +1,8 @@
 """What an answer that is not a success means, and what to do about it.
 
 Zenovay documents four shapes of error bodies; they differ in where the code stands, in its case, and in
-whether a ``retry_after`` is there.
+whether a ``retry_after`` is there: https://help.zenovay.com/en/article/api-errors/,
+https://help.zenovay.com/en/article/rate-limits/ and the older https://docs.zenovay.com/en/api/rate-limits/.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class HubSpotClient:
 
 
 class _RestLayer:
-    """Stands in for the official client's REST layer.
+    """Stands in for the official client's REST layer, ``hubspot.crm.contacts.rest``.
 
     The original knows neither the system's certificates nor the environment's proxies; it follows redirects,
     reads the body of an error for as long as it drips, and decodes it before anybody can see its status: one

@@ -169,7 +169,10 @@ class _Work:
 
 
 def _input(parcel: Parcel) -> dict[str, Any]:
-    """With a trace id of its own on every input one bad row does not fail the others."""
+    """With a trace id of its own on every input one bad row does not fail the others.
+
+    "Multi-status errors" in https://developers.hubspot.com/docs/api-reference/error-handling
+    """
     return {
         "id": parcel.id_value,
         "idProperty": parcel.id_property,

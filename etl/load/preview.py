@@ -95,7 +95,8 @@ def read_contacts(
 def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> dict[int, Verdict]:
     """What batch/read says of ``parcels``: found, or explicitly not. Pure; leaves out what it does not say.
 
-    HubSpot names the ids that it did not find in ``context.ids``; where it does not, a reply that has
+    HubSpot names the ids that it did not find in ``context.ids``, which its OpenAPI document of contacts
+    does not promise; where it does not, a reply that has
     nothing but such errors beside its results speaks for all that are left.
     """
     found = set(_held(parcels, body.get("results")))

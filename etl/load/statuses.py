@@ -1,4 +1,9 @@
-"""HTTP replies of HubSpot: what each status obliges us to do. Pure: the instant is an argument."""
+"""What each status of HubSpot's obliges us to do. Pure: the instant is an argument.
+
+https://developers.hubspot.com/docs/api-reference/error-handling tells of 423 (wait two seconds), 429 and 477
+(at most a day) and calls every field of an error optional; the limits' headers stand in
+https://developers.hubspot.com/docs/api/usage-details.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +55,7 @@ def results_of(reply: Reply) -> dict[str, Any]:
     body = reply.json()
     if isinstance(body, dict) and isinstance(body.get("results"), list):
         return body
-    what = f"HubSpot answered {reply.status} without a readable list of results"
-    unread = reply.body if body is None else None
-    raise TransientError(what, malformed=True, unread=unread, fix=CHECK_ADDRESS)
+    raise _malformed(reply, body, "without a readable list of results")
 
 
 def object_of(reply: Reply) -> dict[str, Any]:
@@ -60,9 +63,13 @@ def object_of(reply: Reply) -> dict[str, Any]:
     body = reply.json()
     if isinstance(body, dict):
         return body
-    what = f"HubSpot answered {reply.status} with a body that is not JSON"
+    raise _malformed(reply, body, "with a body that is not JSON")
+
+
+def _malformed(reply: Reply, body: Any, how: str) -> TransientError:
+    what = f"HubSpot answered {reply.status} {how}"
     unread = reply.body if body is None else None
-    raise TransientError(what, malformed=True, unread=unread, fix=CHECK_ADDRESS)
+    return TransientError(what, malformed=True, unread=unread, fix=CHECK_ADDRESS)
 
 
 def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
@@ -110,47 +117,38 @@ def _scope_missing(said: Complaint, *, scope: str, trace: str) -> ScopeMissingEr
 
 def _busy(reply: Reply, said: Complaint, *, now: datetime) -> UnavailableError | TransientError:
     if reply.status == _MOVING:
-        return _moving(reply.retry_after(now=now, kind=MOVE), now=now)
+        what, otherwise = "HubSpot is moving this account to another data centre (477)", now + longest(MOVE)
+        said_by = "HubSpot's 477, which lasts a day at most"
+        return _stop(what, reply, now=now, kind=MOVE, otherwise=otherwise, said_by=said_by)
     if "DAILY" in said.policy:
-        return _day_spent(reply.retry_after(now=now, kind=DAILY), now=now)
+        midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
+        said_by = "our own reckoning: midnight UTC, as the account's own time zone is not known here"
+        what = "The HubSpot account's daily quota is spent"
+        return _stop(what, reply, now=now, kind=DAILY, otherwise=midnight, said_by=said_by)
     asked = reply.retry_after(now=now)
     if reply.status == HTTPStatus.LOCKED:
         return TransientError("HubSpot answered 423, a lock", asked_s=asked or _LOCK_S, said_by=_ASKS)
     if not said.policy and reply.header("x-hubspot-ratelimit-daily-remaining") == "0":
-        return _nothing_remains(asked, now=now)
-    policy = said.policy[:40] or "unknown"
-    wait = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
-    return TransientError(f"HubSpot answered 429, rate limit {policy}", asked_s=wait, said_by=_ASKS)
+        # a limit without a name, beside a header which says that the day is spent: tried again in an hour
+        what, otherwise = "HubSpot answered 429 and nothing of the day remains", now + longest(WAIT)
+        said_by = "HubSpot's X-HubSpot-RateLimit-Daily-Remaining"
+        return _stop(what, reply, now=now, kind=WAIT, otherwise=otherwise, said_by=said_by)
+    what = f"HubSpot answered 429, rate limit {said.policy[:40] or 'unknown'}"
+    wait_s = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
+    return TransientError(what, asked_s=wait_s, said_by=_ASKS)
 
 
-def _day_spent(asked: float | None, *, now: datetime) -> UnavailableError:
+def _stop(
+    what: str, reply: Reply, *, now: datetime, kind: str, otherwise: datetime, said_by: str
+) -> UnavailableError:
+    """The end of the run until the instant that the reply names, ``otherwise`` until the one ``said_by``."""
+    asked = reply.retry_after(now=now, kind=kind)
     if asked is not None:
-        until, said_by = now + timedelta(seconds=asked), _ASKS
-    else:
-        until = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
-        said_by = "our own reckoning: midnight UTC, as the account's own time zone is not known here"
-    return _stop("The HubSpot account's daily quota is spent", until=until, kind=DAILY, said_by=said_by)
-
-
-def _nothing_remains(asked: float | None, *, now: datetime) -> UnavailableError:
-    """A limit that is not named, beside a header which says that the day is spent: tried again in an hour."""
-    until = now + (longest(WAIT) if asked is None else timedelta(seconds=asked))
-    said_by = _ASKS if asked else "HubSpot's X-HubSpot-RateLimit-Daily-Remaining"
-    return _stop("HubSpot answered 429 and nothing of the day remains", until=until, said_by=said_by)
-
-
-def _moving(asked: float | None, *, now: datetime) -> UnavailableError:
-    until = now + (longest(MOVE) if asked is None else timedelta(seconds=asked))
-    said_by = _ASKS if asked else "HubSpot's 477, which lasts a day at most"
-    what = "HubSpot is moving this account to another data centre (477)"
-    return _stop(what, until=until, kind=MOVE, said_by=said_by)
-
-
-def _stop(what: str, *, until: datetime, said_by: str, kind: str = WAIT) -> UnavailableError:
+        otherwise, said_by = now + timedelta(seconds=asked), _ASKS
     return UnavailableError(
-        f"{what} until {until:%Y-%m-%dT%H:%M:%SZ}, by {said_by}.",
+        f"{what} until {otherwise:%Y-%m-%dT%H:%M:%SZ}, by {said_by}.",
         fix="Nothing is lost; run again after that.",
-        until=until,
+        until=otherwise,
         kind=kind,
         said_by=said_by,
     )

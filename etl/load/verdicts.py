@@ -3,6 +3,8 @@
 The order of an answer is not the order of the request, entries may lack the trace id, and a contact found
 through a secondary address comes back under its primary one. So an entry counts for a contact only if it
 names the contact, or if that was asked about alone; what is not settled so goes alone next time.
+The shape is that of "Multi-status errors" in https://developers.hubspot.com/docs/api-reference/error-handling;
+HubSpot's OpenAPI document of contacts has trace ids as optional.
 """
 
 from __future__ import annotations
