@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from etl import jsontext, redact
 from etl.errors import ContractBrokenError, UnavailableError
 from etl.load.circuit import Circuit
-from etl.load.statuses import WRITE_SCOPE, failure, ten_second_limit
+from etl.load.statuses import WRITE_SCOPE, refusal, ten_second_limit
 from etl.network.route import credential, route_to
 from etl.network.strangers import stranger
 from etl.network.wire import Wire
@@ -125,7 +125,7 @@ class HubSpotClient:
 
     def _refusal(self, reply: Reply, *, where: str, scope: str) -> Exception:
         """The error that ``reply`` means, after telling the other threads what concerns them too."""
-        error = failure(reply, where=where, scope=scope, now=self._clock.now())
+        error = refusal(reply, where=where, scope=scope, now=self._clock.now())
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._pace.pause(self._patience.obeyed_s(error))
         return error

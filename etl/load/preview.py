@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def read_contacts(
             "propertiesWithHistory": [],
         },
         read=_answer,
-        expects=frozenset({400}),
+        expects=frozenset({HTTPStatus.BAD_REQUEST}),
         where=_WHERE,
         scope=READ_SCOPE,
     )
@@ -96,8 +97,8 @@ def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> dict[int, Ve
     """What batch/read says of ``parcels``: found, or explicitly not. Pure; leaves out what it does not say.
 
     HubSpot names the ids that it did not find in ``context.ids``, which its OpenAPI document of contacts
-    does not promise; where it does not, a reply that has
-    nothing but such errors beside its results speaks for all that are left.
+    does not promise; where it does not, a reply that has nothing but such errors beside its results speaks
+    for all that are left.
     """
     found = set(_held(parcels, body.get("results")))
     errors = body.get("errors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -27,10 +28,6 @@ log = logging.getLogger(__name__)
 NOBODY = "visitor-sync-check@nobody.invalid"
 GROUP = "zenovay"
 SETUP = "Run `visitor-sync setup`."
-_MISSING = 404
-_EXISTS = 409
-_INVALID = 400
-_FORBIDDEN = 403
 
 State = Literal["missing", "archived", "wrong_type", "not_unique", "read_only"]
 
@@ -100,7 +97,7 @@ class Properties:
             ("upsert", {"inputs": []}),
         ):
             path = f"{self._client.contacts_path}/batch/{tail}"
-            if self._status(path, body) != _MISSING:
+            if self._status(path, body) != HTTPStatus.NOT_FOUND:
                 return
         raise ContractBrokenError("HubSpot answered 404 to everything that was asked.", fix=CHECK_ADDRESS)
 
@@ -110,7 +107,7 @@ class Properties:
             path,
             body=body,
             read=lambda reply: reply.status,
-            expects=frozenset({_INVALID, _FORBIDDEN, _MISSING}),
+            expects=frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}),
             where="HubSpot contacts",
         )
 
@@ -156,8 +153,8 @@ class Properties:
         return self._client.send(
             "GET",
             f"{self._client.properties_path}/{quote(name, safe='')}",
-            read=lambda reply: None if reply.status == _MISSING else object_of(reply),
-            expects=frozenset({_MISSING}),
+            read=lambda reply: None if reply.status == HTTPStatus.NOT_FOUND else object_of(reply),
+            expects=frozenset({HTTPStatus.NOT_FOUND}),
             where=f"HubSpot property {name}",
             scope=SCHEMA_READ_SCOPE,
         )
@@ -169,7 +166,7 @@ class Properties:
             f"{self._client.properties_path}{tail}",
             body=body,
             read=lambda reply: _was_created(reply, where=where),
-            expects=frozenset({_INVALID, _EXISTS}),
+            expects=frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT}),
             where=where,
             scope=SCHEMA_WRITE_SCOPE,
         )
@@ -236,7 +233,7 @@ def _was_created(reply: Reply, *, where: str) -> bool:
     if reply.ok:
         return True
     said = complaint_in(reply)
-    if reply.status == _EXISTS or "already exists" in said.words:
+    if reply.status == HTTPStatus.CONFLICT or "already exists" in said.words:
         return False
     raise ContractBrokenError(
         f"{where}: HubSpot refused to create it ({said.code}).",

@@ -72,7 +72,7 @@ def _malformed(reply: Reply, body: Any, how: str) -> TransientError:
     return TransientError(what, malformed=True, unread=unread, fix=CHECK_ADDRESS)
 
 
-def failure(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
+def refusal(reply: Reply, *, where: str, scope: str, now: datetime) -> SyncError | TransientError:
     """What to raise for a status that the caller has no use for.
 
     ``scope`` is named to the operator where a 403 does not say which one is missing.
