@@ -40,6 +40,10 @@ class Deadline:
         if self.passed:
             shut_down(connection)
 
+    def cut(self) -> None:
+        """Shut the socket down although there is time left."""
+        shut_down(self._connection)
+
     def expire(self) -> None:
         """The time is up."""
         self.passed = True

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-EARLIEST_YEAR = 2000
-"""No website was counted before; what says so is a number in disguise, or the default of a database."""
+CLOCK_YEARS = range(2000, 9000)
+"""What says another year is a number in disguise, or the default of a database."""
+
+EARLIEST_YEAR = CLOCK_YEARS.start
+"""No website was counted before."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+import random
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from etl import jsontext
 from etl.errors import ContractBrokenError, UnavailableError
@@ -72,6 +71,15 @@ class Patience:
     longest_wait_s: float = 15.0
     longest_asked_s: float = 120.0
 
+    def obeyed_s(self, failure: Exception) -> float:
+        """The wait that ``failure`` asks for; 0 where it asks for none, or for more than is waited."""
+        asked_s = failure.asked_s if isinstance(failure, TransientError) else None
+        return asked_s if asked_s and asked_s <= self.longest_asked_s else 0.0
+
+    def backoff(self, attempt: int) -> float:
+        """Our own wait after the first, second, … failed attempt: doubled each time, with jitter."""
+        return min(0.5 * 2.0 ** (attempt - 1) + random.uniform(0.0, 0.5), self.longest_wait_s)  # noqa: S311 -- no secret
+
 
 def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, where: str) -> T:
     """What ``attempt`` returns in the end.
@@ -79,47 +87,33 @@ def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, whe
     Raises UnavailableError when patience is spent, ContractBrokenError when every answer was malformed,
     and whatever else than TransientError ``attempt`` raises, at once.
     """
-    started = clock.monotonic()
+    started, obeyed_s = clock.monotonic(), 0.0
     failures: list[TransientError] = []
-    backoff = wait_exponential_jitter(multiplier=0.5, max=patience.longest_wait_s, jitter=0.5)
-
-    def spent(state: RetryCallState) -> bool:
-        obeyed_s = sum(failure.asked_s or 0.0 for failure in failures[:-1])
-        return (
-            state.attempt_number >= patience.attempts
-            or (failures[-1].asked_s or 0.0) > patience.longest_asked_s
-            or failures[-1].repeats(failures[:-1])
-            or clock.monotonic() - started - obeyed_s > patience.total_s
-        )
-
-    def pause(state: RetryCallState) -> float:
-        asked = failures[-1].asked_s
-        return backoff(state) if asked is None else asked
-
-    def announce(state: RetryCallState) -> None:
-        extra = {"action": "retry", "where": where, "attempt": state.attempt_number, "why": failures[-1].what}
-        log.warning("retrying", extra=extra)
-
-    def give_up(_state: RetryCallState) -> T:
-        raise _verdict(failures, where=where, patience=patience, clock=clock) from failures[-1]
-
-    retrying = Retrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=pause,
-        stop=spent,
-        before_sleep=announce,
-        sleep=lambda seconds: clock.wait(seconds, f"{where}: {failures[-1].what}"),
-        retry_error_callback=give_up,
-    )
-
-    def observed() -> T:
+    while True:
         try:
             return attempt()
         except TransientError as failure:
+            worked_s = clock.monotonic() - started - obeyed_s
+            if _is_spent(patience, failure, failures, worked_s=worked_s):
+                raise _verdict([*failures, failure], where=where, patience=patience, clock=clock) from failure
             failures.append(failure)
-            raise
+        extra = {"action": "retry", "where": where, "attempt": len(failures), "why": failures[-1].what}
+        log.warning("retrying", extra=extra)
+        asked_s = failures[-1].asked_s
+        obeyed_s += asked_s or 0.0
+        pause_s = patience.backoff(len(failures)) if asked_s is None else asked_s
+        clock.wait(pause_s, f"{where}: {failures[-1].what}")
 
-    return retrying(observed)
+
+def _is_spent(
+    patience: Patience, failure: TransientError, earlier: list[TransientError], *, worked_s: float
+) -> bool:
+    return (
+        len(earlier) + 1 >= patience.attempts
+        or (failure.asked_s or 0.0) > patience.longest_asked_s
+        or failure.repeats(earlier)
+        or worked_s > patience.total_s
+    )
 
 
 def asked_to_wait(failure: TransientError, what: str, *, until: datetime) -> UnavailableError:

@@ -8,21 +8,18 @@ from typing import Any
 import pytest
 from fakes import NOW, FakeClock
 
-from etl.extract.budget import Budget, BudgetSpentError, month_after
-from etl.extract.wire import Reply
+from etl.errors import UnavailableError
+from etl.extract.budget import Budget, month_after
 from etl.models.reading import Quota
+from etl.network.reply import Reply
 
 HOUR = timedelta(hours=1)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 
 
-class Headers(dict[str, str]):
-    """Found as they are written here."""
-
-
 def said(status: int = 200, **headers: str) -> Reply:
-    return Reply(status, Headers({name.replace("_", "-"): text for name, text in headers.items()}), b"")
+    return Reply(status, {name.replace("_", "-").lower(): text for name, text in headers.items()}, b"")
 
 
 def spent(budget: Budget, count: int) -> None:
@@ -34,7 +31,7 @@ def test_every_request_counts_until_the_month_is_spent() -> None:
     budget = Budget(clock=FakeClock(), limit=3)
     spent(budget, 3)
     with pytest.raises(
-        BudgetSpentError, match=r"3 of the 3 requests .* ends at 2026-03-01T00:00:00Z"
+        UnavailableError, match=r"3 of the 3 requests .* ends at 2026-03-01T00:00:00Z"
     ) as caught:
         budget.spend()
     assert caught.value.exit_code == 4
@@ -45,13 +42,13 @@ def test_every_request_counts_until_the_month_is_spent() -> None:
 def test_the_reserve_is_left_for_people() -> None:
     budget = Budget(clock=FakeClock(), limit=100, reserve=0.05)
     spent(budget, 95)
-    with pytest.raises(BudgetSpentError, match="the last 5 are kept for people"):
+    with pytest.raises(UnavailableError, match="the last 5 are kept for people"):
         budget.spend()
 
     people = Budget(clock=FakeClock(), limit=100)
     people.restore(budget.quota, unlogged=0)
     spent(people, 5)
-    with pytest.raises(BudgetSpentError):
+    with pytest.raises(UnavailableError):
         people.spend()
 
 
@@ -59,7 +56,7 @@ def test_a_person_may_try_though_the_month_is_spent() -> None:
     budget = Budget(clock=FakeClock(), limit=1, tries=True)
     budget.restore(Quota(7, None, MARCH), unlogged=0)
     budget.spend()
-    with pytest.raises(BudgetSpentError):
+    with pytest.raises(UnavailableError):
         budget.spend()
 
 
@@ -73,13 +70,13 @@ def restored(*, used: int = 12_000, last: datetime | None, limit: int = 10_000, 
 def test_a_month_that_a_header_calls_spent_is_tried_once_an_hour(last: datetime | None) -> None:
     budget = restored(last=last)
     budget.spend()
-    with pytest.raises(BudgetSpentError, match="once an hour"):
+    with pytest.raises(UnavailableError, match="once an hour"):
         budget.spend()
 
 
 @pytest.mark.parametrize("last", [NOW, NOW - HOUR + timedelta(seconds=1)])
 def test_within_the_hour_it_is_left_alone(last: datetime) -> None:
-    with pytest.raises(BudgetSpentError, match=r"12000 of the 10000 .* by Zenovay's headers"):
+    with pytest.raises(UnavailableError, match=r"12000 of the 10000 .* by Zenovay's headers"):
         restored(last=last).spend()
 
 
@@ -95,19 +92,19 @@ def test_any_other_answer_does_not(status: int) -> None:
     budget = restored(last=None)
     budget.spend()
     budget.heed(said(status, X_Usage_Monthly="12000", X_Usage_Limit="10000"))
-    with pytest.raises(BudgetSpentError):
+    with pytest.raises(UnavailableError):
         budget.spend()
 
 
 def test_what_is_left_for_people_is_not_tried() -> None:
-    with pytest.raises(BudgetSpentError, match="kept for people"):
+    with pytest.raises(UnavailableError, match="kept for people"):
         restored(used=9_600, last=None, reserve=0.05).spend()
 
 
 def test_a_command_may_be_given_a_number_of_requests() -> None:
     budget = Budget(clock=FakeClock(), limit=100, most=2)
     spent(budget, 2)
-    with pytest.raises(BudgetSpentError, match="2 requests of --max-requests"):
+    with pytest.raises(UnavailableError, match="2 requests of --max-requests"):
         budget.spend()
 
 

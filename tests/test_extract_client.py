@@ -26,8 +26,8 @@ from etl.extract.account import usage, websites
 from etl.extract.budget import Budget
 from etl.extract.client import ZenovayClient
 from etl.extract.payload import UnreadableBodyError
-from etl.extract.refusals import refusal
-from etl.extract.wire import Reply
+from etl.extract.statuses import refusal
+from etl.network.reply import Reply
 from etl.pace import Pace
 from etl.retry import Patience
 
@@ -240,7 +240,7 @@ def test_a_drip_does_not_hold_the_program(start: str, drip: str) -> None:
 
 def test_silence_ends_with_the_read_timeout() -> None:
     silence = Served(raw=BODY_OF.encode() + b"Content-Length: 9\r\n\r\n", hold=True)
-    error = failure(silence, patience=Patience(attempts=1), read_timeout_s=0.1)
+    error = failure(silence, patience=Patience(attempts=1), timeout_s=(1.0, 0.1))
     assert isinstance(error, UnavailableError)
     assert "no answer in time" in error.what
 
@@ -271,7 +271,8 @@ def test_closing_ends_a_request_in_flight() -> None:
 
 
 def test_a_body_without_end_is_cut_at_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.extract.wire._LARGEST_BODY", 2**20)
+    for module in ("etl.extract.wire", "etl.network.reply"):
+        monkeypatch.setattr(f"{module}.LARGEST_BODY", 2**20)
     error = failure(Served(b" " * (2**20 + 1)), patience=Patience(attempts=1))
     assert isinstance(error, ContractBrokenError)
     assert "more than 1 MiB" in error.what
@@ -558,7 +559,7 @@ def test_the_account_is_read_at_its_own_paths() -> None:
     reset=st.text(max_size=30) | st.datetimes().map(str),
 )
 def test_any_refusal_is_an_error_of_ours(status: int, body: bytes, retry_after: str, reset: str) -> None:
-    reply = Reply(status, {"Retry-After": retry_after, "X-Usage-Reset": reset, "Date": reset}, body)
+    reply = Reply(status, {"retry-after": retry_after, "x-usage-reset": reset, "date": reset}, body)
     error = refusal(reply, path=PATH, api_key=KEY, now=NOW)
     assert isinstance(error, Exception)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etl.extract.account import Usage, Website, read_usage, read_websites
+from etl.extract.account import ListedWebsite, Usage, read_usage, read_websites
 from etl.extract.payload import UnreadableBodyError, read_payload
 
 ROWS = [{"id": "v1"}, {"id": "v2"}]
@@ -129,7 +129,7 @@ SITE = {"id": "w1", "domain": "example.com", "name": "Example", "tracking_code":
     ],
 )
 def test_websites_are_read_from_every_envelope(body: Any) -> None:
-    assert read_websites(body) == [Website("w1", domain="example.com", tracking_code="ZV_1")]
+    assert read_websites(body) == [ListedWebsite("w1", tracking_code="ZV_1")]
 
 
 def test_usage_is_read_from_the_newest_envelope_and_a_flat_one() -> None:
@@ -143,7 +143,7 @@ def test_usage_is_read_from_the_newest_envelope_and_a_flat_one() -> None:
         "rate_limits": {"requests_per_minute": 30},
         "subscription": {"tier": "pro"},
     }
-    usage = Usage(8640, 10000, datetime(2026, 3, 1, tzinfo=UTC), 30, "pro")
+    usage = Usage(8640, 10000, datetime(2026, 3, 1, tzinfo=UTC), 30)
     assert read_usage({"success": True, "data": body}) == usage
     assert read_usage(body) == usage
 

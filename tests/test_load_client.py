@@ -27,7 +27,7 @@ from etl.errors import (
 )
 from etl.load.client import HubSpotClient
 from etl.load.portal import read_portal
-from etl.load.replies import results_of
+from etl.load.statuses import results_of
 from etl.retry import Patience
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_an_answer_that_drips_ends_at_its_deadline(start: str) -> None:
     with (
         HubSpotDouble(scripted(drip)) as double,
         client_of(double.url, clock=clock, patience=ONE_TRY, deadline_s=0.1) as client,
-        pytest.raises(UnavailableError, match=r"longer than 0\.1 s"),
+        pytest.raises(UnavailableError, match=r"no whole answer within 0\.1 s"),
     ):
         upsert(client)
 
@@ -161,7 +161,7 @@ def test_silence_ends_at_the_timeout() -> None:
         HubSpotDouble(scripted(Answer(raw=b"", after="hang"))) as double,
         client_of(double.url, patience=ONE_TRY, timeout_s=(1.0, 0.05)) as client,
     ):
-        with pytest.raises(UnavailableError, match="did not answer in time"):
+        with pytest.raises(UnavailableError, match="gave no answer in time"):
             upsert(client)
         double.closing.set()
 

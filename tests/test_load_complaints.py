@@ -70,7 +70,7 @@ def test_the_reason_is_what_hubspot_said_and_fits_a_database(entry: Any, reason:
         ({"message": "Contact does not exist"}, False),
     ],
 )
-def test_what_concerns_the_setup_is_told_from_what_concerns_a_row(entry: Any, about_setup: bool) -> None:  # noqa: FBT001
+def test_what_concerns_the_setup_is_told_from_what_concerns_a_row(entry: Any, about_setup: bool) -> None:  # noqa: FBT001 -- a row of the table
     assert complaint(entry).is_about_setup is about_setup
 
 
@@ -87,7 +87,7 @@ def test_what_concerns_the_setup_is_told_from_what_concerns_a_row(entry: Any, ab
         ("VALIDATION_ERROR", False),
     ],
 )
-def test_what_may_pass_is_told_from_what_will_not(code: str, temporary: bool) -> None:  # noqa: FBT001
+def test_what_may_pass_is_told_from_what_will_not(code: str, temporary: bool) -> None:  # noqa: FBT001 -- a row of the table
     assert complaint({"category": code}).is_temporary is temporary
 
 

@@ -266,7 +266,7 @@ SETUP_COMPLAINTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_error_of_the_setup_stops_the_delivery_and_rejects_nobody(
     complaint: dict[str, Any],
-    whole: bool,  # noqa: FBT001
+    whole: bool,  # noqa: FBT001 -- a row of the table
 ) -> None:
     def answer(inputs: list[dict[str, Any]]) -> Answer:
         if whole:

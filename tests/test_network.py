@@ -12,6 +12,7 @@ from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError
 from etl.network import proxies, trust
 from etl.network.failures import failed, tunnel_refused
 from etl.network.proxies import proxy_for, without_proxy
+from etl.network.reply import Reply
 from etl.network.route import route_to
 from etl.network.strangers import stranger
 from etl.network.urls import checked, is_loopback
@@ -218,9 +219,8 @@ def test_what_is_no_proxy(value: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", ["socks", "socksio"])
-def test_socks_needs_both_packages(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxies, "find_spec", lambda name: None if name == missing else object())
+def test_socks_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxies, "find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"ALL_PROXY names a SOCKS proxy.*--inexact --extra socks"):
         proxy_for("https://a.test", {"ALL_PROXY": "socks5://me:s3cret@p"})
 
@@ -327,7 +327,7 @@ def test_a_tunnel_that_is_refused(
     ],
 )
 def test_a_redirect_says_where_to_and_no_more(location: str, where: str) -> None:
-    found = stranger(302, location=location, body=b"", route=route())
+    found = stranger(Reply(302, {"location": location}, b""), route())
     assert isinstance(found, ContractBrokenError)
     assert where in found.what
     assert "ZENOVAY_BASE_URL" in (found.fix or "")
@@ -337,5 +337,5 @@ def test_a_redirect_says_where_to_and_no_more(location: str, where: str) -> None
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 422, 429, 500, 503])
 def test_what_may_be_the_api_s_own_is_no_stranger_s(status: int) -> None:
-    assert stranger(status, location="", body=b'{"message":"no"}', route=route()) is None
-    assert stranger(status, location="", body=b"", route=route()) is None
+    assert stranger(Reply(status, {}, b'{"message":"no"}'), route()) is None
+    assert stranger(Reply(status, {}, b""), route()) is None

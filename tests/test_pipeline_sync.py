@@ -141,7 +141,7 @@ def test_the_watermark_moves_only_after_the_last_page(world: World) -> None:
     seen: list[datetime | None] = []
 
     def look() -> None:
-        from etl.state.store import read_state  # noqa: PLC0415
+        from etl.state.store import read_state  # noqa: PLC0415 -- one test needs it
 
         with read_state(world.url, world.clock) as state:
             seen.append(state.runs.watermark("site") if state else None)

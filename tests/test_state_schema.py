@@ -99,7 +99,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_untouched(sqlite_url: st
 def test_the_database_of_another_program_is_refused_and_left_untouched(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    import sqlite3  # noqa: PLC0415
+    import sqlite3  # noqa: PLC0415 -- one test needs it
 
     with sqlite3.connect(tmp_path / "state.db") as other:
         other.execute("CREATE TABLE recipes (name TEXT)")

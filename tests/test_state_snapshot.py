@@ -92,7 +92,7 @@ def test_where_there_is_no_state_the_copy_is_empty_and_none_is_made(tmp_path: Pa
 
 
 def test_a_postgres_database_that_nobody_has_set_up_stays_empty(postgres_url: str) -> None:
-    from sqlalchemy import create_engine, inspect  # noqa: PLC0415
+    from sqlalchemy import create_engine, inspect  # noqa: PLC0415 -- one test needs it
 
     with snapshot(postgres_url) as copy:
         write_to(copy)

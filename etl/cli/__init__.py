@@ -47,7 +47,7 @@ def _run() -> int:
         click.echo(f"error: {exc}", err=True)
         return exc.exit_code
     except Exception as exc:  # noqa: BLE001 -- the last resort: a place, and none of the values
-        from etl.pipeline.ending import as_bug  # noqa: PLC0415
+        from etl.pipeline.ending import as_bug  # noqa: PLC0415 -- only a bug needs it
 
         click.echo(f"error: {as_bug(exc)}", err=True)
         return SyncError.exit_code

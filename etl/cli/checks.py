@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from etl.cli import budgeting, derived, logs, wiring
-from etl.cli.thrift import Thrift
+from etl.cli import derived, logs, wiring
+from etl.cli.month import UNOBSERVED, look
 from etl.clock import SystemClock
 from etl.errors import SettingsError, StateError, SyncError
 from etl.extract import account
+from etl.extract.budget import Budget
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
@@ -83,7 +84,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             settings.zenovay,
             clock,
             wiring.zenovay_pace(settings.zenovay, clock),
-            wiring.zenovay_budget(settings.zenovay, clock, Thrift()),
+            Budget(clock=clock, limit=settings.zenovay.requests_per_month),
             BRIEF,
         )
         stack.callback(zenovay.close)
@@ -222,10 +223,9 @@ def _schedule(settings: Settings, clock: SystemClock) -> str:
     """What the runs so far cost in a month, and the shortest interval that the plan affords."""
     with read_state(derived.state_url(settings.sync), clock, derived.accounts(settings)) as state:
         if state is None:
-            return budgeting.sentence(None, None)
+            return UNOBSERVED
         plan = settings.zenovay
-        advice = budgeting.observed(state, plan.website_id, plan, clock.now())
-        return budgeting.sentence(advice, state.limits.quota("zenovay"))
+        return look(state, plan.website_id, plan, clock.now(), state.limits.quota("zenovay")).sentence
 
 
 def _proved(proof: Callable[[], None]) -> str:

@@ -28,10 +28,10 @@ def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
     if cron:
         if as_json or dry_run:
             raise click.UsageError("--cron goes with neither --json nor --dry-run.")
-        from etl.cli.unattended import unattended  # noqa: PLC0415
+        from etl.cli.unattended import unattended
 
         return Kept(unattended(now=now))
-    from etl.cli.syncing import incremental  # noqa: PLC0415
+    from etl.cli.syncing import incremental
 
     code = incremental(now=now, dry_run=dry_run, as_json=as_json)
     return code if dry_run else Kept(code)
@@ -47,7 +47,7 @@ def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
 @JSON_OPTION
 def backfill(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
     """Sync a past range of dates. Does not move the watermark."""
-    from etl.cli.syncing import past  # noqa: PLC0415
+    from etl.cli.syncing import past
 
     code = past(since=since, until=until, max_requests=max_requests, dry_run=dry_run, as_json=as_json)
     return code if dry_run else Kept(code)
@@ -57,7 +57,7 @@ def backfill(*, since: str, until: str | None, max_requests: int | None, dry_run
 @JSON_OPTION
 def check(*, as_json: bool) -> int:
     """Prove the whole path without writing: settings, access, rows, properties, state, limits."""
-    from etl.cli.checks import check_all  # noqa: PLC0415
+    from etl.cli.checks import check_all
 
     return check_all(as_json=as_json)
 
@@ -66,7 +66,7 @@ def check(*, as_json: bool) -> int:
 @click.option("--print", "only_print", is_flag=True, help="Show the properties, and ask HubSpot nothing.")
 def setup(*, only_print: bool) -> int:
     """Create the HubSpot properties that are needed. Safe to repeat."""
-    from etl.cli.setting_up import install_properties, print_properties  # noqa: PLC0415
+    from etl.cli.setting_up import install_properties, print_properties
 
     return print_properties() if only_print else install_properties()
 
@@ -75,7 +75,7 @@ def setup(*, only_print: bool) -> int:
 @JSON_OPTION
 def status(*, as_json: bool) -> int:
     """Show the watermark, the last runs, the contacts and the lock."""
-    from etl.cli.state_reports import show_status  # noqa: PLC0415
+    from etl.cli.state_reports import show_status
 
     return show_status(as_json=as_json)
 
@@ -86,7 +86,7 @@ def status(*, as_json: bool) -> int:
 @click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
 def resync(*, website: str | None, dry_run: bool, agreed: bool) -> int:
     """Send everything that was confirmed once more, as to another or an emptied portal."""
-    from etl.cli.resync import make_due  # noqa: PLC0415
+    from etl.cli.resync import make_due
 
     return make_due(website=website, dry_run=dry_run, agreed=agreed)
 
@@ -99,7 +99,7 @@ def rejections(ctx: click.Context, *, as_json: bool) -> int:
     ctx.obj = as_json
     if ctx.invoked_subcommand:
         return 0
-    from etl.cli.state_reports import list_rejections  # noqa: PLC0415
+    from etl.cli.state_reports import list_rejections
 
     return list_rejections(as_json=as_json)
 
@@ -109,7 +109,7 @@ def rejections(ctx: click.Context, *, as_json: bool) -> int:
 @click.pass_obj
 def rejections_list(outer_json: bool, *, as_json: bool) -> int:  # noqa: FBT001 -- click passes it so
     """Show what was refused and why."""
-    from etl.cli.state_reports import list_rejections  # noqa: PLC0415
+    from etl.cli.state_reports import list_rejections
 
     return list_rejections(as_json=as_json or outer_json)
 
@@ -119,11 +119,11 @@ def rejections_list(outer_json: bool, *, as_json: bool) -> int:  # noqa: FBT001 
 @click.option("--all", "everything", is_flag=True, help="Retry everything; also what no KEY means.")
 @JSON_OPTION
 @click.pass_obj
-def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: bool, as_json: bool) -> int:  # noqa: FBT001
+def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: bool, as_json: bool) -> int:  # noqa: FBT001 -- likewise
     """Make refused contacts due again: those with a KEY, or all."""
     if keys and everything:
         raise click.UsageError("Give either --all or keys.")
-    from etl.cli.state_reports import retry_rejections  # noqa: PLC0415
+    from etl.cli.state_reports import retry_rejections
 
     return retry_rejections(keys, as_json=as_json or outer_json)
 
@@ -132,7 +132,7 @@ def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: boo
 @click.argument("topic", required=False)
 def help_topic(*, topic: str | None) -> int:
     """Explain a topic, or list what is explained."""
-    from etl.cli.help import show_help  # noqa: PLC0415
+    from etl.cli.help import show_help
 
     return show_help(topic, commands=program.commands)
 
@@ -140,7 +140,7 @@ def help_topic(*, topic: str | None) -> int:
 @program.command()
 def demo() -> int:
     """Show the whole job on the sandbox; needs no account."""
-    from etl.cli.demo import demonstrate  # noqa: PLC0415
+    from etl.cli.demo import demonstrate
 
     return demonstrate()
 
@@ -149,6 +149,6 @@ def demo() -> int:
 @click.option("--port", default=0, metavar="N", type=click.IntRange(0, 65535), help="Default: a free one.")
 def sandbox(*, port: int) -> int:
     """Keep a Zenovay and a HubSpot running on loopback, and print the environment to use them."""
-    from etl.cli.demo import keep_sandbox  # noqa: PLC0415
+    from etl.cli.demo import keep_sandbox
 
     return keep_sandbox(port)

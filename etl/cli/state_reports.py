@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import budgeting, logs
+from etl.cli import logs
 from etl.cli.derived import state_url
+from etl.cli.month import look
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.models.summary import utc_text
@@ -68,8 +69,6 @@ _EMPTY: dict[str, Any] = {
 
 def _status(state: Transaction, plan: PlanSettings, now: datetime) -> dict[str, Any]:
     websites = state.runs.websites()
-    advice = budgeting.observed(state, websites, plan, now)
-    quota = state.limits.latest_quota("zenovay")
     owner = state.ownership.owner()
     return {
         "websites": [_website(state, name, website) for name, website in websites.items()],
@@ -77,8 +76,7 @@ def _status(state: Transaction, plan: PlanSettings, now: datetime) -> dict[str, 
         "lock": _holder(state.holder()),
         "portal": owner.portal_id if owner else None,
         "stops": [_stop(api, stop) for api, stop in state.limits.stops()],
-        "month": budgeting.quota_as_object(quota),
-        "schedule": budgeting.as_object(advice, quota),
+        **look(state, websites, plan, now, state.limits.latest_quota("zenovay")).as_object(),
     }
 
 

@@ -12,9 +12,9 @@ from etl.cli import logs
 from etl.cli.campaign import Campaign
 from etl.cli.logfile import LogFile
 from etl.cli.report import Report
-from etl.cli.thrift import Thrift
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
+from etl.extract.budget import Budget
 from etl.instants import parsed
 from etl.models.summary import RunSummary, Status
 from etl.pipeline import Order, sync
@@ -58,9 +58,11 @@ def sync_new(
     )
     rest = timedelta(0) if now or dry_run else sync_settings.min_interval
     schedule = _Schedule(rest=rest, obey_stops=not now)
-    return _sync_all(
-        settings, clock, order, report, schedule=schedule, thrift=Thrift(keeps_reserve=not now, tries=now)
+    plan = settings.zenovay
+    budget = Budget(
+        clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
     )
+    return _sync_all(settings, clock, order, report, schedule=schedule, budget=budget)
 
 
 def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
@@ -69,7 +71,8 @@ def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bo
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
     order = Order(run="", kind="backfill", website="", since=begin, until=end, dry_run=dry_run)
     report = Report(as_json=as_json, always=True)
-    return _sync_all(settings, clock, order, report, schedule=_Schedule(), thrift=Thrift(most=max_requests))
+    budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
+    return _sync_all(settings, clock, order, report, schedule=_Schedule(), budget=budget)
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
@@ -81,8 +84,8 @@ def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
 
 def _looking(settings: Settings, clock: SystemClock) -> AbstractContextManager[Transaction | None]:
     """The state as it is, before anything is opened for a run; None where there is none yet."""
-    from etl.cli.derived import accounts, state_url  # noqa: PLC0415
-    from etl.state.store import peek_state  # noqa: PLC0415
+    from etl.cli.derived import accounts, state_url  # noqa: PLC0415 -- it brings SQLAlchemy
+    from etl.state.store import peek_state  # noqa: PLC0415 -- likewise
 
     return peek_state(state_url(settings.sync), clock, accounts(settings))
 
@@ -168,7 +171,7 @@ def _sync_all(
     report: Report | Collector,
     *,
     schedule: _Schedule,
-    thrift: Thrift,
+    budget: Budget,
 ) -> int:
 
     orders = [
@@ -189,7 +192,7 @@ def _sync_all(
         return report.close()
     from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
-    with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, thrift=thrift) as opened:
+    with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, budget=budget) as opened:
         opened.store.notes += _newness(settings, orders[0], opened)
         campaign = _campaign(orders, opened)
         for mine in orders:
@@ -215,7 +218,7 @@ def _with_notes(order: Order, opened: Session) -> Order:
 
 def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
     """That nothing was ever synced into this state, should that be so: it may be the wrong one."""
-    from etl.cli.derived import days, state_place  # noqa: PLC0415
+    from etl.cli.derived import days, state_place  # noqa: PLC0415 -- likewise
 
     with opened.store.reading() as state:
         if state.runs.websites():
@@ -274,7 +277,7 @@ def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | Non
             _tell("window", summary, written, now)
         if _was_told("month", summary.website, written, now):
             return []
-        warning = opened.month_warning(written, clock)
+        warning = opened.month(written, clock).warning
         if warning is None:
             return []
         _tell("month", summary, written, now)

@@ -94,7 +94,7 @@ class _Run:
         except SyncError as exc:
             self._failure = exc
         except Exception as exc:  # noqa: BLE001 -- the last resort, as for the other commands
-            from etl.pipeline.ending import as_bug  # noqa: PLC0415
+            from etl.pipeline.ending import as_bug  # noqa: PLC0415 -- only a bug needs it
 
             self._failure = as_bug(exc)
         code = self._failure.exit_code
@@ -104,7 +104,7 @@ class _Run:
 
     def _sync(self, file: LogFile | None, *, now: bool) -> int:
         from etl.cli.syncing import sync_new  # noqa: PLC0415 -- it reads the settings' module
-        from etl.settings import load  # noqa: PLC0415
+        from etl.settings import load  # noqa: PLC0415 -- likewise
 
         self._settings = load()
         logs.configure_unattended(self._settings.sync.log_format, self._settings.secrets(), file)
@@ -148,8 +148,8 @@ class _Run:
 
     def _successes(self) -> dict[str, datetime]:
         """When each website was last synced, as far as the state can be asked."""
-        from etl.cli.derived import state_url  # noqa: PLC0415
-        from etl.state.store import read_state  # noqa: PLC0415
+        from etl.cli.derived import state_url  # noqa: PLC0415 -- it brings SQLAlchemy
+        from etl.state.store import read_state  # noqa: PLC0415 -- likewise
 
         if self._settings is None:
             return {}

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from etl.cli.budgeting import observed, warning
 from etl.cli.derived import accounts, state_url
 from etl.cli.memory import collect_seldom, share_one_heap
-from etl.extract.budget import Budget
+from etl.cli.month import look
 from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
 from etl.jsontext import canonical
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from etl.cli.thrift import Thrift
+    from etl.cli.month import Month
     from etl.clock import Clock, SystemClock
+    from etl.extract.budget import Budget
     from etl.fields import SyncedFields
     from etl.pipeline import Order
     from etl.settings import HubSpotSettings, Settings, ZenovaySettings
@@ -57,16 +57,6 @@ def zenovay_client(
         pace=pace,
         budget=budget,
         patience=patience,
-    )
-
-
-def zenovay_budget(settings: ZenovaySettings, clock: Clock, thrift: Thrift) -> Budget:
-    return Budget(
-        clock=clock,
-        limit=settings.requests_per_month,
-        reserve=settings.reserve if thrift.keeps_reserve else 0.0,
-        most=thrift.most,
-        tries=thrift.tries,
     )
 
 
@@ -120,11 +110,8 @@ class Session:
     plan: ZenovaySettings
     setup_digest: str
 
-    def month_warning(self, state: Transaction, clock: Clock) -> str | None:
-        """What to say if the requests of the month will be spent before it ends; None if they last."""
-        advice = observed(state, self.plan.website_id, self.plan, clock.now())
-        quota, now = self.budget.quota, self.budget.now()
-        return None if advice is None or advice.lasts(quota, now) else warning(advice, quota, now)
+    def month(self, state: Transaction, clock: Clock) -> Month:
+        return look(state, self.plan.website_id, self.plan, clock.now(), self.budget.quota)
 
     def affords_sweep(self, order: Order, clock: Clock) -> bool:
         """Whether a sweep that may be due leaves enough of the month for the runs to come."""
@@ -134,10 +121,7 @@ class Session:
                 return True
             if self.budget.now() - website.swept < 0.9 * order.sweep_interval:
                 return True
-            advice = observed(state, self.plan.website_id, self.plan, clock.now())
-        if advice is None:
-            return True
-        return advice.affords_sweep(self.budget.quota, self.budget.now(), allowed=self.budget.allowed)
+            return self.month(state, clock).affords_sweep
 
     def remember_setup(self) -> None:
         """Write down whether HubSpot's properties are known to be right, so that later runs need not ask."""
@@ -149,7 +133,7 @@ class Session:
 
 
 @contextmanager
-def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Thrift) -> Iterator[Session]:
+def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Budget) -> Iterator[Session]:
     """Open the state and both clients, and hold the lock; a dry run works on a copy, and only looks.
 
     Raises LockedError, StateError.
@@ -169,7 +153,6 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, thrift: Th
             "zenovay": zenovay_pace(settings.zenovay, clock),
             "hubspot": hubspot_pace(settings.hubspot, clock),
         }
-        budget = zenovay_budget(settings.zenovay, clock, thrift)
         store.keep(paces, {"zenovay": budget})
         taken_over = stack.enter_context(store.locked())
         verified = _prepare(store, settings, paces, budget, unlogged=taken_over)

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Website:
+class ListedWebsite:
     """``tracking_code`` is public, and what people paste by mistake as the id."""
 
     id: str
-    domain: str | None = None
     tracking_code: str | None = None
 
 
@@ -32,10 +31,9 @@ class Usage:
     limit: int | None = None
     resets_at: datetime | None = None
     per_minute: int | None = None
-    tier: str | None = None
 
 
-def websites(client: ZenovayClient) -> list[Website]:
+def websites(client: ZenovayClient) -> list[ListedWebsite]:
     """The websites that the key may read. Raises the errors of ZenovayClient.get."""
     return client.get("/websites", {}, readable=read_websites).value
 
@@ -45,16 +43,14 @@ def usage(client: ZenovayClient) -> Usage:
     return client.get("/usage", {}, readable=read_usage).value
 
 
-def read_websites(body: Any) -> list[Website]:
+def read_websites(body: Any) -> list[ListedWebsite]:
     """The websites in a parsed body; entries without an id are passed over. Raises UnreadableBodyError."""
     content = opened(body).get("data", body)
     entries = content.get("websites") if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise UnreadableBodyError("an object without a list of websites")
     return [
-        Website(
-            entry["id"], domain=_text(entry.get("domain")), tracking_code=_text(entry.get("tracking_code"))
-        )
+        ListedWebsite(entry["id"], tracking_code=_text(entry.get("tracking_code")))
         for entry in entries
         if isinstance(entry, dict) and _text(entry.get("id"))
     ]
@@ -69,7 +65,6 @@ def read_usage(body: Any) -> Usage:
         limit=_count(spent.get("monthly_limit")),
         resets_at=parsed(_text(spent.get("monthly_reset_at")) or ""),
         per_minute=_count(_part(content, "rate_limits").get("requests_per_minute")),
-        tier=_text(_part(content, "subscription").get("tier")),
     )
 
 

@@ -15,16 +15,12 @@ from etl.models.reading import Quota
 
 if TYPE_CHECKING:
     from etl.clock import Clock
-    from etl.extract.wire import Reply
+    from etl.network.reply import Reply
 
 _LONGEST_MONTH = timedelta(days=32)
 """A month, and what clocks may differ."""
 
 _TRIAL = timedelta(hours=1)
-
-
-class BudgetSpentError(UnavailableError):
-    """A request that we do not allow ourselves. The other side was not asked."""
 
 
 class Budget:
@@ -108,11 +104,11 @@ class Budget:
         return Clocks(None, date, self._clock.now()).believed if self._is_guess else self.now()
 
     def spend(self) -> None:
-        """Count one request that is about to be sent. Raises BudgetSpentError where it must not be."""
+        """Count one request that is about to be sent. Raises UnavailableError where it must not be."""
         with self._lock:
             self._turn_the_month()
             if self._most is not None and self._sent >= self._most:
-                raise BudgetSpentError(
+                raise UnavailableError(
                     f"The {self._most} requests of --max-requests are spent.",
                     fix="Nothing is lost; the same command goes on from here.",
                 )
@@ -126,14 +122,15 @@ class Budget:
     def heed(self, reply: Reply) -> None:
         """Believe ``X-Usage-Monthly``, ``X-Usage-Limit`` and ``X-Usage-Reset``, as far as they are there.
 
-        Where they are not, a request counts unless its key was refused (401).
+        Where they are not, a request counts unless its key was refused (401):
+        https://help.zenovay.com/en/article/rate-limits/
         """
-        used, limit = reply.number("X-Usage-Monthly"), reply.number("X-Usage-Limit")
-        resets_at = parsed(reply.headers.get("X-Usage-Reset", ""))
+        used, limit = reply.number("x-usage-monthly"), reply.number("x-usage-limit")
+        resets_at = parsed(reply.header("x-usage-reset"))
         if used is None and reply.status == HTTPStatus.UNAUTHORIZED:
             used = max(0, self._quota.used - 1)
         with self._lock:
-            self._disproved |= self._on_trial and HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
+            self._disproved |= self._on_trial and reply.ok
             if used is not None:
                 self._quota = replace(self._quota, used=used)
             if limit:
@@ -161,12 +158,12 @@ class Budget:
         rests = self._last is not None and now - _TRIAL < self._last <= now
         return self._quota.used >= self.limit and not rests
 
-    def _spent(self) -> BudgetSpentError:
+    def _spent(self) -> UnavailableError:
         used, limit = self._quota.used, self.limit
         by = "Zenovay's headers" if self._quota.limit else "our own count"
         kept = f"; the last {limit - self.allowed} are kept for people (ZENOVAY_RESERVE)"
         tried = "; once an hour a run asks all the same"
-        return BudgetSpentError(
+        return UnavailableError(
             f"{used} of the {limit} requests of this month to Zenovay are used, by {by}"
             f"{(kept if self._reserve else '') if used < limit else tried}."
             f" The month ends at {self._quota.resets_at:%Y-%m-%dT%H:%M:%SZ}.",

@@ -7,12 +7,13 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from etl.errors import SettingsError, UnavailableError
+from etl.errors import UnavailableError
 from etl.extract.payload import UnreadableBodyError
-from etl.extract.refusals import refusal
+from etl.extract.statuses import refusal
 from etl.extract.wire import Wire
 from etl.jsontext import UnreadableError, parse
-from etl.network.strangers import stranger
+from etl.network.route import credential, route_to
+from etl.network.strangers import kind_of, stranger
 from etl.retry import Patience, TransientError, persevere
 
 if TYPE_CHECKING:
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
-    from etl.errors import SyncError
     from etl.extract.budget import Budget
-    from etl.extract.wire import Reply
+    from etl.network.reply import Reply
     from etl.pace import Pace
 
 T = TypeVar("T")
@@ -54,26 +54,24 @@ class ZenovayClient:
         pace: Pace,
         budget: Budget,
         patience: Patience = _PATIENCE,
-        read_timeout_s: float = 30.0,
+        timeout_s: tuple[float, float] = (5.0, 30.0),
         deadline_s: float = 25.0,
     ) -> None:
-        """``read_timeout_s`` bounds the silence of the server, ``deadline_s`` a whole answer."""
+        """``timeout_s`` and ``deadline_s`` as in ``Wire``."""
         self.requests = 0
         self.pace = pace
         self.budget = budget
-        self._api_key = _checked(api_key)
+        self._api_key = credential(api_key, setting="ZENOVAY_API_KEY")
         self._clock = clock
         self._patience = patience
-        self._wire = Wire(
-            base_url=base_url,
-            headers={
-                "X-API-Key": self._api_key,
-                "Accept": "application/json",
-                "User-Agent": f"visitor-sync/{version('visitor-sync')}",
-            },
-            read_timeout_s=read_timeout_s,
-            deadline_s=deadline_s,
-        )
+        headers = {
+            "X-API-Key": self._api_key,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"visitor-sync/{version('visitor-sync')}",
+        }
+        route = route_to(base_url, api="Zenovay", setting="ZENOVAY_BASE_URL")
+        self._wire = Wire(route, headers=headers, timeout_s=timeout_s, deadline_s=deadline_s)
 
     def get(self, path: str, params: Mapping[str, str], *, readable: Callable[[Any], T]) -> Answer[T]:
         """What ``readable`` makes of the JSON at ``path``.
@@ -100,34 +98,34 @@ class ZenovayClient:
             asked_at = self._clock.now()
             reply = self._wire.get(path, params)
         self._keep_limits(reply)
-        if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-            now = self.budget.now_by(reply.date)
-            failure = self._stranger(reply) or refusal(reply, path=path, api_key=self._api_key, now=now)
-            if isinstance(failure, UnavailableError) and failure.until:
-                failure.until = self._clock.now() + (failure.until - now)
-            self._pause_if_asked(reply, failure)
-            raise failure
+        if error := stranger(reply, self._wire.route):
+            raise error
+        if not reply.ok:
+            raise self._refusal(reply, path=path)
         return Answer(_read(reply, readable), reply.date, asked_at)
 
-    def _stranger(self, reply: Reply) -> SyncError | None:
-        location = reply.headers.get("Location", "")
-        return stranger(reply.status, location=location, body=reply.body, route=self._wire.route)
-
-    def _pause_if_asked(self, reply: Reply, failure: Exception) -> None:
-        """Hold back every request, but not for a wait so long that this one is given up instead."""
-        if reply.status == HTTPStatus.TOO_MANY_REQUESTS and isinstance(failure, TransientError):
-            asked_s = failure.asked_s or 0.0
-            if 0 < asked_s <= self._patience.longest_asked_s:
-                self.pace.pause(asked_s)
+    def _refusal(self, reply: Reply, *, path: str) -> Exception:
+        """The error that ``reply`` means, by our own clock, after holding back what would meet it too."""
+        now = self.budget.now_by(reply.date)
+        failure = refusal(reply, path=path, api_key=self._api_key, now=now)
+        if isinstance(failure, UnavailableError) and failure.until:
+            failure.until = self._clock.now() + (failure.until - now)
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self.pace.pause(self._patience.obeyed_s(failure))
+        return failure
 
     def _keep_limits(self, reply: Reply) -> None:
-        """Obey the limits in the headers, if they state any; older pages know a reset in unix seconds."""
+        """Obey the limits in the headers, if they state any.
+
+        ``X-RateLimit-Remaining`` may be absent (https://help.zenovay.com/en/article/rate-limits/), a reset in
+        unix seconds is known to older pages only (https://docs.zenovay.com/en/api/rate-limits/).
+        """
         self.budget.heed(reply)
-        limit = reply.number("X-RateLimit-Limit")
+        limit = reply.number("x-ratelimit-limit")
         if limit and limit <= _LARGEST_LIMIT:
             self.pace.set_limit(limit)
-        reset = reply.number("X-RateLimit-Reset")
-        if reply.number("X-RateLimit-Remaining") == 0 and reset:
+        reset = reply.number("x-ratelimit-reset")
+        if reply.number("x-ratelimit-remaining") == 0 and reset:
             ahead_s = reset - (reply.date or self._clock.now()).timestamp()
             if 0 < ahead_s <= _LONGEST_PAUSE_S:
                 self.pace.pause(ahead_s)
@@ -137,18 +135,9 @@ def _read(reply: Reply, readable: Callable[[Any], T]) -> T:
     try:
         body = parse(reply.body)
     except UnreadableError as exc:
-        what = f"{reply.kind(exc.offset)} with status {reply.status}"
+        what = f"{kind_of(reply.body, exc.offset)} with status {reply.status}"
         raise TransientError(what, malformed=True, unread=reply.body, fix=_CHECK_URL) from exc
     try:
         return readable(body)
     except UnreadableBodyError as exc:
         raise TransientError(str(exc), malformed=True, fix=_CHECK_URL) from exc
-
-
-def _checked(api_key: str) -> str:
-    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise SettingsError(
-            "ZENOVAY_API_KEY is empty or holds a character that no key has.",
-            fix="Copy the secret key again; it starts with zv_.",
-        )
-    return api_key

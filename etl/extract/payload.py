@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.extract.instants import clock
-from etl.instants import parsed
+from etl.instants import CLOCK_YEARS, parsed
 from etl.redact import vendor_text
 
 if TYPE_CHECKING:
@@ -77,7 +76,8 @@ def _limit(pagination: Any) -> int | None:
 
 
 def _clock(timestamp: Any) -> datetime | None:
-    return clock(parsed(timestamp)) if isinstance(timestamp, str) else None
+    stated = parsed(timestamp) if isinstance(timestamp, str) else None
+    return stated if stated and stated.year in CLOCK_YEARS else None
 
 
 def _keys(envelope: Mapping[str, Any], content: Any) -> str:

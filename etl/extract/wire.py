@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl import jsontext
 from etl.deadline import Deadline, shut_down
-from etl.extract.instants import clock, http_date
 from etl.network.failures import failed, tunnel_refused
-from etl.network.route import route_to
-from etl.network.strangers import kind_of
+from etl.network.reply import LARGEST_BODY, Reply, too_large
 from etl.network.trust import trust
 from etl.retry import TransientError
 
@@ -22,62 +18,41 @@ import httpx  # noqa: E402 -- see above
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from etl.errors import SyncError
     from etl.network.proxies import Proxy
     from etl.network.route import Route
 
-_CONNECT_S = 5.0
-_LARGEST_BODY = 64 * 2**20
-_MOST_DIGITS = 15
 _CONNECT_REFUSED = re.compile(r"[1-9][0-9]{2}\b")
 """How the text of httpcore begins where a proxy answered CONNECT with that status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, read to its end. ``headers`` are found in any case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def date(self) -> datetime | None:
-        """The other side's clock, in whole seconds, if it states it."""
-        return clock(http_date(self.headers.get("Date", "")))
-
-    def number(self, header: str) -> int | None:
-        """The whole number in a header; None where there is none, or one that no limit has."""
-        text = self.headers.get(header, "").strip()
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
-
-    def kind(self, offset: int | None = None) -> str:
-        """What the body looks like, for a message; ``offset`` is the byte from which on it cannot be read."""
-        kind = kind_of(self.body)
-        return f"{kind} at byte {offset}" if offset is not None and jsontext.is_meant(self.body) else kind
-
-
 class Wire:
-    """An HTTP client that never waits longer than ``deadline_s`` for one answer.
+    """A connection that takes ``route``, for one thread at a time.
 
-    Redirects are not followed: they would carry the key elsewhere.
+    ``timeout_s`` are the seconds to connect and between two bytes, ``deadline_s`` those of a whole answer.
+    Redirects are not followed, as they would carry the key elsewhere, and nothing is repeated.
     """
 
     def __init__(
-        self, *, base_url: str, headers: Mapping[str, str], read_timeout_s: float, deadline_s: float
+        self,
+        route: Route,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: tuple[float, float],
+        deadline_s: float,
     ) -> None:
-        self.route = route_to(base_url, api="Zenovay", setting="ZENOVAY_BASE_URL")
+        self.route = route
         self._deadline_s = deadline_s
         self._socket: object = None
+        connect_s, read_s = timeout_s
         self._http = httpx.Client(
             headers=headers,
-            timeout=httpx.Timeout(read_timeout_s, connect=_CONNECT_S),
+            timeout=httpx.Timeout(read_s, connect=connect_s),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0),
             follow_redirects=False,
             verify=trust(),
-            proxy=_proxy(self.route.proxy) if self.route.proxy else None,
+            proxy=_proxy(route.proxy) if route.proxy else None,
             trust_env=False,
         )
 
@@ -91,7 +66,7 @@ class Wire:
                 reply = self._exchange(path, params, deadline)
             except (httpx.RequestError, UnicodeError) as exc:  # the latter: a name that IDNA does not allow
                 raise TransientError(self._late()) if deadline.passed else _failure(exc, self.route) from exc
-        if deadline.passed:
+        if deadline.passed:  # what looks like an answer may be the half of one
             raise TransientError(self._late())
         return reply
 
@@ -109,23 +84,19 @@ class Wire:
         extensions = {"trace": remember_socket}
         url = self.route.url + path
         with self._http.stream("GET", url, params=params, extensions=extensions) as response:
-            return Reply(response.status_code, response.headers, _whole_body(response))
+            headers = {name.lower(): text for name, text in response.headers.items()}
+            return Reply(response.status_code, headers, self._whole_body(response))
+
+    def _whole_body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise too_large(self.route)
+        return bytes(body)
 
     def _late(self) -> str:
         return f"{self.route.host} gave no whole answer within {self._deadline_s:g} s"
-
-
-def _whole_body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > _LARGEST_BODY:
-            raise TransientError(
-                f"a body of more than {_LARGEST_BODY >> 20} MiB",
-                malformed=True,
-                fix="Check ZENOVAY_BASE_URL.",
-            )
-    return bytes(body)
 
 
 def _proxy(proxy: Proxy) -> httpx.Proxy:
@@ -142,7 +113,7 @@ def _failure(exc: Exception, route: Route) -> SyncError | TransientError:
 
 def _in_words(exc: Exception, route: Route) -> str | None:
     if isinstance(exc, httpx.ConnectTimeout):
-        return f"no connection to {route.next_hop} within {_CONNECT_S:g} s"
+        return f"{route.next_hop} could not be reached in time"
     if isinstance(exc, httpx.TimeoutException):
         return f"{route.host} gave no answer in time"
     if isinstance(exc, httpx.DecodingError):

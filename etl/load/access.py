@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from etl.load.preview import read_contacts
@@ -27,6 +28,6 @@ def prove_write_access(client: HubSpotClient) -> None:
         f"{client.contacts_path}/batch/upsert",
         body={"inputs": []},
         read=lambda _reply: None,
-        expects=frozenset({400}),
+        expects=frozenset({HTTPStatus.BAD_REQUEST}),
         where="HubSpot batch/upsert of nothing",
     )

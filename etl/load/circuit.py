@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from etl.errors import SetupError
+
 if TYPE_CHECKING:
     from etl.errors import SyncError
 
 
 class Circuit:
-    """Opens when one request has been given up, and stays open.
+    """Opens when one request has been given up, or HubSpot is not set up rightly, and stays open.
 
     So an outage ends the run once: no other request outlasts the patience of the first, and none begins.
     """
@@ -24,7 +26,12 @@ class Circuit:
         if self._opened is not None:
             raise self._opened
 
-    def open(self, error: SyncError) -> None:
-        """Let nobody send again, for ``error``'s sake. The first error stays."""
+    def open(self, error: SyncError) -> SyncError:
+        """Let nobody send again, for ``error``'s sake, and return the error that stays.
+
+        That is the first, but that the set-up is wrong explains any other.
+        """
         with self._lock:
-            self._opened = self._opened or error
+            if self._opened is None or isinstance(error, SetupError):
+                self._opened = error
+            return self._opened

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _LONGEST_REASON = 4000
 _CODE_IN_MESSAGE = re.compile(r'"error"\s*:\s*"(\w+)"')
@@ -24,31 +24,43 @@ _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _CODE = re.compile(r"(?:[\w\-]{1,100}\.){0,5}[\w\-]{1,100}")
 _SCOPE = re.compile(r"[A-Za-z][\w.\-]{2,99}")
 
-_SETUP_CODES = frozenset({
-    "PROPERTY_DOESNT_EXIST",
-    "PROPERTY_NOT_FOUND",
-    "READ_ONLY_VALUE",
-    "READ_ONLY_PROPERTY",
-    "READ_ONLY",
-    "NON_UNIQUE_PROPERTY",
-    "INVALID_ID_PROPERTY",
-})  # fmt: skip
-# "Unable to perform update/upsert by non-unique 0-1 property …" is what the live API says of an idProperty.
-_SETUP_TEXT = re.compile(
-    r"propert(?:y|ies)\b.{0,200}?\b(?:does not|doesn't|do not|don't) exist"
+_NEVER = r"(?!)"
+
+
+class Sign(NamedTuple):
+    """What tells one kind of complaint: a code or the status, or the words, but for those that disprove it.
+
+    Gathered from HubSpot's OpenAPI documents and from replies that people have published. Codes are looked
+    for in any case, words in lower case.
+    """
+
+    codes: str = _NEVER
+    words: str = _NEVER
+    unless: str = _NEVER
+
+    def is_in(self, codes: Iterable[str], words: str) -> bool:
+        if any(re.search(self.codes, code, re.IGNORECASE) for code in codes):
+            return True
+        return not re.search(self.unless, words) and re.search(self.words, words, re.DOTALL) is not None
+
+
+_SETUP = Sign(
+    codes=r"^(?:PROPERTY_DOESNT_EXIST|PROPERTY_NOT_FOUND|READ_ONLY(?:_VALUE|_PROPERTY)?|NON_UNIQUE_PROPERTY"
+    r"|INVALID_ID_PROPERTY)$",
+    # of an idProperty the live API says "Unable to perform update/upsert by non-unique 0-1 property …"
+    words=r"propert(?:y|ies)\b.{0,200}?\b(?:does not|doesn't|do not|don't) exist"
     r"|non-unique .{0,40}propert"
     r"|propert(?:y|ies)\b.{0,200}?\bnot (?:a |an )?unique"
     r"|(?:not|unknown|invalid) (?:a |an )?unique identifier"
     r"|propert(?:y|ies)\b.{0,200}?\bread[- ]?only",
-    re.DOTALL,
+    unless=r"already|conflict|duplicate|\binvalid_",
 )
-_TAKEN = re.compile(r"already|conflict|duplicate")
-_TEMPORARY_CODE = re.compile(
-    r"RATE_LIMIT|INTERNAL_(?:SERVER_)?ERROR|(?:^|_)LOCK(?:ED)?(?:$|_)|TIMEOUT|SERVICE_UNAVAILABLE|TOO_MANY_REQUESTS"
+_TEMPORARY = Sign(
+    codes=r"^(?:5\d\d|408|423|429)$|RATE_LIMIT|INTERNAL_(?:SERVER_)?ERROR|(?:^|_)LOCK(?:ED)?(?:$|_)|TIMEOUT"
+    r"|SERVICE_UNAVAILABLE|TOO_MANY_REQUESTS"
 )
-_TEMPORARY_STATUS = re.compile(r"5\d\d|408|423|429")
-_FORGOTTEN = re.compile(r"gdpr|permanently[ _]deleted|forgotten")
-_NAME_MISSING = re.compile(r"firstname|lastname|first name|last name|required|at least one")
+_FORGOTTEN = Sign(words=r"gdpr|permanently[ _]deleted|forgotten")
+_NAME_MISSING = Sign(words=r"firstname|lastname|first name|last name|required|at least one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +90,20 @@ class Complaint:
     @property
     def is_about_setup(self) -> bool:
         """A property is missing, read-only or not unique: true of every contact, so of none in particular."""
-        if _SETUP_CODES.intersection(code.upper() for code in self.codes):
-            return True
-        if any(code.upper().startswith("INVALID_") for code in self.codes) or _TAKEN.search(self.words):
-            return False
-        return _SETUP_TEXT.search(self.words) is not None
+        return _SETUP.is_in(self.codes, self.words)
 
     @property
     def is_temporary(self) -> bool:
         """HubSpot could not, rather than would not."""
-        if _TEMPORARY_STATUS.fullmatch(self.status):
-            return True
-        return any(_TEMPORARY_CODE.search(code.upper()) for code in self.codes)
+        return _TEMPORARY.is_in((*self.codes, self.status), self.words)
 
     def is_final_for(self, id_value: str) -> bool:
         """The address was deleted under GDPR and can never come back. The address itself proves nothing."""
-        return _FORGOTTEN.search(self._words_without(id_value)) is not None
+        return _FORGOTTEN.is_in((), self._words_without(id_value))
 
     def misses_a_name(self, id_value: str) -> bool:
         """HubSpot will not create a contact that has no name."""
-        return _NAME_MISSING.search(self._words_without(id_value)) is not None
+        return _NAME_MISSING.is_in((), self._words_without(id_value))
 
     def _words_without(self, id_value: str) -> str:
         return self.words.replace(id_value.strip().lower(), " ") if id_value.strip() else self.words

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint
 from etl.load.portal import read_portal
-from etl.load.properties import Assurance, Properties
-from etl.load.replies import Reply, object_of, results_of
-from etl.load.verdicts import Reading, deferred, read_verdicts, refused
-from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
+from etl.load.setup_check import SetupCheck
+from etl.load.statuses import complaint_in, object_of, results_of
+from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
+from etl.models.verdict import TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
     from etl.models.portal import Portal
+    from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
 
-_TOO_LARGE = 413
-_WHOLE_BATCH = frozenset({400, 409, _TOO_LARGE})
+_TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+_WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARGE})
 _WHERE = "HubSpot batch/upsert"
 
 
@@ -47,7 +49,7 @@ class HubSpotContacts:
         """Refused batches are not halved further once more than ``max_rejected`` (a share) are rejected."""
         self._client = client
         self._clock = clock
-        self._assurance = Assurance(Properties(client, properties), verified=verified)
+        self._setup = SetupCheck(client, properties, verified=verified)
         self._refusals = Refusals(max_rejected)
 
     @property
@@ -65,7 +67,7 @@ class HubSpotContacts:
     @property
     def verified(self) -> bool:
         """Whether the properties are known to be right, from this run or an earlier one."""
-        return self._assurance.verified
+        return self._setup.verified
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """One verdict per parcel of ``batch`` (at most 100, no id twice), in its order.
@@ -78,7 +80,7 @@ class HubSpotContacts:
         self._refusals.ask(len(batch))
         stop: SyncError | None = None
         try:
-            self._assurance.before_first()
+            self._setup.before_first()
             while part := work.next_part():
                 self._send(part, work)
         except SyncError as error:
@@ -99,32 +101,28 @@ class HubSpotContacts:
         if not isinstance(answer, Complaint):
             self._take(read_verdicts(part, answer), part, work)
         elif answer.is_about_setup:
-            raise self._assurance.disprove(answer)
+            raise self._setup.disprove(answer)
         elif len(part) > 1:
             work.split(part)
         else:
-            said = {part[0].contact_id: refused(part[0], answer)}
-            self._take(Reading(said, {part[0].contact_id: answer}), part, work)
+            alone = part[0]
+            verdict = refused(alone, answer)
+            self._take(BatchAnswer({alone.contact_id: verdict}, {alone.contact_id: answer}), part, work)
 
-    def _take(self, reading: Reading, part: Sequence[Parcel], work: _Work) -> None:
+    def _take(self, answer: BatchAnswer, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
-        doubtful = {
-            contact_id for contact_id in reading.refusals if reading.verdicts[contact_id].outcome is REJECTED
-        }
-        rejected = [parcel for parcel in part if parcel.contact_id in doubtful] if doubtful else []
-        work.record(verdict for contact_id, verdict in reading.verdicts.items() if contact_id not in doubtful)
-        if reading.wrong_setup is not None:
-            raise self._assurance.disprove(reading.wrong_setup)
+        rejected = [parcel for parcel in part if parcel.contact_id in answer.refusals]
+        work.record(each for each in answer.verdicts.values() if each.contact_id not in answer.refusals)
+        if answer.wrong_setup is not None:
+            raise self._setup.disprove(answer.wrong_setup)
         if rejected:
-            self._assurance.examine()
-        nameless = [each for each in rejected if _lacks_a_name(each, reading.refusals[each.contact_id])]
-        for parcel in nameless:
-            work.name(parcel)
-        final = [
-            self._without_secrets(reading.verdicts[parcel.contact_id])
-            for parcel in rejected
-            if parcel not in nameless
-        ]
+            self._setup.examine()
+        final = []
+        for parcel in rejected:
+            if _lacks_a_name(parcel, answer.refusals[parcel.contact_id]):
+                work.name(parcel)
+            else:
+                final.append(self._without_secrets(answer.verdicts[parcel.contact_id]))
         work.record(final)
         too_many = self._refusals.weigh(final)
         if too_many and work.is_halved:
@@ -171,7 +169,10 @@ class _Work:
 
 
 def _input(parcel: Parcel) -> dict[str, Any]:
-    """With a trace id of its own on every input one bad row does not fail the others."""
+    """With a trace id of its own on every input one bad row does not fail the others.
+
+    "Multi-status errors" in https://developers.hubspot.com/docs/api-reference/error-handling
+    """
     return {
         "id": parcel.id_value,
         "idProperty": parcel.id_property,
@@ -186,7 +187,7 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
         return results_of(reply)
     if reply.status != _TOO_LARGE:  # a proxy may say 413 in HTML; the others have to come from HubSpot
         object_of(reply)
-    said = reply.complaint()
+    said = complaint_in(reply)
     if said.is_temporary:
         raise TransientError(f"HubSpot answered {reply.status}, {said.code}")
     return said

@@ -9,7 +9,7 @@ from etl.models.portal import Portal
 
 if TYPE_CHECKING:
     from etl.load.client import HubSpotClient
-    from etl.load.replies import Reply
+    from etl.network.reply import Reply
 
 _LONGEST_WORD = 100
 _UNSAID = frozenset(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint, complaint
 from etl.load.portal import read_portal
-from etl.load.properties import Assurance, Properties
-from etl.load.replies import READ_SCOPE, Reply, object_of, results_of
+from etl.load.setup_check import SetupCheck
+from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
 from etl.models.verdict import Delivery, Outcome, Verdict
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
     from etl.models.portal import Portal
+    from etl.network.reply import Reply
 
 _WHERE = "HubSpot batch/read"
 _UNSAID = "HubSpot did not say whether it has this contact."
@@ -32,7 +34,7 @@ class Preview:
         self, client: HubSpotClient, *, properties: Sequence[WantedProperty], verified: bool = False
     ) -> None:
         self._client = client
-        self._assurance = Assurance(Properties(client, properties), verified=verified)
+        self._setup = SetupCheck(client, properties, verified=verified)
 
     @property
     def requests(self) -> int:
@@ -48,14 +50,14 @@ class Preview:
 
     @property
     def verified(self) -> bool:
-        return self._assurance.verified
+        return self._setup.verified
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """What would become of each parcel: contacts confirmed before are not looked up again."""
         verdicts = {parcel.contact_id: _would(parcel, Outcome.UPDATED) for parcel in batch if parcel.known}
         stop: SyncError | None = None
         try:
-            self._assurance.before_first()
+            self._setup.before_first()
             unknown = sorted((each for each in batch if not each.known), key=lambda each: each.id_property)
             for id_property, parcels in groupby(unknown, key=lambda each: each.id_property):
                 verdicts |= self._look_up(id_property, list(parcels))
@@ -67,7 +69,7 @@ class Preview:
     def _look_up(self, id_property: str, parcels: Sequence[Parcel]) -> dict[int, Verdict]:
         answer = read_contacts(self._client, id_property, [parcel.id_value for parcel in parcels])
         if isinstance(answer, Complaint):
-            raise self._assurance.disprove(answer)
+            raise self._setup.disprove(answer)
         return presence(parcels, answer)
 
 
@@ -85,7 +87,7 @@ def read_contacts(
             "propertiesWithHistory": [],
         },
         read=_answer,
-        expects=frozenset({400}),
+        expects=frozenset({HTTPStatus.BAD_REQUEST}),
         where=_WHERE,
         scope=READ_SCOPE,
     )
@@ -94,8 +96,9 @@ def read_contacts(
 def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> dict[int, Verdict]:
     """What batch/read says of ``parcels``: found, or explicitly not. Pure; leaves out what it does not say.
 
-    HubSpot names the ids that it did not find in ``context.ids``; where it does not, a reply that has
-    nothing but such errors beside its results speaks for all that are left.
+    HubSpot names the ids that it did not find in ``context.ids``, which its OpenAPI document of contacts
+    does not promise; where it does not, a reply that has nothing but such errors beside its results speaks
+    for all that are left.
     """
     found = set(_held(parcels, body.get("results")))
     errors = body.get("errors")
@@ -132,7 +135,7 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
     if reply.ok:
         return results_of(reply)
     object_of(reply)
-    return reply.complaint()
+    return complaint_in(reply)
 
 
 def _would(parcel: Parcel, outcome: Outcome) -> Verdict:

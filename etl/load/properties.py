@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from etl.errors import ContractBrokenError, SetupError, SyncError
-from etl.load.replies import (
+from etl.errors import ContractBrokenError, SetupError
+from etl.load.statuses import (
     CHECK_ADDRESS,
     SCHEMA_READ_SCOPE,
     SCHEMA_WRITE_SCOPE,
-    Reply,
-    ScopeMissingError,
+    complaint_in,
     object_of,
 )
 
@@ -23,17 +22,13 @@ if TYPE_CHECKING:
 
     from etl.fields import SyncedFields
     from etl.load.client import HubSpotClient
-    from etl.load.complaints import Complaint
+    from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
 
 NOBODY = "visitor-sync-check@nobody.invalid"
 GROUP = "zenovay"
 SETUP = "Run `visitor-sync setup`."
-_MISSING = 404
-_EXISTS = 409
-_INVALID = 400
-_FORBIDDEN = 403
 
 _FIELD_TYPES = {"string": "text", "number": "number", "datetime": "date", "bool": "booleancheckbox"}
 _YES_AND_NO = [
@@ -120,7 +115,7 @@ class Properties:
             ("upsert", {"inputs": []}),
         ):
             path = f"{self._client.contacts_path}/batch/{tail}"
-            if self._status(path, body) != _MISSING:
+            if self._status(path, body) != HTTPStatus.NOT_FOUND:
                 return
         raise ContractBrokenError("HubSpot answered 404 to everything that was asked.", fix=CHECK_ADDRESS)
 
@@ -130,7 +125,7 @@ class Properties:
             path,
             body=body,
             read=lambda reply: reply.status,
-            expects=frozenset({_INVALID, _FORBIDDEN, _MISSING}),
+            expects=frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}),
             where="HubSpot contacts",
         )
 
@@ -168,8 +163,8 @@ class Properties:
         return self._client.send(
             "GET",
             f"{self._client.properties_path}/{quote(name, safe='')}",
-            read=lambda reply: None if reply.status == _MISSING else object_of(reply),
-            expects=frozenset({_MISSING}),
+            read=lambda reply: None if reply.status == HTTPStatus.NOT_FOUND else object_of(reply),
+            expects=frozenset({HTTPStatus.NOT_FOUND}),
             where=f"HubSpot property {name}",
             scope=SCHEMA_READ_SCOPE,
         )
@@ -181,80 +176,10 @@ class Properties:
             f"{self._client.properties_path}{tail}",
             body=body,
             read=lambda reply: _was_created(reply, where=where),
-            expects=frozenset({_INVALID, _EXISTS}),
+            expects=frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT}),
             where=where,
             scope=SCHEMA_WRITE_SCOPE,
         )
-
-
-class Assurance:
-    """That the properties are right, established once for all threads.
-
-    ``verified`` starts as what an earlier run has found, and is what the next one may rely on.
-    """
-
-    def __init__(self, properties: Properties, *, verified: bool) -> None:
-        self.verified = verified
-        self._properties = properties
-        self._lock = threading.Lock()
-        self._examined = False
-        self._wrong: SetupError | ContractBrokenError | None = None
-
-    def before_first(self) -> None:
-        """Verify the properties, unless they are known to be right. Raises what ``examine`` raises."""
-        if not self.verified:
-            self.examine()
-
-    def examine(self) -> None:
-        """Verify the properties, unless this run has done so.
-
-        Raises SetupError if they are wrong, and whatever keeps them from being verified.
-        """
-        with self._lock:
-            if not self._examined:
-                self._examine()
-            if self._wrong is not None:
-                raise self._wrong
-
-    def disprove(self, said: Complaint) -> SetupError | ContractBrokenError:
-        """The error of the set-up that ``said`` shows, whatever an earlier look has found.
-
-        Looks once more, as the properties themselves tell best what mends them.
-        """
-        with self._lock:
-            self.verified = False
-            if self._wrong is None:
-                self._wrong = self._seen_now() or _told_by(said)
-            self._examined = True
-            return self._wrong
-
-    def _seen_now(self) -> SetupError | None:
-        try:
-            raise_for(self._properties.verify())
-        except SetupError as error:
-            return error
-        except SyncError:
-            return None  # the complaint is known already, and says enough
-        return None
-
-    def _examine(self) -> None:
-        try:
-            raise_for(self._properties.verify())
-        except ScopeMissingError as error:
-            log.warning(
-                "properties cannot be read; the first batch will show whether they are right",
-                extra={"action": "properties_unverified", "why": error.what},
-            )
-        except (SetupError, ContractBrokenError) as error:
-            self.verified, self._wrong = False, error
-        else:
-            self.verified = True
-        self._examined = True
-
-
-def _told_by(said: Complaint) -> SetupError:
-    names = ", ".join(said.properties) or "that this program writes"
-    return SetupError(f"HubSpot cannot take the property {names} as it is ({said.code}).", fix=SETUP)
 
 
 def problems(wanted: WantedProperty, found: dict[str, Any] | None) -> list[Problem]:
@@ -317,8 +242,8 @@ def _was_created(reply: Reply, *, where: str) -> bool:
     """409 is HubSpot's answer for what exists already; some versions say so with 400."""
     if reply.ok:
         return True
-    said = reply.complaint()
-    if reply.status == _EXISTS or "already exists" in said.words:
+    said = complaint_in(reply)
+    if reply.status == HTTPStatus.CONFLICT or "already exists" in said.words:
         return False
     raise ContractBrokenError(
         f"{where}: HubSpot refused to create it ({said.code}).",

@@ -1,110 +1,108 @@
-"""One exchange over the official client's connection pool, bounded in time and size."""
+"""One exchange over the held connections that the official client is given, bounded in time and size."""
 
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+import threading
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, ProxyManager, Timeout
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    DecodeError,
-    HTTPError,
-    LocationValueError,
-    ProxyError,
-    ReadTimeoutError,
-)
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, ProxyError, ReadTimeoutError
 from urllib3.util.ssltransport import SSLTransport
 
 from etl.deadline import Deadline
-from etl.errors import SettingsError
-from etl.load.replies import CHECK_ADDRESS, FIX_URL, NO_URL, Reply
 from etl.network.failures import failed, tunnel_refused
+from etl.network.reply import LARGEST_BODY, Reply, too_large
 from etl.network.trust import trust
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from etl.errors import SyncError
     from etl.network.proxies import Proxy
     from etl.network.route import Route
 
 _CHUNK = 1 << 16
-_LONGEST_BODY = 1 << 25
 _POOL_SIZE = 32
 _CONNECT_REFUSED = re.compile(r"Tunnel connection failed: ([1-9][0-9]{2})\b")
 """How http.client says that a proxy answered CONNECT with that status."""
 
 
 class Wire:
-    """Stands in for the official client's REST layer, with a pool of connections that take ``route``.
+    """A pool of connections that take ``route``, for any thread.
 
-    The original knows neither the system's certificates nor the environment's proxies; it follows redirects,
-    reads the body of an error for as long as it drips, and decodes it before anybody can see its status: one
-    byte that is not UTF-8 hides a 401 behind a UnicodeDecodeError.
+    ``timeout_s`` are the seconds to connect and between two bytes, ``deadline_s`` those of a whole answer.
+    Redirects are not followed, as they would carry the key elsewhere, and nothing is repeated.
     """
 
-    def __init__(self, route: Route, *, deadline_s: float) -> None:
-        pool = _pool(route.proxy)
-        pool.pool_classes_by_scheme = {
-            scheme: _punctual(kind, deadline_s) for scheme, kind in pool.pool_classes_by_scheme.items()
-        }
-        self.pool = pool
-        self._route = route
+    def __init__(self, route: Route, *, timeout_s: tuple[float, float], deadline_s: float) -> None:
+        self.route = route
+        self._timeout = Timeout(connect=timeout_s[0], read=timeout_s[1])
         self._deadline_s = deadline_s
+        self._mine = threading.local()
+        self._running: set[Deadline] = set()
+        self._pool = _pool(route.proxy)
+        self._pool.pool_classes_by_scheme = {
+            scheme: _punctual(kind, self._mine) for scheme, kind in self._pool.pool_classes_by_scheme.items()
+        }
 
-    def GET(self, url: str, *, headers: dict[str, str], _request_timeout: Any, **_: Any) -> Reply:  # noqa: N802 -- the vendor's name
-        return self._request("GET", url, headers=headers, timeout_s=_request_timeout)
-
-    def POST(  # noqa: N802 -- the vendor's name
-        self, url: str, *, headers: dict[str, str], body: bytes, _request_timeout: Any, **_: Any
-    ) -> Reply:
-        return self._request("POST", url, headers=headers, timeout_s=_request_timeout, body=body)
-
-    def _request(
+    def request(
         self,
         method: str,
         url: str,
         *,
-        headers: dict[str, str],
-        timeout_s: tuple[float, float],
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Reply:
-        try:
-            response = self.pool.request(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                timeout=Timeout(connect=timeout_s[0], read=timeout_s[1]),
-                redirect=False,
-                preload_content=False,
-            )
-            content = self._whole_body(response)
-        except LocationValueError as error:
-            raise SettingsError(NO_URL, fix=FIX_URL) from error
-        except (HTTPError, HTTPException, OSError) as error:
-            raise _failure(error, self._route) from error
-        return Reply(
-            status=response.status,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            body=content,
-        )
+        """The answer, whatever its status. Raises TransientError when none arrives in time and whole.
 
-    def _whole_body(self, response: BaseHTTPResponse) -> bytes:
-        """The body of ``response``, whose connection is then given back, or closed if the body broke off."""
+        Raises SettingsError and AccessRefusedError for what will not pass: a certificate, a proxy's refusal.
+        """
+        with Deadline(self._deadline_s) as deadline:
+            self._mine.deadline = deadline
+            self._running.add(deadline)
+            try:
+                reply = self._exchange(method, url, headers=headers, fields=params, body=body)
+            except (HTTPError, HTTPException, OSError, UnicodeError) as error:  # the last: no name for IDNA
+                raise self._late() if deadline.passed else _failure(error, self.route) from error
+            finally:
+                self._running.discard(deadline)
+        if deadline.passed:  # what looks like an answer may be the half of one
+            raise self._late()
+        return reply
+
+    def close(self) -> None:
+        """Give up all connections; a request in flight in another thread fails."""
+        for deadline in list(self._running):
+            deadline.cut()
+        self._pool.clear()
+
+    def _exchange(self, method: str, url: str, **asked: Any) -> Reply:
+        response = self._pool.request(
+            method, url, timeout=self._timeout, redirect=False, preload_content=False, **asked
+        )
         try:
-            with Deadline(self._deadline_s, response.watched_socket) as deadline, _blamed(deadline):  # type: ignore[attr-defined]
-                content = _body(response)
+            content = self._whole_body(response)
         except BaseException:
             response.close()
             raise
-        _drop_if_late(response, deadline)
         response.release_conn()
-        return content
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, headers, content)
+
+    def _whole_body(self, response: BaseHTTPResponse) -> bytes:
+        content = bytearray()
+        while chunk := response.read1(_CHUNK):
+            content += chunk
+            if len(content) > LARGEST_BODY:
+                raise too_large(self.route)
+        return bytes(content)
+
+    def _late(self) -> TransientError:
+        return TransientError(f"{self.route.host} gave no whole answer within {self._deadline_s:g} s")
 
 
 def _pool(proxy: Proxy | None) -> PoolManager:
@@ -120,56 +118,33 @@ def _pool(proxy: Proxy | None) -> PoolManager:
     return ProxyManager(proxy.url, proxy_headers=proxy.headers, proxy_ssl_context=trust(), **options)
 
 
-def _body(response: BaseHTTPResponse) -> bytes:
-    content = bytearray()
-    while chunk := response.read1(_CHUNK):
-        content += chunk
-        if len(content) > _LONGEST_BODY:
-            raise TransientError("HubSpot's answer does not end", malformed=True, fix=CHECK_ADDRESS)
-    return bytes(content)
+def _punctual(kind: type[HTTPConnectionPool], mine: threading.local) -> type[HTTPConnectionPool]:
+    """``kind`` with connections that are watched by the deadline of the thread that uses them.
 
-
-def _punctual(kind: type[HTTPConnectionPool], deadline_s: float) -> type[HTTPConnectionPool]:
-    """``kind`` with connections that wait at most ``deadline_s`` for all the headers of an answer.
-
-    Their answers name the socket, so that the body can be waited for in the same way.
+    From the first byte on: a proxy, too, can drip.
     """
 
     class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
-        def getresponse(self, *args: Any, **options: Any) -> Any:
-            watched = self.sock.socket if isinstance(self.sock, SSLTransport) else self.sock
-            with Deadline(deadline_s, watched) as deadline, _blamed(deadline):
-                response = super().getresponse(*args, **options)
-            _drop_if_late(response, deadline)
-            response.watched_socket = watched
-            return response
+        def _new_conn(self) -> Any:
+            made = super()._new_conn()
+            mine.deadline.guard(made)
+            return made
+
+        def connect(self) -> None:
+            super().connect()
+            self._guard()
+
+        def request(self, *args: Any, **options: Any) -> None:
+            self._guard()
+            super().request(*args, **options)
+
+        def _guard(self) -> None:
+            mine.deadline.guard(self.sock.socket if isinstance(self.sock, SSLTransport) else self.sock)
 
     class Pool(kind):  # type: ignore[valid-type, misc]
         ConnectionCls = Connection
 
     return Pool
-
-
-@contextmanager
-def _blamed(deadline: Deadline) -> Iterator[None]:
-    """Raise TransientError for what breaks because the time is up."""
-    try:
-        yield
-    except (HTTPError, HTTPException, OSError) as error:
-        if deadline.passed:
-            raise _late(deadline) from error
-        raise
-
-
-def _drop_if_late(response: BaseHTTPResponse, deadline: Deadline) -> None:
-    """Raise TransientError if the time is up: what looks like an answer may be the half of one."""
-    if deadline.passed:
-        response.close()
-        raise _late(deadline)
-
-
-def _late(deadline: Deadline) -> TransientError:
-    return TransientError(f"HubSpot's answer took longer than {deadline.seconds:g} s to arrive")
 
 
 def _failure(error: Exception, route: Route) -> SyncError | TransientError:
@@ -181,7 +156,7 @@ def _failure(error: Exception, route: Route) -> SyncError | TransientError:
 
 def _in_words(error: Exception, route: Route) -> str | None:
     kinds: tuple[tuple[type[Exception], str], ...] = (
-        (ReadTimeoutError, f"{route.host} did not answer in time"),
+        (ReadTimeoutError, f"{route.host} gave no answer in time"),
         (ConnectTimeoutError, f"{route.next_hop} could not be reached in time"),
         (DecodeError, f"the answer of {route.host} could not be decompressed"),
     )

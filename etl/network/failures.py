@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from etl.errors import AccessRefusedError, SettingsError
@@ -33,10 +34,7 @@ _LOGIN = (
 )
 """Without an example, which would look like an e-mail address."""
 
-_LOGIN_WANTED = 407
-_SERVER_ERRORS = 500
-_NOT_IMPLEMENTED = 501
-_MAY_PASS = frozenset({408, 425, 429})
+_MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class UnknownHostError(TransientError):
@@ -64,13 +62,15 @@ def failed(error: BaseException, route: Route, *, otherwise: str | None = None) 
 def tunnel_refused(status: int, route: Route) -> SyncError | TransientError:
     """What to raise for a proxy that answers CONNECT with ``status`` instead of connecting."""
     said = f"{route.proxy} answered {status} instead of connecting to {route.host}"
-    if status == _LOGIN_WANTED:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return login_wanted(route)
-    if status in _MAY_PASS or (status >= _SERVER_ERRORS and status != _NOT_IMPLEMENTED):
+    if status in _MAY_PASS or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    ):
         return TransientError(said)
     variable = route.proxy.variable if route.proxy else "HTTPS_PROXY"
     fix = f"Have it allow {route.host}, correct {variable}, or list the host in NO_PROXY; nothing is lost."
-    if status in {401, 403}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return AccessRefusedError(f"{_capital(said)}.", fix=fix)
     return SettingsError(f"{_capital(said)}: is it a proxy?", fix=fix)
 

@@ -120,7 +120,7 @@ def _parsed(variable: str, value: str) -> Proxy:
         )
     if scheme.startswith("socks"):
         _require_socks(variable)
-        scheme = "socks5h"  # one of the two libraries leaves names to the proxy in either case
+        scheme = "socks5h"  # names are left to the proxy in either case
     user, colon, password = (matched[2] or "").partition(":")
     return Proxy(
         variable=variable,
@@ -135,7 +135,7 @@ def _require_socks(variable: str) -> None:
     if find_spec("socks") and find_spec("socksio"):
         return
     raise SettingsError(
-        f"{variable} names a SOCKS proxy, and the packages for that are not installed.",
+        f"{variable} names a SOCKS proxy, and the package for that is not installed.",
         fix=f"Install the extra `socks`, in the checkout by `{installing('socks')}`, name an HTTP proxy"
         " instead, or list the host in NO_PROXY.",
     )

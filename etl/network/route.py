@@ -35,6 +35,13 @@ class Route:
         return f"{self.host} through {self.proxy}" if self.proxy else f"{self.host} directly"
 
 
+def credential(text: str, *, setting: str) -> str:
+    """``text``, which can stand in a header. Raises SettingsError for what no key or token is."""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingsError(f"{setting} is empty or holds a character that no key has.", fix="Copy it again.")
+    return text
+
+
 def route_to(url: str, *, api: str, setting: str) -> Route:
     """Raises SettingsError for a base URL that may not be called, and for a proxy that cannot be used."""
     try:

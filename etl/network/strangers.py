@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,36 +14,38 @@ from etl.redact import vendor_text
 
 if TYPE_CHECKING:
     from etl.errors import SyncError
+    from etl.network.reply import Reply
     from etl.network.route import Route
 
-_FORBIDDEN = 403
-_PROXY_LOGIN, _NETWORK_LOGIN = 407, 511
 
-
-def stranger(status: int, *, location: str, body: bytes, route: Route) -> SyncError | None:
-    """The error to raise where an answer is not the API's own; None where it may be. ``body`` may be cut."""
-    if 300 <= status < 400:  # noqa: PLR2004 -- HTTP's own numbers
-        return _redirect(status, location, route)
-    if status == _PROXY_LOGIN:
+def stranger(reply: Reply, route: Route) -> SyncError | None:
+    """The error to raise where an answer is not the API's own; None where it may be."""
+    status = reply.status
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return _redirect(status, reply.header("location"), route)
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return login_wanted(route)
-    if status == _NETWORK_LOGIN:
+    if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         return AccessRefusedError(
             f"The network between here and {route.host} asks for a login (511, a captive portal).",
             fix="Log in to the network from this machine, or ask who runs it; nothing is lost.",
         )
-    kind = kind_of(body)
-    if status == _FORBIDDEN and kind in {"HTML", "text that is not JSON"}:
+    kind = kind_of(reply.body)
+    if status == HTTPStatus.FORBIDDEN and kind in {"HTML", "text that is not JSON"}:
         return _page(status, kind, route)
     return None
 
 
-def kind_of(body: bytes) -> str:
-    """What a body that is no JSON looks like, for a message."""
+def kind_of(body: bytes, offset: int | None = None) -> str:
+    """What a body that is no JSON looks like, for a message.
+
+    ``offset`` is the byte from which on it cannot be read, told where it was meant to be JSON.
+    """
     start = body[:1000].removeprefix(codecs.BOM_UTF8).lstrip()
     if not start:
         return "an empty body"
     if jsontext.is_meant(body):
-        return "JSON that cannot be read"
+        return "JSON that cannot be read" if offset is None else f"JSON that cannot be read at byte {offset}"
     return "HTML" if start[:1] == b"<" else "text that is not JSON"
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 KEPT_RUNS = 1000
 """Per website; older ones are forgotten."""
 
+_COUNTED_RUNS = 300
+"""A day of runs every five minutes, and so the daily sweep among them."""
+
 _WEBSITES = """
     SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
     FROM websites ORDER BY name"""
@@ -51,7 +54,7 @@ _LAST = """
 _SUMMARIES = """
     SELECT r.started, r.summary FROM runs r JOIN websites w ON w.id = r.website_id
     WHERE w.name = ? AND r.kind = 'incremental' AND r.summary IS NOT NULL
-    ORDER BY r.started"""
+    ORDER BY r.started DESC LIMIT ?"""
 
 
 class Runs:
@@ -160,13 +163,13 @@ class Runs:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
         return [_told(row) for row in self._statements.rows(_LAST, (website, most))]
 
-    def requests(self, website: str, *, since: datetime, ahead: timedelta) -> list[tuple[datetime, int]]:
-        """When each incremental run since then was started, and how many requests to the source it cost.
+    def requests(self, website: str, *, ahead: timedelta) -> list[tuple[datetime, int]]:
+        """When the last incremental runs were started, latest last, and what they asked of the source.
 
         By the source's clock, which is ``ahead`` of ours where a run did not come so far as to see it.
         """
-        costs = (_cost(row, ahead) for row in self._statements.rows(_SUMMARIES, (website,)))
-        return [(at, requests) for at, requests in costs if at >= since]
+        rows = self._statements.rows(_SUMMARIES, (website, _COUNTED_RUNS))
+        return [_cost(row, ahead) for row in rows][::-1]
 
 
 _instant = of_a_row(instant_or_none)

@@ -1,12 +1,12 @@
 """What an answer that is not a success means, and what to do about it.
 
 Zenovay documents four shapes of error bodies; they differ in where the code stands, in its case, and in
-whether a ``retry_after`` is there.
+whether a ``retry_after`` is there: https://help.zenovay.com/en/article/api-errors/,
+https://help.zenovay.com/en/article/rate-limits/ and the older https://docs.zenovay.com/en/api/rate-limits/.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError, SyncError, UnavailableError
 from etl.extract.budget import month_after
-from etl.extract.instants import http_date
 from etl.instants import parsed
 from etl.jsontext import UnreadableError, parse
 from etl.models.stop import DAILY, MONTHLY, WAIT, longest
+from etl.network.reply import wait_s
+from etl.network.strangers import kind_of
 from etl.redact import vendor_text
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from etl.extract.wire import Reply
+    from etl.network.reply import Reply
 
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorBody:
     """What a body says: ``code`` upper-cased, ``message`` as it came, ``retry_after`` in seconds if sound."""
 
     code: str = ""
@@ -38,17 +39,17 @@ class Complaint:
     retry_after: Any = None
 
 
-def complaint(body: bytes) -> Complaint:
+def error_body(body: bytes) -> ErrorBody:
     """What an error body says; empty where it is none of the four shapes."""
     try:
         said = parse(body)
     except UnreadableError:
-        return Complaint()
+        return ErrorBody()
     if not isinstance(said, dict):
-        return Complaint()
+        return ErrorBody()
     error = said.get("error")
     inner = error if isinstance(error, dict) else {"message": error}
-    return Complaint(
+    return ErrorBody(
         code=_text(inner.get("code") or said.get("code")).upper(),
         message=_text(inner.get("message") or said.get("message")),
         retry_after=inner.get("retry_after", said.get("retry_after")),
@@ -60,21 +61,21 @@ def refusal(reply: Reply, *, path: str, api_key: str, now: datetime) -> SyncErro
 
     ``now`` is the API's clock, as is the instant before which nothing is to be had.
     """
-    said = complaint(reply.body)
+    said = error_body(reply.body)
     told = vendor_text(": ".join(filter(None, (said.code, said.message))), api_key)
-    saw = f"status {reply.status} ({told or reply.kind()})"
+    saw = f"status {reply.status} ({told or kind_of(reply.body)})"
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS and said.code == "MONTHLY_LIMIT_EXCEEDED":
         return _month_spent(reply, now=now)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _passing(saw, reply, said, now=now)
-    if reply.status == HTTPStatus.REQUEST_TIMEOUT or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _passing(saw, reply, Complaint(), now=now)
+    if reply.is_outage:
+        return _passing(saw, reply, ErrorBody(), now=now)
     if reply.status == HTTPStatus.UNAUTHORIZED:
         return _unauthorized(saw, api_key=api_key)
     return _standing(reply, said, path=path, saw=saw)
 
 
-def _standing(reply: Reply, said: Complaint, *, path: str, saw: str) -> SyncError:
+def _standing(reply: Reply, said: ErrorBody, *, path: str, saw: str) -> SyncError:
     """What the same request would meet again."""
     if reply.status == HTTPStatus.FORBIDDEN:
         return _forbidden(said, path=path, saw=saw)
@@ -97,7 +98,7 @@ def _unauthorized(saw: str, *, api_key: str) -> AccessRefusedError:
     return AccessRefusedError(f"Zenovay refuses the API key: {saw}.", fix=fix)
 
 
-def _forbidden(said: Complaint, *, path: str, saw: str) -> AccessRefusedError:
+def _forbidden(said: ErrorBody, *, path: str, saw: str) -> AccessRefusedError:
     if said.code == "API_PAID_PLAN_REQUIRED":
         return AccessRefusedError(
             f"The plan of this Zenovay account includes no API access: {saw}.",
@@ -116,7 +117,7 @@ def _forbidden(said: Complaint, *, path: str, saw: str) -> AccessRefusedError:
 
 def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
     """Nothing works before ``X-Usage-Reset``; without it a month is taken for a calendar month in UTC."""
-    until, said_by = parsed(reply.headers.get("X-Usage-Reset", "")), "Zenovay's X-Usage-Reset"
+    until, said_by = parsed(reply.header("x-usage-reset")), "Zenovay's X-Usage-Reset"
     if until is None or not now < until <= now + longest(MONTHLY):
         until, said_by = month_after(now), "our own reckoning: the end of the month in UTC"
     return UnavailableError(
@@ -128,35 +129,21 @@ def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
     )
 
 
-def _passing(saw: str, reply: Reply, said: Complaint, *, now: datetime) -> TransientError:
+def _passing(saw: str, reply: Reply, said: ErrorBody, *, now: datetime) -> TransientError:
     """A failure with the wait that is asked for: by header, body or message, the first that can be meant.
 
     Instants in the place of seconds, and whatever else is longer than its limit lasts, are no waits.
     """
-    header = reply.headers.get("Retry-After", "")
-    date = http_date(header)
     in_words = _SECONDS.search(said.message)
     kind = DAILY if "DAILY" in said.code else WAIT
-    for said_by, stated in (
-        ("Zenovay's Retry-After", header),
-        ("Zenovay's Retry-After", (date - (reply.date or now)).total_seconds() if date else None),
-        ("Zenovay's retry_after", said.retry_after),
-        ("Zenovay's message", in_words and in_words[1]),
+    for said_by, seconds in (
+        ("Zenovay's Retry-After", reply.retry_after(now=now, kind=kind)),
+        ("Zenovay's retry_after", wait_s(said.retry_after, kind=kind)),
+        ("Zenovay's message", wait_s(in_words and in_words[1], kind=kind)),
     ):
-        seconds = _wait_s(stated)
-        if seconds is not None and seconds <= longest(kind).total_seconds():
+        if seconds is not None:
             return TransientError(saw, asked_s=seconds, said_by=said_by, kind=kind)
     return TransientError(saw)
-
-
-def _wait_s(stated: Any) -> float | None:
-    try:
-        seconds = float(stated)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if isinstance(stated, bool) or not math.isfinite(seconds) or seconds <= 0:
-        return None
-    return seconds
 
 
 def _text(value: Any) -> str:
