@@ -62,7 +62,7 @@ def test_being_refused_leaves_the_first_at_work(state_url: str, clock: FakeClock
         with pytest.raises(LockedError), second.locked():
             pass
         with first.transaction() as state:
-            state.facts.put("name", "value")
+            state.notebook.put("name", "value")
 
 
 def test_a_lock_that_was_released_is_free(state_url: str, clock: FakeClock) -> None:
@@ -132,10 +132,10 @@ def test_a_lock_file_that_was_removed_gives_nobody_a_lock_of_his_own(
     with opened(sqlite_url, clock) as first:
         (tmp_path / "state.db.lock").unlink()
         with pytest.raises(LockedError, match="removed"), first.transaction() as state:
-            state.facts.put("name", "value")
+            state.notebook.put("name", "value")
         with opened(sqlite_url, clock) as second:
             with second.transaction() as state:
-                assert state.facts.get("name") is None
+                assert state.notebook.get("name") is None
             with pytest.raises(LockedError, match="removed"), first.transaction():
                 pass
 
@@ -203,15 +203,15 @@ def test_a_writer_whose_connection_was_ended_writes_nothing_more_and_the_lock_is
 ) -> None:
     with opened(postgres_url, clock) as first:
         with first.transaction() as state:
-            state.facts.put("before", "value")
+            state.notebook.put("before", "value")
         terminate_others(postgres_url)
         with opened(postgres_url, clock) as second:
             for _ in range(2):
                 with pytest.raises(UnavailableError), first.transaction() as state:
-                    state.facts.put("after", "value")
+                    state.notebook.put("after", "value")
             assert not first.is_usable
             with second.transaction() as state:
-                assert (state.facts.get("before"), state.facts.get("after")) == ("value", None)
+                assert (state.notebook.get("before"), state.notebook.get("after")) == ("value", None)
 
 
 def terminate_others(url: str) -> None:

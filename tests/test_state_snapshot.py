@@ -30,7 +30,7 @@ import sys
 from fakes import FakeClock, opened
 with opened(sys.argv[1], FakeClock()) as store:
     with store.transaction() as state:
-        state.facts.put("name", "uncheckpointed")
+        state.notebook.put("name", "uncheckpointed")
     print("written", flush=True)
     sys.stdin.read()
 """

@@ -540,24 +540,24 @@ def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: St
 def test_facts_with_a_long_beginning_in_common_are_kept_apart(store: Store) -> None:
     one, other = "told_month_" + "w" * 200 + "1", "told_month_" + "w" * 200 + "2"
     with store.transaction() as state:
-        state.facts.put(one, "one")
-        state.facts.put(other, "other")
+        state.notebook.put(one, "one")
+        state.notebook.put(other, "other")
 
     with store.reading() as state:
-        assert (state.facts.get(one), state.facts.get(other)) == ("one", "other")
+        assert (state.notebook.get(one), state.notebook.get(other)) == ("one", "other")
 
 
 def test_facts_are_put_replaced_and_dropped(store: Store) -> None:
     with store.transaction() as state:
-        assert state.facts.get("name") is None
-        state.facts.put("name", "one")
-        state.facts.put("name", "two")
-        state.facts.put("other", "three")
-        state.facts.drop("other")
-        state.facts.drop("nothing")
+        assert state.notebook.get("name") is None
+        state.notebook.put("name", "one")
+        state.notebook.put("name", "two")
+        state.notebook.put("other", "three")
+        state.notebook.drop("other")
+        state.notebook.drop("nothing")
 
     with store.reading() as state:
-        assert (state.facts.get("name"), state.facts.get("other")) == ("two", None)
+        assert (state.notebook.get("name"), state.notebook.get("other")) == ("two", None)
 
 
 def write_everywhere_and_fail(state: Transaction) -> None:
@@ -567,7 +567,7 @@ def write_everywhere_and_fail(state: Transaction) -> None:
     absorb(rows, website_id=website_id, anonymous=True, synced=BASIC_FIELDS, state=state, books=Books())
     settle(state, Outcome.CREATED)
     state.runs.close_window(Website(website_id, watermark=LATER))
-    state.facts.put("name", "value")
+    state.notebook.put("name", "value")
     raise ZeroDivisionError
 
 
@@ -583,24 +583,24 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
         assert website.watermark is None
         assert list(state.visitors.known(website.id, ["a", "b"])) == ["a"]
         assert list(state.rejections.listed()) == []
-        assert state.facts.get("name") is None
+        assert state.notebook.get("name") is None
 
 
 def test_what_is_written_while_only_reading_is_not_kept(store: Store) -> None:
     with store.reading() as state:
-        state.facts.put("name", "value")
+        state.notebook.put("name", "value")
 
     with store.reading() as state:
-        assert state.facts.get("name") is None
+        assert state.notebook.get("name") is None
 
 
 def test_nothing_is_written_without_the_lock(state_url: str, clock: FakeClock, store: Store) -> None:
     unlocked = type(store)(store._connection, clock=clock)
 
     with pytest.raises(LockedError), unlocked.transaction() as state:
-        state.facts.put("name", "value")
+        state.notebook.put("name", "value")
     with store.reading() as state:
-        assert state.facts.get("name") is None
+        assert state.notebook.get("name") is None
 
 
 def test_a_failure_of_the_database_shows_no_value(store: Store) -> None:

@@ -42,9 +42,9 @@ class Campaign:
         still_open = [order for order in self._orders if _is_open(order, state)]
         for order in self._orders:
             if not still_open:
-                state.facts.drop(_fact(order))
+                state.notebook.drop(_fact(order))
             elif order not in still_open:
-                state.facts.put(_fact(order), _days(order))
+                state.notebook.put(_fact(order), _days(order))
 
 
 def _is_open(order: Order, state: Transaction) -> bool:
@@ -53,7 +53,7 @@ def _is_open(order: Order, state: Transaction) -> bool:
 
 
 def _is_through(order: Order, state: Transaction) -> bool:
-    return not _is_open(order, state) and state.facts.get(_fact(order)) == _days(order)
+    return not _is_open(order, state) and state.notebook.get(_fact(order)) == _days(order)
 
 
 def _fact(order: Order) -> str:

@@ -288,13 +288,13 @@ def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | Non
 
 def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> bool:
     """Whether somebody was told of this within a day. ``now`` is the API's clock."""
-    last = state.facts.instant(_told(kind, website))
+    last = state.notebook.instant(_told(kind, website))
     return last is not None and abs(now - last) < ONE_DAY
 
 
 def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> None:
     summary.is_news = True
-    state.facts.put(_told(kind, summary.website), now.isoformat())
+    state.notebook.put(_told(kind, summary.website), now.isoformat())
 
 
 def _told(kind: str, website: str) -> str:

@@ -127,9 +127,9 @@ class Session:
         """Write down whether HubSpot's properties are known to be right, so that later runs need not ask."""
         with self.store.transaction() as state:
             if self.destination.verified:
-                state.facts.put(_VERIFIED, self.setup_digest)
+                state.notebook.put(_VERIFIED, self.setup_digest)
             else:
-                state.facts.drop(_VERIFIED)
+                state.notebook.drop(_VERIFIED)
 
 
 @contextmanager
@@ -198,7 +198,7 @@ def _prepare(
     ``unlogged``: the last run was killed, so that it may have sent requests that nobody wrote down.
     """
     with store.transaction() as state:
-        verified = state.facts.get(_VERIFIED) == _setup_digest(settings)
+        verified = state.notebook.get(_VERIFIED) == _setup_digest(settings)
         looks = 0 if verified else len(wanted_properties(settings.sync.synced))
         unknown = (
             {"zenovay": _READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
@@ -217,10 +217,10 @@ def _prepare(
 
 def _take_up_names(state: Transaction, synced: SyncedFields) -> None:
     """Make due what a renamed property had; a field that is off keeps the name it had last."""
-    known, mapping = state.facts.mapping(_MAPPING), synced.mapping()
+    known, mapping = state.notebook.mapping(_MAPPING), synced.mapping()
     if renamed := {name for name, prop in mapping.items() if known.get(name, prop) != prop}:
         state.ledger.forget_confirmations(fields=renamed)
-    state.facts.put(_MAPPING, canonical(known | mapping).decode())
+    state.notebook.put(_MAPPING, canonical(known | mapping).decode())
 
 
 def _setup_digest(settings: Settings) -> str:

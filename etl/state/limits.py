@@ -1,44 +1,80 @@
-"""What the program remembers of the two APIs' limits over restarts, and small facts about the set-up."""
+"""What the program remembers of the two APIs' limits over restarts."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from sqlalchemy import and_, func, select, update
 
 from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
 from etl.models.reading import Quota
 from etl.models.stop import WAIT, Stop
+from etl.state import tables
 from etl.state.failures import of_a_row
+from etl.state.statements import Insertion, Prepared, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy import Column
 
     from etl.state.statements import Row, Statements
 
-_PLACE = "INSERT INTO limits (api, account) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_SENT = """
-    UPDATE limits SET sent = COALESCE(?, sent), stated = COALESCE(?, stated) WHERE api = ? AND account = ?"""
-_STOP = """
-    UPDATE limits SET stopped_until = ?, stop_reason = ?, stop_kind = ?, stop_said_by = ?, stop_made = ?
-    WHERE api = ? AND account = ?"""
-_STOPPED = """
-    SELECT api, account, stopped_until, stop_reason, stop_kind, stop_said_by, stop_made FROM limits
-    WHERE stopped_until IS NOT NULL ORDER BY api, account"""
-_USED = """
-    UPDATE limits SET used = ?, month_limit = ?, resets_at = ?, ahead = ? WHERE api = ? AND account = ?"""
-_QUOTA = """
-    SELECT used, month_limit, resets_at, ahead FROM limits
-    WHERE used IS NOT NULL AND api = ? AND account = ?"""
-_LATEST_QUOTA = """
-    SELECT used, month_limit, resets_at, ahead FROM limits
-    WHERE used IS NOT NULL AND api = ? ORDER BY resets_at DESC LIMIT 1"""
-_GET = "SELECT value FROM facts WHERE name = ?"
-_PUT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-_DROP = "DELETE FROM facts WHERE name = ?"
+_T, _C = tables.limits, tables.limits.c
+_MINE = and_(_C.api == value("api"), _C.account == value("account"))
+_STOP = ("stopped_until", "stop_reason", "stop_kind", "stop_said_by", "stop_made")
+_QUOTA = ("used", "month_limit", "resets_at", "ahead")
+
+
+def _change(columns: Mapping[str, Any], *names: str) -> Prepared:
+    """An UPDATE of our account's row, of the values ``names``."""
+    return Prepared(lambda _: update(_T).values(columns).where(_MINE), *names, "api", "account")
+
+
+def _overwrite(names: Sequence[str]) -> Prepared:
+    return _change({name: value(f"new_{name}") for name in names}, *(f"new_{name}" for name in names))
+
+
+def _of_account(column: Column[Any]) -> Prepared:
+    return Prepared(lambda _: select(column).where(_MINE), "api", "account")
+
+
+_PLACE = Insertion(_T, "api", "account")
+_SENT = _of_account(_C.sent)
+_STATED = _of_account(_C.stated)
+_REMEMBER_SENT = _change(
+    {
+        "sent": func.coalesce(value("new_sent"), _C.sent),
+        "stated": func.coalesce(value("new_stated"), _C.stated),
+    },
+    "new_sent",
+    "new_stated",
+)
+_REMEMBER_STOP = _overwrite(_STOP)
+_REMEMBER_QUOTA = _overwrite(_QUOTA)
+_STOPPED = Prepared(
+    lambda _: (
+        select(_C.api, _C.account, *(_C[name] for name in _STOP))
+        .where(_C.stopped_until.is_not(None))
+        .order_by(_C.api, _C.account)
+    )
+)
+_QUOTA_OF_ACCOUNT = Prepared(
+    lambda _: select(*(_C[name] for name in _QUOTA)).where(_C.used.is_not(None), _MINE), "api", "account"
+)
+_LATEST_QUOTA = Prepared(
+    lambda _: (
+        select(*(_C[name] for name in _QUOTA))
+        .where(_C.used.is_not(None), _C.api == value("api"))
+        .order_by(_C.resets_at.desc())
+        .limit(1)
+    ),
+    "api",
+)
 
 
 def account(credential: str) -> str:
@@ -59,8 +95,7 @@ class Limits:
 
     def sent(self, api: str) -> list[int]:
         """When the last requests were sent, as far as the limit's window reaches: microseconds."""
-        query = "SELECT sent FROM limits WHERE api = ? AND account = ?"
-        sent = self._statements.value(query, (api, self._accounts[api]))
+        sent = self._statements.value(_SENT, (api, self._accounts[api]))
         return _stamps(sent) if sent else []
 
     def last_sent(self, api: str) -> datetime | None:
@@ -69,17 +104,16 @@ class Limits:
 
     def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
         """``stated`` is the limit that the API stated; None if it has said nothing new."""
-        self._put(_SENT, (orjson.dumps(sent).decode() if sent else None, stated), api)
+        self._put(_REMEMBER_SENT, (orjson.dumps(sent).decode() if sent else None, stated), api)
 
     def stated(self, api: str) -> int | None:
         """The limit that the API stated last, in requests per window."""
-        query = "SELECT stated FROM limits WHERE api = ? AND account = ?"
-        stated: int | None = self._statements.value(query, (api, self._accounts[api]))
+        stated: int | None = self._statements.value(_STATED, (api, self._accounts[api]))
         return stated
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known."""
-        return _quota(self._statements.row(_QUOTA, (api, self._accounts[api])))
+        return _quota(self._statements.row(_QUOTA_OF_ACCOUNT, (api, self._accounts[api])))
 
     def latest_quota(self, api: str) -> Quota | None:
         """The requests of the month of the account that was asked last, whichever it is."""
@@ -87,7 +121,7 @@ class Limits:
 
     def remember_quota(self, api: str, quota: Quota) -> None:
         ahead = quota.ahead // timedelta(microseconds=1)
-        self._put(_USED, (quota.used, quota.limit, microseconds(quota.resets_at), ahead), api)
+        self._put(_REMEMBER_QUOTA, (quota.used, quota.limit, microseconds(quota.resets_at), ahead), api)
 
     def stop(self, api: str, now: datetime) -> Stop | None:
         """The stop of our account that is in force, if any."""
@@ -100,22 +134,22 @@ class Limits:
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
         if stop is None:
-            self._put(_STOP, (None, None, None, None, None), api)
+            self._put(_REMEMBER_STOP, (None, None, None, None, None), api)
             return
         until, made = microseconds(stop.until), microseconds(self._now)
-        self._put(_STOP, (until, stop.reason, stop.kind, stop.said_by, made), api)
+        self._put(_REMEMBER_STOP, (until, stop.reason, stop.kind, stop.said_by, made), api)
 
     def _in_force(self, now: datetime) -> Iterator[tuple[str, str, Stop]]:
-        for api, account, *row in self._statements.rows(_STOPPED, ()):
+        for api, account, *row in self._statements.rows(_STOPPED):
             stop, made = _stop(tuple(row))
             if bounded := stop.bounded(made=made, now=now):
                 yield api, account, bounded
 
-    def _put(self, statement: str, values: tuple[Any, ...], api: str) -> None:
+    def _put(self, statement: Prepared, values: Row, api: str) -> None:
         """Update the row of our account at ``api``; made if it is missing."""
         place = (api, self._accounts[api])
         if self._statements.change(statement, (*values, *place)) == 0:
-            self._statements.change(_PLACE, place)
+            self._statements.add_many(_PLACE, [place])
             self._statements.change(statement, (*values, *place))
 
 
@@ -139,44 +173,3 @@ def _quota(row: Row | None) -> Quota | None:
     used, limit, resets_at, microseconds_ahead = row
     ahead = timedelta(microseconds=microseconds_ahead)
     return Quota(int(used), limit, instant(resets_at), ahead if ahead <= FAR else timedelta(0))
-
-
-@of_a_row
-def _text_or_none(value: object) -> str | None:
-    if isinstance(value, str | None):
-        return value
-    raise TypeError
-
-
-@of_a_row
-def _instant_or_none(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
-
-
-@of_a_row
-def _mapping(text: str | None) -> dict[str, Any]:
-    return dict(orjson.loads(text or "{}").items())
-
-
-class Facts:
-    """Named texts, inside one transaction."""
-
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
-
-    def get(self, name: str) -> str | None:
-        return _text_or_none(self._statements.value(_GET, (name,)))
-
-    def instant(self, name: str) -> datetime | None:
-        """What was put there as ISO 8601."""
-        return _instant_or_none(self.get(name))
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        """What was put there as a JSON object; empty where nothing was."""
-        return _mapping(self.get(name))
-
-    def put(self, name: str, value: str) -> None:
-        self._statements.change(_PUT, (name, value))
-
-    def drop(self, name: str) -> None:
-        self._statements.change(_DROP, (name,))

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from sqlalchemy import column, delete, select, text
+
 from etl.errors import LockedError, StateError, UnavailableError
 from etl.instants import instant, microseconds
+from etl.state import tables
 from etl.state.failures import of_a_row, translated
-from etl.state.statements import Statements
+from etl.state.statements import Insertion, Prepared, Statements, value
 from etl.state.urls import file_behind, place
 
 if TYPE_CHECKING:
@@ -32,9 +35,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HOLDER = "SELECT owner, host, pid, since FROM lock"
-_SIGN = "INSERT INTO lock (id, owner, host, pid, since) VALUES (1, ?, ?, ?, ?)"
-_OLD_HOLDER = "SELECT owner, host, pid, since, heartbeat FROM lock"
+_T, _C = tables.lock, tables.lock.c
+_HOLDER = Prepared(lambda _: select(_C.owner, _C.host, _C.pid, _C.since))
+_SIGN = Insertion(_T, "id", "owner", "host", "pid", "since")
+_ERASE_ALL = Prepared(lambda _: delete(_T))
+_ERASE = Prepared(lambda _: delete(_T).where(_C.owner == value("owner")), "owner")
+_OLD_HOLDER = Prepared(
+    lambda _: select(_C.owner, _C.host, _C.pid, _C.since, column("heartbeat")).select_from(_T)
+)
 
 _TRIES = 10
 _PAUSE_S = 0.1
@@ -144,12 +152,16 @@ class FileLock:
 _KEYS = "(30323, hashtext(coalesce(current_schema(), '')))"
 """Ours, in this database and schema; the first number means nothing."""
 
-_IS_TAKEN = """
+_TAKE = Prepared(lambda _: text(f"SELECT pg_try_advisory_lock{_KEYS}"))
+_DROP = Prepared(lambda _: text(f"SELECT pg_advisory_unlock{_KEYS}"))
+_IS_TAKEN = Prepared(
+    lambda _: text("""
     SELECT count(*) FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 2 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid = 30323
-      AND objid = (hashtext(coalesce(current_schema(), ''))::bigint & 4294967295)::oid"""
+      AND objid = (hashtext(coalesce(current_schema(), ''))::bigint & 4294967295)::oid""")
+)
 
 
 class SessionLock:
@@ -159,22 +171,25 @@ class SessionLock:
         self._connection = connection
 
     def take(self) -> bool:
-        return self._ask(f"SELECT pg_try_advisory_lock{_KEYS}")
+        return self._ask(_TAKE)
 
     def drop(self) -> None:
         with suppress(UnavailableError):  # then it went with the connection
             if self.is_ours():
-                self._ask(f"SELECT pg_advisory_unlock{_KEYS}")
+                self._ask(_DROP)
 
     def is_ours(self) -> bool:
         return not self._connection.invalidated
 
     def is_taken(self) -> bool:
-        return bool(Statements(self._connection).value(_IS_TAKEN))
+        return self._answer(_IS_TAKEN)
 
-    def _ask(self, question: str) -> bool:
+    def _ask(self, question: Prepared) -> bool:
         with translated(self._connection.engine.url), self._connection.begin():
-            return bool(Statements(self._connection).value(question))
+            return self._answer(question)
+
+    def _answer(self, question: Prepared) -> bool:
+        return bool(Statements(self._connection).value(question))
 
 
 class NoLock:
@@ -235,12 +250,12 @@ class Signature:
                 extra={"action": "lock_taken_over", "pid": left.pid, "host": left.host},
             )
         statements = Statements(connection)
-        statements.change("DELETE FROM lock")
-        statements.change(_SIGN, (self.owner, socket.gethostname(), os.getpid(), microseconds(now)))
+        statements.change(_ERASE_ALL)
+        statements.add_many(_SIGN, [(1, self.owner, socket.gethostname(), os.getpid(), microseconds(now))])
         return left is not None
 
     def erase(self, connection: Connection) -> None:
-        Statements(connection).change("DELETE FROM lock WHERE owner = ?", (self.owner,))
+        Statements(connection).change(_ERASE, (self.owner,))
 
 
 def held_by(holder: Holder | None) -> LockedError:

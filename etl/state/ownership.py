@@ -11,24 +11,24 @@ from etl.models.portal import Owner, Portal
 from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
-    from etl.state.limits import Facts
+    from etl.state.notebook import Notebook
 
 _NAME = "owner"
 
 
 class Ownership:
-    """One fact, inside one transaction."""
+    """One note, inside one transaction."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
 
     def owner(self) -> Owner | None:
         """None for a state that has met no portal so far."""
-        said = self._facts.mapping(_NAME)
+        said = self._notebook.mapping(_NAME)
         return _owner(said) if said else None
 
     def put(self, owner: Owner) -> None:
-        self._facts.put(_NAME, orjson.dumps(asdict(owner)).decode())
+        self._notebook.put(_NAME, orjson.dumps(asdict(owner)).decode())
 
     def release(self) -> None:
         """Let the next portal have the state, whichever it is."""

@@ -19,9 +19,10 @@ from etl.state.database import (
 )
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.ledger import Ledger
-from etl.state.limits import Facts, Limits
+from etl.state.limits import Limits
 from etl.state.lock import Signature, held_by, lock_of, take
 from etl.state.lock import read as read_signature
+from etl.state.notebook import Notebook
 from etl.state.ownership import Ownership
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
@@ -81,8 +82,8 @@ class Transaction:
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)
         self.limits = Limits(statements, accounts, now=now)
-        self.facts = Facts(statements)
-        self.ownership = Ownership(self.facts)
+        self.notebook = Notebook(statements)
+        self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection
         self._lock = lock

@@ -1,0 +1,67 @@
+"""What the program remembers of the set-up, by name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import delete, select, update
+
+from etl.state import tables
+from etl.state.failures import of_a_row
+from etl.state.statements import Insertion, Prepared, value
+
+if TYPE_CHECKING:
+    from etl.state.statements import Statements
+
+_T, _C = tables.facts, tables.facts.c
+_IS_NAMED = _C.name == value("noted_as")
+_GET = Prepared(lambda _: select(_C.value).where(_IS_NAMED), "noted_as")
+_ADD = Insertion(_T, "name", "value")
+_CHANGE = Prepared(
+    lambda _: update(_T).values(value=value("new_value")).where(_IS_NAMED), "new_value", "noted_as"
+)
+_DROP = Prepared(lambda _: delete(_T).where(_IS_NAMED), "noted_as")
+
+
+@of_a_row
+def _text_or_none(value: object) -> str | None:
+    if isinstance(value, str | None):
+        return value
+    raise TypeError
+
+
+@of_a_row
+def _instant_or_none(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+@of_a_row
+def _mapping(text: str | None) -> dict[str, Any]:
+    return dict(orjson.loads(text or "{}").items())
+
+
+class Notebook:
+    """What the program has noted about the set-up: named texts, inside one transaction."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def get(self, name: str) -> str | None:
+        return _text_or_none(self._statements.value(_GET, (name,)))
+
+    def instant(self, name: str) -> datetime | None:
+        """What was put there as ISO 8601."""
+        return _instant_or_none(self.get(name))
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """What was put there as a JSON object; empty where nothing was."""
+        return _mapping(self.get(name))
+
+    def put(self, name: str, value: str) -> None:
+        if self._statements.change(_CHANGE, (value, name)) == 0:
+            self._statements.add_many(_ADD, [(name, value)])
+
+    def drop(self, name: str) -> None:
+        self._statements.change(_DROP, (name,))
