@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from virtual_zenovay import START, Arrival, VirtualZenovay, instant
 
-from etl.models.reading import Listing, Mark, Page, Reading, Sweep
+from etl.models.reading import Listing, Mark, Reading, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -280,14 +280,6 @@ def test_a_backfill_in_no_order_goes_on_where_it_stopped() -> None:
     assert reading.until
     assert before | after == window_ids(rows, reading.since, reading.until)
     assert zenovay.requests + first <= 3_000 / 99 + 3
-
-
-def test_pages_carry_traffic_of_the_last_day_only() -> None:
-    rows = steady(300, every_s=600)
-    zenovay = VirtualZenovay(rows, clock_s=300 * 600.0)
-    pages: list[Page] = list(zenovay.source().read(Reading("w", initial=30 * DAY)))
-    counted = sum(sum(page.traffic.values()) for page in pages)
-    assert counted == 26 * 6 - 1
 
 
 @pytest.mark.parametrize("order", ["newest first", "shuffled"])

@@ -87,12 +87,12 @@ def _stop(api: str, stop: Stop) -> dict[str, Any]:
 
 
 def _website(state: Transaction, name: str, website: Website) -> dict[str, Any]:
-    degraded = {"since": utc_text(website.degraded_since), "why": website.degraded_why}
+    degraded = state.runs.degraded(website.id)
     return {
         "website": name,
         "watermark": utc_text(website.watermark),
         "swept": utc_text(website.swept),
-        "degraded": degraded if website.degraded_since else None,
+        "degraded": degraded and {"since": utc_text(degraded[0]), "why": degraded[1]},
         "backfills": [_unfinished(backfill) for backfill in state.backfills.unfinished(name)],
         "runs": state.runs.last(name, SHOWN_RUNS),
     }

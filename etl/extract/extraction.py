@@ -10,13 +10,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from etl import traffic
 from etl.extract.forecast import announce
 from etl.extract.listing import Descent
 from etl.extract.rows import name
 from etl.extract.search import Search
 from etl.extract.sieve import Sieve, instants
-from etl.extract.windows import LONGEST, SHORTEST, narrowest
+from etl.extract.windows import LONGEST, SHORTEST, covered_by, narrowest
 from etl.models.reading import Ending, Mark, Page, Window
 
 if TYPE_CHECKING:
@@ -146,7 +145,6 @@ class Extraction:
             out_of_window=found.out_of_window,
             visitors=tuple(found.visitors),
             rejections=tuple(found.rejections),
-            traffic=found.traffic,
             mark=self._mark(walk) if self._reading.past else None,
             restarted=restarted,
             doubt=self.clocks.doubt,
@@ -346,12 +344,7 @@ class Extraction:
         clock, until = self._clock, self._reading.until
         ceiling = clock + timedelta.resolution  # a row at the clock itself is in, one at ``until`` is not
         self._window = Window(since, clock if until is None else min(until, clock), self._span.range)
-        self._sieve = Sieve(
-            since=since,
-            ceiling=ceiling if until is None else min(until, ceiling),
-            memory=min(clock, self._reading.since or clock) - traffic.MEMORY,
-            clock=clock,
-        )
+        self._sieve = Sieve(since=since, ceiling=ceiling if until is None else min(until, ceiling))
 
     def _everything(self) -> datetime:
         """Where the range begins."""
@@ -370,4 +363,5 @@ class Extraction:
 
     def _end(self, horizon: datetime, *, swept: bool = False) -> None:
         listing = self._descent.listing(whole=self._whole)
-        self.ending = Ending(self._window, self._clock, horizon, listing, swept, tuple(self._notes))
+        ranges = covered_by(self._span)
+        self.ending = Ending(self._window, self._clock, horizon, listing, swept, ranges, tuple(self._notes))

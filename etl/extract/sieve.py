@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etl import traffic
 from etl.extract.rows import read_row, seen_at
 from etl.models.visitor import Rejection, Visitor
 
@@ -25,7 +23,6 @@ class Sorted:
     read: int
     visitors: list[Visitor] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
-    traffic: Counter[int] = field(default_factory=Counter)
 
     @property
     def out_of_window(self) -> int:
@@ -34,24 +31,18 @@ class Sorted:
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """Rows of ``[since, ceiling)`` are in the window. Traffic is counted from ``memory`` to ``clock``."""
+    """Rows of ``[since, ceiling)`` are in the window."""
 
     since: datetime
     ceiling: datetime
-    memory: datetime
-    clock: datetime
 
     def sort(self, rows: Sequence[Any], names: Sequence[str], step: Step, descent: Descent) -> Sorted:
         """The rows that ``step`` says are new; ``descent`` looks at those that lie behind all before."""
         found = Sorted(len(step.fresh))
         for at in step.fresh:
             seen = self._put(rows[at], found)
-            if seen is None:
-                continue
-            if at >= step.behind:
+            if seen is not None and at >= step.behind:
                 descent.look(names[at], seen)
-            if self.memory <= seen <= self.clock:
-                found.traffic[traffic.slot(seen)] += 1
         return found
 
     def _put(self, row: Any, found: Sorted) -> datetime | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from etl.models.visitor import Rejection, Visitor
@@ -82,19 +81,28 @@ class Backfill:
 class Website:
     """What the state holds of a website. All instants are of the source's clock.
 
-    ``swept`` is the last reading of the whole newest range. ``traffic`` counts rows by slot, see
-    ``etl.traffic``. ``degraded_since`` and ``degraded_why`` tell of answers that fall short.
-    ``read_at``, of our own clock, is when the last reading began whose window is in the state to its end.
+    ``swept`` is the last reading of the whole newest range. ``read_at``, of our own clock, is when the last
+    reading began whose window is in the state to its end.
     """
 
     id: int
     watermark: datetime | None = None
     swept: datetime | None = None
     listing: Listing = Listing()
-    traffic: Mapping[int, int] = field(default_factory=dict)
-    degraded_since: datetime | None = None
-    degraded_why: str | None = None
     read_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an earlier run was answered ``at`` an instant of the source's clock, when it asked for ``range``.
+
+    ``rows`` came in all. ``degraded`` says why that was not believed, if it was not.
+    """
+
+    at: datetime
+    range: str
+    rows: int
+    degraded: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ class Page:
     ``read`` = ``out_of_window`` + len(``visitors``) + len(``rejections``). ``visitors`` has one entry per
     valid row inside the window, so an id may occur more than once. Rows that an earlier page held are left
     out, unless the reading had to begin anew: then ``restarted`` says that this is again the first page.
-    ``traffic`` counts all rows by ``Traffic``'s slots. ``mark`` is where a backfill stands behind the page.
+    ``mark`` is where a backfill stands behind the page.
     ``doubt`` is a sentence on what the source says of the time and is not believed.
     """
 
@@ -134,7 +142,6 @@ class Page:
     out_of_window: int
     visitors: tuple[Visitor, ...]
     rejections: tuple[Rejection, ...]
-    traffic: Mapping[int, int] = field(default_factory=dict)
     mark: Mark | None = None
     restarted: bool = False
     doubt: str | None = None
@@ -145,7 +152,8 @@ class Ending:
     """What a reading that came to its end can say of itself.
 
     Every row that the source listed as seen at ``horizon`` or later was read. ``swept``: the newest range
-    was read to its end, whatever the order. ``notes`` are what somebody should know of the source.
+    was read to its end, whatever the order. ``ranges`` are those that the window's one covers, itself and
+    shorter ones. ``notes`` are what somebody should know of the source.
     """
 
     window: Window
@@ -153,6 +161,7 @@ class Ending:
     horizon: datetime
     listing: Listing
     swept: bool = False
+    ranges: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

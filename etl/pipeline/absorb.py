@@ -9,7 +9,6 @@ from etl import transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from etl.models.contact import ContactKey, DueContact, KnownVisitor, LedgerEntry
     from etl.models.reading import Page
@@ -30,13 +29,10 @@ class Absorbed(NamedTuple):
     """What a page has changed.
 
     ``added`` are contacts that nobody knew; all of them are due. ``renewed`` says whether known ones changed.
-    ``left`` are the instants at which visitors seen again had last been seen: a source that lists each
-    visitor once has no row for these any more.
     """
 
     added: list[DueContact]
     renewed: bool
-    left: list[datetime]
 
 
 class _Written(NamedTuple):
@@ -66,12 +62,7 @@ def absorb(page: Page, *, website_id: int, anonymous: bool, state: Transaction, 
             books.touch(found.contact_id, due=found.due)
     _count_rows(page, merged=merged, wanted=wanted, books=books)
     books.newly_rejected += state.rejections.refuse_rows(website_id, page.rejections)
-    left = [
-        change.before.visitor.last_seen
-        for change in changes
-        if change.before and change.before.visitor.last_seen < change.visitor.last_seen
-    ]
-    return Absorbed(written.added, written.renewed, left)
+    return Absorbed(written.added, written.renewed)
 
 
 def _write(changes: list[_Change], *, website_id: int, state: Transaction, books: Books) -> _Written:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from etl.models.contact import Contact, ContactKey, DueContact, KnownVisitor, LedgerEntry, Parcel
     from etl.models.portal import Owner, Portal
-    from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
+    from etl.models.reading import Answered, Backfill, Ending, Mark, Page, Reading, Website
     from etl.models.stop import Stop
     from etl.models.summary import RunSummary
     from etl.models.verdict import Delivery, Verdict
@@ -105,6 +105,7 @@ class Rejections(Protocol):
 
 class Runs(Protocol):
     def website(self, name: str) -> Website: ...
+    def last_answer(self, website_id: int, ranges: Collection[str]) -> Answered | None: ...
     def ended(self, website_id: int, started: datetime) -> datetime | None: ...
     def set_right(self, website: Website, *, now: datetime) -> Website: ...
     def close_window(self, website: Website) -> Website: ...

@@ -321,7 +321,7 @@ class _Run:
                 books=self.books,
             )
             made = self.source.requests - self.requests_before[0]
-            self.window.absorbed(page, state, left=absorbed.left, requests=made)
+            self.window.absorbed(page, state, requests=made)
         if absorbed.renewed:
             self.backlog.outdate()
         else:
@@ -339,6 +339,7 @@ class _Run:
         if not self.order.dry_run:
             self.summary.watermark_after = website.watermark
         self.source_failure = self.window.failure
+        self.summary.degraded = self.window.degraded
         for warning in self.window.warnings:
             self._warn(warning)
 

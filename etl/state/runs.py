@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.clocks import FAR
-from etl.models.reading import Listing, Website
+from etl.models.reading import Answered, Listing, Website
 from etl.models.summary import Status
 from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from datetime import timedelta
 
     from etl.state.statements import Row, Statements
@@ -23,15 +25,13 @@ KEPT_RUNS = 1000
 """Per website; older ones are forgotten."""
 
 _WEBSITES = """
-    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
+    SELECT name, id, watermark, swept, newest_first, strays, read_at
     FROM websites ORDER BY name"""
 _WEBSITE = """
-    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
+    SELECT name, id, watermark, swept, newest_first, strays, read_at
     FROM websites WHERE name = ?"""
 _FOUND_OUT = """
-    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, strays = ?, traffic = ?,
-                        degraded_since = ?, degraded_why = ?, read_at = ?
-    WHERE id = ?"""
+    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, strays = ?, read_at = ? WHERE id = ?"""
 _SET_BACK = "UPDATE websites SET watermark = ?, swept = ?, read_at = ? WHERE id = ?"
 _FORGET = """
     DELETE FROM runs WHERE website_id = ? AND started <= (
@@ -44,6 +44,10 @@ _SUCCESSES = """
     SELECT started, summary FROM runs
     WHERE website_id = ? AND kind = 'incremental' AND status IN (?, ?) AND started <= ?
     ORDER BY started DESC"""
+_LAST_ANSWERS = """
+    SELECT summary FROM runs
+    WHERE website_id = ? AND kind = 'incremental' AND summary IS NOT NULL
+    ORDER BY started DESC LIMIT ?"""
 _LAST = """
     SELECT r.id, r.kind, r.started, r.ended, r.status, r.summary
     FROM runs r JOIN websites w ON w.id = r.website_id
@@ -119,9 +123,6 @@ class Runs:
             microseconds_or_none(website.swept),
             website.listing.newest_first,
             orjson.dumps(website.listing.strays).decode(),
-            orjson.dumps(list(website.traffic.items())).decode(),
-            microseconds_or_none(website.degraded_since),
-            website.degraded_why,
             microseconds_or_none(website.read_at),
         )
         self._statements.change(_FOUND_OUT, (*facts, website.id))
@@ -160,6 +161,23 @@ class Runs:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
         return [_told(row) for row in self._statements.rows(_LAST, (website, most))]
 
+    def last_answer(self, website_id: int, ranges: Collection[str]) -> Answered | None:
+        """What the last incremental run was answered that read one of ``ranges``; the last, if degraded."""
+        for answered in self._answers(website_id):
+            if answered.degraded or answered.range in ranges:
+                return answered
+        return None
+
+    def degraded(self, website_id: int) -> tuple[datetime, str] | None:
+        """Since when answers are not believed, and why; None where the last one was."""
+        refused = list(takewhile(lambda answered: answered.degraded, self._answers(website_id)))
+        return (refused[-1].at, str(refused[0].degraded)) if refused else None
+
+    def _answers(self, website_id: int) -> Iterator[Answered]:
+        """What the last incremental runs were answered, latest first, those aside that got no answer."""
+        runs = self._statements.rows(_LAST_ANSWERS, (website_id, KEPT_RUNS))
+        return filter(None, map(_answered, runs))
+
     def requests(self, website: str, *, since: datetime, ahead: timedelta) -> list[tuple[datetime, int]]:
         """When each incremental run since then was started, and how many requests to the source it cost.
 
@@ -190,6 +208,17 @@ def _cost(row: Row, ahead: timedelta) -> tuple[datetime, int]:
     return _at_source(summary) or instant(started) + ahead, int(summary["requests"]["zenovay"])
 
 
+@of_a_row
+def _answered(row: Row) -> Answered | None:
+    """None for a run that neither read a row, nor moved the watermark, nor says why it did not."""
+    summary = _summary(row[0])
+    watermark, rows, degraded = summary["watermark"], summary["rows"]["read"], summary.get("degraded")
+    at = _at_source(summary)
+    if at is None or not (rows or degraded or watermark["after"] != watermark["before"]):
+        return None
+    return Answered(at, summary["window"]["range"], rows, degraded)
+
+
 def _summary(text: str) -> dict[str, Any]:
     summary: dict[str, Any] = orjson.loads(text)
     if not all(
@@ -206,7 +235,7 @@ def _at_source(summary: dict[str, Any]) -> datetime | None:
 
 @of_a_row
 def _website(row: Row) -> Website:
-    _, number, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at = row
+    _, number, watermark, swept, newest_first, strays, read_at = row
     return Website(
         id=number,
         watermark=instant_or_none(watermark),
@@ -215,9 +244,6 @@ def _website(row: Row) -> Website:
             None if newest_first is None else bool(newest_first),
             tuple(map(str, orjson.loads(strays or "[]"))),
         ),
-        traffic={int(slot): int(rows) for slot, rows in orjson.loads(traffic or "[]")},
-        degraded_since=instant_or_none(degraded_since),
-        degraded_why=degraded_why,
         read_at=instant_or_none(read_at),
     )
 
