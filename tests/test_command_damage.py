@@ -66,7 +66,6 @@ BAD_ROWS = [
     "UPDATE contacts SET kind = 'ann@example.test'",
     "UPDATE contacts SET last_seen = 'ann@example.test', due = 1",
     "UPDATE websites SET watermark = 'ann@example.test'",
-    "UPDATE websites SET strays = '{ann@example.test'",
     "UPDATE runs SET summary = '{ann@example.test'",
     "UPDATE runs SET summary = '[]'",
     "UPDATE runs SET started = 'ann@example.test'",

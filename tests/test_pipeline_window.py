@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes import NOW, FakePages, World, page, row
+from fakes import NOW, World, page, row
 
 from etl.errors import UnavailableError
-from etl.models.reading import Ending, Listing, Mark, Page, Sweep, Window
+from etl.models.reading import Bookmark, Page, ReadResult, Sweep, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from etl.models.reading import Reading, Website
+    from etl.models.reading import ReadRequest
     from etl.models.summary import RunSummary
 
 HOUR = timedelta(hours=1)
@@ -37,32 +37,28 @@ class Zenovay:
         self.seen: list[datetime] = []
         self.range = DAY
         self.swept = False
-        self.listing = Listing(newest_first=True)
+        self.newest_first: bool | None = True
         self.requests = 0
-        self.asked: list[Reading] = []
-        self.mark: Mark | None = None
+        self.asked: list[ReadRequest] = []
+        self.bookmark: Bookmark | None = None
+        self.notes: tuple[str, ...] = ()
         self.fails = False
 
-    def read(self, reading: Reading) -> FakePages:
-        self.asked.append(reading)
+    def read(self, request: ReadRequest) -> Iterator[Page | ReadResult]:
+        self.asked.append(request)
+        self.requests += 1
         clock = self._world.clock.now()
-        window = Window(reading.since or clock - reading.initial, clock, f"{self.range // DAY}d")
-        pages = FakePages(self._pages(window, clock))
-        pages.said = Ending(window, clock, clock - self.range, self.listing, self.swept, self.ranges)
-        return pages
+        window = Window(request.since or clock - request.initial, clock, f"{self.range // DAY}d")
+        rows = [row(f"v{at:%d%H%M}", at) for at in self.seen if at >= window.since]
+        given = page(*rows, out_of_window=len(self.seen) - len(rows), clock=clock)
+        yield replace(given, window=window, bookmark=self.bookmark)
+        if self.fails:
+            raise UnavailableError("Zenovay is away.")
+        yield ReadResult(window, clock, self.newest_first, self.swept, self.ranges, self.notes)
 
     @property
     def ranges(self) -> tuple[str, ...]:
         return tuple(f"{days}d" for days in (1, 7, 30, 365) if days * DAY <= self.range)
-
-    def _pages(self, window: Window, clock: datetime) -> Iterator[Page]:
-        self.requests += 1
-        inside = [at for at in self.seen if at >= window.since]
-        rows = [row(f"v{at:%d%H%M}", at) for at in inside]
-        given = page(*rows, out_of_window=len(self.seen) - len(rows), clock=clock)
-        yield replace(given, window=window, mark=self.mark)
-        if self.fails:
-            raise UnavailableError("Zenovay is away.")
 
 
 @pytest.fixture
@@ -74,20 +70,14 @@ def run(world: World, zenovay: Zenovay, **order: object) -> RunSummary:
     return world.run_from(zenovay, **{"lookback": HOUR, **order})
 
 
-def website(world: World) -> Website:
-    with world.state() as state:
-        return state.runs.website("site")
-
-
 def test_a_run_says_what_earlier_ones_saw_of_the_order(world: World, zenovay: Zenovay) -> None:
-    zenovay.listing = Listing(True, ("odd",))  # noqa: FBT003
     zenovay.swept = True
     run(world, zenovay)
     world.clock.advance(300)
     run(world, zenovay, sweep_interval=7 * HOUR)
     first, second = zenovay.asked
-    assert (first.listing, first.sweep) == (Listing(), None)
-    assert second.listing == zenovay.listing
+    assert (first.newest_first, first.sweep) == (None, None)
+    assert second.newest_first
     assert second.sweep == Sweep(NOW, 7 * HOUR, read_at=NOW)
 
 
@@ -173,34 +163,31 @@ def test_what_another_range_held_is_no_measure(world: World, zenovay: Zenovay) -
     assert run(world, zenovay).warnings == []
 
 
-def test_what_no_range_reaches_is_said(world: World, zenovay: Zenovay) -> None:
-    run(world, zenovay)
-    world.clock.advance(400 * 86_400)
-    zenovay.range = 365 * DAY
-    (warning,) = run(world, zenovay).warnings
-    assert warning.startswith("The rows between 2026-02-07T11:00:00Z and 2026-03-14T12:00:00Z cannot be had")
+def test_what_the_source_notes_is_a_warning(world: World, zenovay: Zenovay) -> None:
+    zenovay.notes = ("Odd.",)
+    assert run(world, zenovay).warnings == ["Odd."]
 
 
-def test_an_unfinished_backfill_goes_on_from_its_mark(world: World, zenovay: Zenovay) -> None:
+def test_an_unfinished_backfill_goes_on_from_its_bookmark(world: World, zenovay: Zenovay) -> None:
     window = {"kind": "backfill", "since": NOW - 9 * DAY, "until": NOW - 8 * DAY}
-    zenovay.mark = Mark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
+    zenovay.bookmark = Bookmark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
     zenovay.fails = True
     assert run(world, zenovay, **window).exit_code == 4
     with world.state() as state:
         (unfinished,) = state.backfills.unfinished("site")
-    assert (unfinished.mark, unfinished.requests) == (zenovay.mark, 1)
+    assert (unfinished.bookmark, unfinished.requests) == (zenovay.bookmark, 1)
 
     zenovay.fails = False
     assert run(world, zenovay, **window).exit_code == 0
     first, second = zenovay.asked
-    assert (first.past, first.mark) == (True, None)
-    assert (second.past, second.mark) == (True, zenovay.mark)
+    assert (first.past, first.bookmark) == (True, None)
+    assert (second.past, second.bookmark) == (True, zenovay.bookmark)
     with world.state() as state:
         assert list(state.backfills.unfinished("site")) == []
 
 
 def test_a_backfill_without_an_end_goes_on_to_where_it_began(world: World, zenovay: Zenovay) -> None:
-    zenovay.mark = Mark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
+    zenovay.bookmark = Bookmark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
     zenovay.fails = True
     run(world, zenovay, kind="backfill", since=NOW - 9 * DAY)
     world.clock.advance(3600)
@@ -209,11 +196,11 @@ def test_a_backfill_without_an_end_goes_on_to_where_it_began(world: World, zenov
 
 
 def test_another_window_is_another_backfill(world: World, zenovay: Zenovay) -> None:
-    zenovay.mark = Mark(700, ("a", "b"), None)
+    zenovay.bookmark = Bookmark(700, ("a", "b"), None)
     zenovay.fails = True
     run(world, zenovay, kind="backfill", since=NOW - 9 * DAY, until=NOW - 8 * DAY)
     run(world, zenovay, kind="backfill", since=NOW - 9 * DAY, until=NOW - 7 * DAY)
-    assert [reading.mark for reading in zenovay.asked] == [None, None]
+    assert [reading.bookmark for reading in zenovay.asked] == [None, None]
     with world.state() as state:
         assert len(list(state.backfills.unfinished("site"))) == 2
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from etl.models.reading import Backfill, Website
+    from etl.models.reading import Backfill, KnownWebsite
     from etl.models.stop import Stop
     from etl.models.verdict import RefusedThing
     from etl.settings import PlanSettings, SyncSettings
@@ -86,7 +86,7 @@ def _stop(api: str, stop: Stop) -> dict[str, Any]:
     return {"api": api, **stop._asdict(), "until": utc_text(stop.until)}
 
 
-def _website(state: Transaction, name: str, website: Website) -> dict[str, Any]:
+def _website(state: Transaction, name: str, website: KnownWebsite) -> dict[str, Any]:
     degraded = state.runs.degraded(website.id)
     return {
         "website": name,
@@ -99,13 +99,13 @@ def _website(state: Transaction, name: str, website: Website) -> dict[str, Any]:
 
 
 def _unfinished(backfill: Backfill) -> dict[str, Any]:
-    mark = backfill.mark
+    bookmark = backfill.bookmark
     return {
         "since": utc_text(backfill.since),
         "until": utc_text(backfill.until),
         "started": utc_text(backfill.started),
-        "reached": utc_text(mark.reached) if mark else None,
-        "rows": mark.offset if mark else 0,
+        "reached": utc_text(bookmark.reached) if bookmark else None,
+        "rows": bookmark.offset if bookmark else 0,
         "requests": backfill.requests,
     }
 

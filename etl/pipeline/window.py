@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 from etl.errors import ContractBrokenError, TooManyRejectedError
 from etl.models.clocks import DIFFERENT
-from etl.models.reading import Reading, Sweep
-from etl.models.summary import utc_text
+from etl.models.reading import ReadRequest, Sweep
 from etl.pipeline.refusals import SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from etl.models.reading import Backfill, Ending, Page, Website
+    from etl.models.reading import Backfill, KnownWebsite, Page, ReadResult
     from etl.models.visitor import Rejection
+    from etl.pipeline.order import Order
     from etl.pipeline.ports import Transaction
-    from etl.pipeline.run import Order
 
 ENOUGH_OF_ONE_FAULT = 20
 """So many new rows of one page, and no other, mean that the API has changed, not that the rows are bad."""
@@ -45,7 +44,7 @@ class OpenWindow:
     """
 
     def __init__(
-        self, order: Order, website: Website, backfill: Backfill | None, *, started: datetime
+        self, order: Order, website: KnownWebsite, backfill: Backfill | None, *, started: datetime
     ) -> None:
         self._order = order
         self._website = website
@@ -57,26 +56,27 @@ class OpenWindow:
         self.degraded: str | None = None
         self.warnings: list[str] = []
 
-    def reading(self) -> Reading:
+    def request(self) -> ReadRequest:
         """What to ask of the source."""
         order, website = self._order, self._website
-        reading = Reading(
+        request = ReadRequest(
             order.website,
             since=order.since,
             until=order.until,
             initial=order.initial,
-            listing=website.listing,
+            newest_first=website.newest_first,
         )
         if self._backfill is not None:
-            mark = self._backfill.mark
-            return replace(reading, past=True, mark=mark, until=self._backfill.until if mark else order.until)
+            bookmark = self._backfill.bookmark
+            until = self._backfill.until if bookmark else order.until
+            return replace(request, past=True, bookmark=bookmark, until=until)
         if website.watermark is None:
-            return reading
-        reading = replace(reading, since=self._read_to(website.watermark) - order.lookback)
+            return request
+        request = replace(request, since=self._read_to(website.watermark) - order.lookback)
         if order.sweep_interval is None:
-            return reading
+            return request
         last = website.swept or website.watermark - order.sweep_interval
-        return replace(reading, sweep=Sweep(last, order.sweep_interval, website.watermark))
+        return replace(request, sweep=Sweep(last, order.sweep_interval, website.watermark))
 
     def _read_to(self, watermark: datetime) -> datetime:
         """The watermark, or when it was set by our clock, where the source's may be ahead of its rows."""
@@ -104,10 +104,9 @@ class OpenWindow:
         self._readable += len(page.visitors)
         if page.rejections:
             self._refused += len(self._refused_since(page, state))
-        if self._backfill and page.mark:
-            state.backfills.advance(
-                self._backfill.number, page.mark, requests=self._backfill.requests + requests
-            )
+        if self._backfill and page.bookmark:
+            spent = self._backfill.requests + requests
+            state.backfills.advance(self._backfill.number, page.bookmark, requests=spent)
 
     def _refused_since(self, page: Page, state: Transaction) -> Sequence[Rejection]:
         """The refused rows that had not been refused before the last window was closed."""
@@ -118,15 +117,14 @@ class OpenWindow:
         closed = state.runs.ended(website.id, began) or began
         return state.rejections.unlisted(website.id, page.rejections, by=closed)
 
-    def close(self, ending: Ending, state: Transaction) -> Website:
+    def close(self, result: ReadResult, state: Transaction) -> KnownWebsite:
         """The window is in the state to its end. Returns what is now known of the website."""
-        self.warnings += ending.notes
-        self._warn_of_gap(ending)
+        self.warnings += result.notes
         self.failure = self._too_few_readable()
         if self._backfill:
             state.backfills.finish(self._backfill.number)
             return self._website
-        self.degraded = self._falls_short(ending, state)
+        self.degraded = self._falls_short(result, state)
         if self.degraded:
             self.warnings.append(
                 f"{self.degraded} The watermark stays, so that a good answer covers the gap."
@@ -135,9 +133,9 @@ class OpenWindow:
             return self._website
         website = replace(
             self._website,
-            watermark=ending.clock,
-            swept=ending.clock if ending.swept else self._website.swept,
-            listing=ending.listing,
+            watermark=result.clock,
+            swept=result.clock if result.swept else self._website.swept,
+            newest_first=result.newest_first,
             read_at=self._started,
         )
         return state.runs.close_window(website)
@@ -153,22 +151,15 @@ class OpenWindow:
             fix=f"See: visitor-sync rejections. {again} once the cause is mended, or allow for more.",
         )
 
-    def _falls_short(self, ending: Ending, state: Transaction) -> str | None:
+    def _falls_short(self, result: ReadResult, state: Transaction) -> str | None:
         """Why the answer is not believed: an API that is out of order may answer well-formed and empty.
 
         What it lists short of its rows without listing none, the lookback and the daily sweep find.
         """
         if self._rows or self._website.watermark is None:
             return None
-        last = state.runs.last_answer(self._website.id, ending.ranges)
+        last = state.runs.last_answer(self._website.id, result.ranges)
         if last is None or not (last.degraded or last.rows >= ENOUGH_TO_MISS):
             return None
         before = "" if last.degraded else f", where it listed {last.rows} the time before"
-        return f"Zenovay's answer is degraded: no row in the last {ending.window.range}{before}."
-
-    def _warn_of_gap(self, ending: Ending) -> None:
-        if ending.window.since < ending.horizon:
-            self.warnings.append(
-                f"The rows between {utc_text(ending.window.since)} and {utc_text(ending.horizon)} cannot be"
-                " had any more: no range of Zenovay's reaches back so far."
-            )
+        return f"Zenovay's answer is degraded: no row in the last {result.window.range}{before}."

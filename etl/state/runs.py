@@ -11,7 +11,7 @@ import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.clocks import FAR
-from etl.models.reading import Answered, Listing, Website
+from etl.models.reading import Answered, KnownWebsite
 from etl.models.summary import Status
 from etl.state.failures import of_a_row
 
@@ -25,13 +25,13 @@ KEPT_RUNS = 1000
 """Per website; older ones are forgotten."""
 
 _WEBSITES = """
-    SELECT name, id, watermark, swept, newest_first, strays, read_at
+    SELECT name, id, watermark, swept, newest_first, read_at
     FROM websites ORDER BY name"""
 _WEBSITE = """
-    SELECT name, id, watermark, swept, newest_first, strays, read_at
+    SELECT name, id, watermark, swept, newest_first, read_at
     FROM websites WHERE name = ?"""
 _FOUND_OUT = """
-    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, strays = ?, read_at = ? WHERE id = ?"""
+    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, read_at = ? WHERE id = ?"""
 _SET_BACK = "UPDATE websites SET watermark = ?, swept = ?, read_at = ? WHERE id = ?"
 _FORGET = """
     DELETE FROM runs WHERE website_id = ? AND started <= (
@@ -64,14 +64,16 @@ class Runs:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
-    def website(self, name: str) -> Website:
+    def website(self, name: str) -> KnownWebsite:
         """What is known of a website; its row is made if need be."""
         found = self.known_website(name)
         if found:
             return found
-        return Website(self._statements.value("INSERT INTO websites (name) VALUES (?) RETURNING id", (name,)))
+        return KnownWebsite(
+            self._statements.value("INSERT INTO websites (name) VALUES (?) RETURNING id", (name,))
+        )
 
-    def known_website(self, name: str) -> Website | None:
+    def known_website(self, name: str) -> KnownWebsite | None:
         """What is known of a website, if it is known at all."""
         row = self._statements.row(_WEBSITE, (name,))
         return _website(row) if row else None
@@ -81,11 +83,11 @@ class Runs:
         known = self.known_website(name)
         return known.watermark if known else None
 
-    def websites(self) -> dict[str, Website]:
+    def websites(self) -> dict[str, KnownWebsite]:
         """Every website that the state knows, by name."""
         return {row[0]: _website(row) for row in self._statements.rows(_WEBSITES)}
 
-    def set_right(self, website: Website, *, now: datetime) -> Website:
+    def set_right(self, website: KnownWebsite, *, now: datetime) -> KnownWebsite:
         """``website`` without instants that no clock can have shown by ``now``, ours; that is written down.
 
         A watermark far in the future goes back to the start of the last successful run before now.
@@ -112,7 +114,7 @@ class Runs:
                 return min(started, watermark)
         return None
 
-    def close_window(self, website: Website) -> Website:
+    def close_window(self, website: KnownWebsite) -> KnownWebsite:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
         kept = self._statements.value("SELECT watermark FROM websites WHERE id = ?", (website.id,))
         before = _instant(kept)
@@ -121,8 +123,7 @@ class Runs:
         facts = (
             microseconds_or_none(website.watermark),
             microseconds_or_none(website.swept),
-            website.listing.newest_first,
-            orjson.dumps(website.listing.strays).decode(),
+            website.newest_first,
             microseconds_or_none(website.read_at),
         )
         self._statements.change(_FOUND_OUT, (*facts, website.id))
@@ -234,16 +235,13 @@ def _at_source(summary: dict[str, Any]) -> datetime | None:
 
 
 @of_a_row
-def _website(row: Row) -> Website:
-    _, number, watermark, swept, newest_first, strays, read_at = row
-    return Website(
+def _website(row: Row) -> KnownWebsite:
+    _, number, watermark, swept, newest_first, read_at = row
+    return KnownWebsite(
         id=number,
         watermark=instant_or_none(watermark),
         swept=instant_or_none(swept),
-        listing=Listing(
-            None if newest_first is None else bool(newest_first),
-            tuple(map(str, orjson.loads(strays or "[]"))),
-        ),
+        newest_first=None if newest_first is None else bool(newest_first),
         read_at=instant_or_none(read_at),
     )
 

@@ -1,4 +1,4 @@
-"""Sorting the rows of a page: visitors of the window, rejections, and the rest. Pure but for ``Descent``."""
+"""What of a page lies in the window: visitors, rejections, and how many rows there are of the rest. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from etl.extract.listing import Descent
-    from etl.extract.paging import Step
-
 
 @dataclass(slots=True)
 class Sorted:
-    """What was in a page; ``read`` counts all of its rows that are new."""
+    """What was found among the rows put in so far."""
 
-    read: int
+    read: int = 0
     visitors: list[Visitor] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
 
@@ -30,23 +27,15 @@ class Sorted:
 
 
 @dataclass(frozen=True, slots=True)
-class Sieve:
+class WindowFilter:
     """Rows of ``[since, ceiling)`` are in the window."""
 
     since: datetime
     ceiling: datetime
 
-    def sort(self, rows: Sequence[Any], names: Sequence[str], step: Step, descent: Descent) -> Sorted:
-        """The rows that ``step`` says are new; ``descent`` looks at those that lie behind all before."""
-        found = Sorted(len(step.fresh))
-        for at in step.fresh:
-            seen = self._put(rows[at], found)
-            if seen is not None and at >= step.behind:
-                descent.look(names[at], seen)
-        return found
-
-    def _put(self, row: Any, found: Sorted) -> datetime | None:
-        """Put ``row`` where it belongs. Returns when it was last seen, if it says so."""
+    def put(self, row: Any, found: Sorted) -> datetime | None:
+        """Put ``row`` where it belongs in ``found``. Returns when it was last seen, if it says so."""
+        found.read += 1
         read = read_row(row, since=self.since, ceiling=self.ceiling)
         if isinstance(read, Visitor):
             found.visitors.append(read)
