@@ -53,7 +53,7 @@ etl.own_fields                         the fields that the user declares
 etl.extract | etl.load | etl.state     Zenovay; HubSpot; the database
 etl.network                            the way to both APIs: URLs, proxies, trust in TLS, what failed
 etl.pipeline                           one run, and the Protocols of what it needs
-etl.transform | etl.traffic            pure: contacts; how many rows there must be
+etl.transform                          pure: visitors to contacts, their properties, a fingerprint
 etl.fields                             the synced fields, said once
 etl.kinds                              what a field may hold: read, written, and which rules fit
 etl.rules                              what several statements of one fact come to

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.instants import microseconds
 from etl.models.portal import Portal
-from etl.models.reading import Ending, Listing, Page, Window
+from etl.models.reading import Page, ReadResult, Window
 from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Visitor
 from etl.pipeline import Order, sync
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.errors import SyncError
     from etl.models.contact import Parcel
-    from etl.models.reading import Reading
+    from etl.models.reading import ReadRequest
     from etl.models.summary import RunSummary
     from etl.models.visitor import Facts, Rejection
     from etl.pipeline.ports import Observer, Source
@@ -98,47 +98,31 @@ def page(
     )
 
 
-class FakePages:
-    """The pages of a script; at its end every row of the window was there, unless it is ``said``."""
-
-    def __init__(self, pages: Iterator[Page]) -> None:
-        self._pages = pages
-        self.said: Ending | None = None
-        self._last: Page | None = None
-
-    def __next__(self) -> Page:
-        self._last = next(self._pages)
-        return self._last
-
-    @property
-    def ending(self) -> Ending | None:
-        if self.said or self._last is None:
-            return self.said
-        window = self._last.window
-        return Ending(window, self._last.clock, horizon=window.since, listing=Listing())
-
-
 class FakeSource:
-    """Follows its script: gives pages, raises errors, does what it is told between two pages."""
+    """Follows its script: gives pages, raises errors, does what it is told between two pages.
+
+    Behind the last page, every row of the window was there.
+    """
 
     def __init__(self, *script: Page | BaseException | Callable[[], object]) -> None:
         self.script = script
         self.requests = 0
-        self.asked: list[Reading] = []
+        self.asked: list[ReadRequest] = []
 
-    def read(self, reading: Reading) -> FakePages:
-        self.asked.append(reading)
-        return FakePages(self._play())
-
-    def _play(self) -> Iterator[Page]:
+    def read(self, request: ReadRequest) -> Iterator[Page | ReadResult]:
+        self.asked.append(request)
+        last = None
         for step in self.script:
             if isinstance(step, BaseException):
                 raise step
             if isinstance(step, Page):
                 self.requests += 1
+                last = step
                 yield step
             else:
                 step()
+        if last:
+            yield ReadResult(last.window, last.clock)
 
 
 class FakeCrm:

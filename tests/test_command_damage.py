@@ -69,8 +69,6 @@ BAD_ROWS = [
     "UPDATE contacts SET facts = NULL, due = 1",
     "UPDATE facts SET value = 'ann@example.test'",
     "UPDATE websites SET watermark = 'ann@example.test'",
-    "UPDATE websites SET strays = '{ann@example.test'",
-    "UPDATE websites SET traffic = '[1, 2]'",
     "UPDATE runs SET summary = '{ann@example.test'",
     "UPDATE runs SET summary = '[]'",
     "UPDATE runs SET started = 'ann@example.test'",

@@ -38,6 +38,10 @@ def at(program: Program, now: datetime, rows: list[dict[str, Any]]) -> dict[str,
     return ended.summary
 
 
+def utc(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
 def website(program: Program) -> dict[str, Any]:
     (only,) = program("status", "--json").value["websites"]
     found: dict[str, Any] = only
@@ -49,30 +53,48 @@ def synced(program: Program) -> set[str]:
     return {str(contact["zenovay_visitor_id"]) for contact in contacts}
 
 
-@pytest.mark.parametrize(
-    "shortened", [lambda _: [], lambda rows: rows[::10], lambda rows: rows[: len(rows) // 3]]
-)
 @pytest.mark.parametrize("away", [HOUR, 5 * HOUR, 3 * DAY])
-def test_an_answer_that_falls_short_is_told_and_the_next_good_one_covers_the_gap(
-    program: Program, shortened: Callable[[list[Any]], list[Any]], away: timedelta
+def test_an_answer_without_rows_is_told_and_the_next_good_one_covers_the_gap(
+    program: Program, away: timedelta
 ) -> None:
     at(program, NOON, hourly(NOON - DAY, NOON, a_day=480))
 
-    for now in (NOON + away / 2, NOON + away):
-        short = at(program, now, shortened(hourly(now - DAY, now, a_day=480)))
+    for now in (NOON + away / 3, NOON + away / 2, NOON + away):
+        short = at(program, now, [])
+        assert "degraded" in short["degraded"]
         assert "degraded" in short["warnings"][0]
         assert "degraded" in short["reason"]
-        assert short["watermark"]["after"] == NOON.isoformat().replace("+00:00", "Z")
-    assert "degraded" in website(program)["degraded"]["why"]
+        assert short["watermark"]["after"] == utc(NOON)
+    told = website(program)["degraded"]
+    assert told == {"since": utc(NOON + away / 3), "why": short["degraded"]}
     assert "degraded since" in program("status").stdout
 
     now = NOON + away + timedelta(minutes=5)
     everything = hourly(NOON - DAY, now, a_day=480)
     good = at(program, now, everything)
-    assert good["warnings"] == []
-    assert good["watermark"]["after"] == now.isoformat().replace("+00:00", "Z")
+    assert (good["warnings"], good["degraded"]) == ([], None)
+    assert good["watermark"]["after"] == utc(now)
     assert website(program)["degraded"] is None
     assert synced(program) == {each["id"] for each in everything}
+
+
+@pytest.mark.parametrize("shortened", [lambda rows: rows[::10], lambda rows: rows[: len(rows) // 3]])
+def test_what_a_shorter_answer_left_out_is_found_by_the_sweep(
+    program: Program, shortened: Callable[[list[Any]], list[Any]]
+) -> None:
+    """It moves the watermark: what it lacks is older than the lookback when good answers come again."""
+    at(program, NOON, hourly(NOON - DAY, NOON, a_day=480))
+    for hours in (3, 6):
+        now = NOON + hours * HOUR
+        short = at(program, now, shortened(hourly(now - DAY, now, a_day=480)))
+        assert short["watermark"]["after"] == utc(now)
+
+    for hours in (9, 12, 18, 24):
+        now = NOON + hours * HOUR
+        at(program, now, hourly(NOON - DAY, now, a_day=480))
+
+    assert website(program)["swept"] == utc(now)
+    assert synced(program) >= {each["id"] for each in hourly(NOON - DAY, now, a_day=480)}
 
 
 def test_days_without_a_run_are_no_fault_of_the_source(program: Program) -> None:
@@ -87,7 +109,7 @@ def test_visitors_whose_only_row_moves_on_with_every_visit_are_not_missed(progra
         rows = [seen(number, now - timedelta(minutes=number)) for number in range(40)]
         summary = at(program, now, rows)
         assert news(summary) == []
-        assert summary["watermark"]["after"] == now.isoformat().replace("+00:00", "Z")
+        assert summary["watermark"]["after"] == utc(now)
 
 
 def test_a_quiet_website_and_a_night_are_nothing_to_tell(program: Program) -> None:
@@ -102,5 +124,5 @@ def test_a_gap_that_no_range_covers_is_said_plainly(program: Program) -> None:
     summary = at(program, now, hourly(now - DAY, now, a_day=480))
     (warning,) = summary["warnings"]
     assert "cannot be had any more" in warning
-    assert summary["watermark"]["after"] == now.isoformat().replace("+00:00", "Z")
+    assert summary["watermark"]["after"] == utc(now)
     assert at(program, now, hourly(now - DAY, now, a_day=480))["warnings"] == []

@@ -1,4 +1,4 @@
-"""Walking through pages that move while they are read, and which range covers an instant."""
+"""Paging through pages that move while they are read, and which range covers an instant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ContractBrokenError
-from etl.extract.paging import Walk, place
+from etl.extract.paging import Pager, place
 from etl.extract.payload import Payload
 from etl.extract.windows import narrowest
 
@@ -20,31 +20,33 @@ if TYPE_CHECKING:
     from etl.extract.paging import Dialect, Step
 
 
-def walk_of(
+def pager_of(
     dialect: Dialect = "offset", *, size: int = 1000, start: int = 0, tail: Sequence[str] = ()
-) -> Walk:
-    return Walk(dialect, size=size, where="Zenovay /there", start=start, tail=tail)
+) -> Pager:
+    return Pager(dialect, size=size, where="Zenovay /there", start=start, tail=tail)
 
 
-def take(walk: Walk, *rows: str, more: bool | None, sinks: bool = True, limit: int | None = None) -> Step:
+def take(
+    pager: Pager, *rows: str, more: bool | None, shrinks_at_end: bool = True, limit: int | None = None
+) -> Step:
     payload = Payload(rows=list(rows), has_more=more, clock=None, limit=limit)
-    return walk.take(payload, rows, sinks=sinks)
+    return pager.take(payload, rows, shrinks_at_end=shrinks_at_end)
 
 
 def test_a_page_begins_with_the_last_row_of_the_page_before() -> None:
-    walk = walk_of(size=5000)
-    assert walk.params == {"limit": "1000", "offset": "0"}
-    assert take(walk, "a", "b", "c", more=True).fresh == [0, 1, 2]
-    assert walk.params == {"limit": "1000", "offset": "2"}
-    step = take(walk, "c", "d", more=False)
+    pager = pager_of(size=5000)
+    assert pager.params == {"limit": "1000", "offset": "0"}
+    assert take(pager, "a", "b", "c", more=True).fresh == [0, 1, 2]
+    assert pager.params == {"limit": "1000", "offset": "2"}
+    step = take(pager, "c", "d", more=False)
     assert (step.fresh, step.behind, step.done) == ([1], 1, True)
 
 
 def test_whole_pages_overlap_too() -> None:
-    walk = walk_of("page")
-    assert walk.params == {"page": "1", "per_page": "100"}
-    take(walk, *map(str, range(100)), more=True)
-    assert walk.params == {"page": "2", "per_page": "99"}
+    pager = pager_of("page")
+    assert pager.params == {"page": "1", "per_page": "100"}
+    take(pager, *map(str, range(100)), more=True)
+    assert pager.params == {"page": "2", "per_page": "99"}
 
 
 @given(offset=st.integers(0, 5000), size=st.integers(2, 100))
@@ -62,29 +64,29 @@ def rows(start: int, end: int) -> list[str]:
 
 
 def test_no_more_beside_a_page_that_is_full_to_a_smaller_limit_is_not_believed() -> None:
-    walk = walk_of()
-    first = take(walk, *rows(0, 100), more=False, limit=100)
+    pager = pager_of()
+    first = take(pager, *rows(0, 100), more=False, limit=100)
     assert (first.done, first.note) == (False, None)
-    second = take(walk, *rows(99, 199), more=False, limit=100)
+    second = take(pager, *rows(99, 199), more=False, limit=100)
     assert not second.done
     assert "ZENOVAY_PAGE_SIZE=100" in (second.note or "")
-    last = take(walk, *rows(198, 250), more=False, limit=100)
+    last = take(pager, *rows(198, 250), more=False, limit=100)
     assert (last.done, len(last.fresh)) == (True, 51)
 
 
 @pytest.mark.parametrize("dialect", ["offset", "page"])
 def test_a_page_that_is_full_by_chance_costs_one_request_and_no_word(dialect: Dialect) -> None:
-    walk = walk_of(dialect)
+    pager = pager_of(dialect)
     limit = 100 if dialect == "offset" else 50
-    assert not take(walk, *rows(0, limit), more=False, limit=limit).done
-    step = take(walk, str(limit - 1), more=False, limit=limit)
+    assert not take(pager, *rows(0, limit), more=False, limit=limit).done
+    step = take(pager, str(limit - 1), more=False, limit=limit)
     assert (step.done, step.fresh, step.note) == (True, [], None)
 
 
 def test_a_server_that_always_gives_the_same_full_page_is_told_where_it_says_that_none_follow() -> None:
-    walk = walk_of()
-    take(walk, *rows(0, 100), more=False, limit=100)
-    step = take(walk, *rows(0, 100), more=False, limit=100)
+    pager = pager_of()
+    take(pager, *rows(0, 100), more=False, limit=100)
+    step = take(pager, *rows(0, 100), more=False, limit=100)
     assert (step.done, step.fresh) == (True, [])
     assert "may have been cut" in (step.note or "")
 
@@ -94,7 +96,7 @@ def test_a_server_that_always_gives_the_same_full_page_is_told_where_it_says_tha
 )
 def test_any_other_page_is_believed(count: int, more: bool, done: bool) -> None:  # noqa: FBT001 -- of a table
     limit = 100 if count <= 100 else 1000
-    assert take(walk_of(), *rows(0, count), more=more, limit=limit).done is done
+    assert take(pager_of(), *rows(0, count), more=more, limit=limit).done is done
 
 
 @pytest.mark.parametrize(
@@ -102,98 +104,100 @@ def test_any_other_page_is_believed(count: int, more: bool, done: bool) -> None:
     [(49, False), (50, True), (55, False), (100, True), (120, True), (1000, True), (40, False)],
 )
 def test_a_list_without_pages_may_have_been_cut_where_its_length_is_round(count: int, told: bool) -> None:  # noqa: FBT001 -- of a table
-    walk = walk_of()
-    assert not take(walk, *rows(0, count), more=None).done
-    step = take(walk, *rows(0, count), more=None)
+    pager = pager_of()
+    assert not take(pager, *rows(0, count), more=None).done
+    step = take(pager, *rows(0, count), more=None)
     assert step.done
     assert (step.note is not None) == told
 
 
 def test_a_server_that_caps_whole_pages_is_asked_for_what_it_gives() -> None:
-    walk = walk_of("page")
-    take(walk, "a", "b", "c", more=True)
-    assert walk.params == {"page": "2", "per_page": "2"}
+    pager = pager_of("page")
+    take(pager, "a", "b", "c", more=True)
+    assert pager.params == {"page": "2", "per_page": "2"}
 
 
 def test_pages_of_one_row_cannot_overlap() -> None:
-    walk = walk_of()
-    assert take(walk, "a", more=True).fresh == [0]
-    assert walk.params["offset"] == "1"
-    assert take(walk, "b", more=True).fresh == [0]
-    assert walk.params["offset"] == "2"
+    pager = pager_of()
+    assert take(pager, "a", more=True).fresh == [0]
+    assert pager.params["offset"] == "1"
+    assert take(pager, "b", more=True).fresh == [0]
+    assert pager.params["offset"] == "2"
 
 
 def test_rows_that_slipped_past_are_fetched_by_stepping_back() -> None:
-    walk = walk_of(size=4)
-    take(walk, "a", "b", "c", "d", more=True)
-    assert not take(walk, "f", "g", "h", "i", more=True, sinks=False).linked  # "a" and "b" have expired
-    assert walk.params["offset"] == "0"
-    assert take(walk, "c", "d", "e", "f", more=True).fresh == [2, 3]
+    pager = pager_of(size=4)
+    take(pager, "a", "b", "c", "d", more=True)
+    assert not take(
+        pager, "f", "g", "h", "i", more=True, shrinks_at_end=False
+    ).fresh  # "a" and "b" have expired
+    assert pager.params["offset"] == "0"
+    assert take(pager, "c", "d", "e", "f", more=True).fresh == [2, 3]
 
 
 def test_an_empty_page_is_the_end_only_of_a_list_that_shrinks_at_its_end() -> None:
-    for sinks, ended in ((True, True), (False, False)):
-        walk = walk_of(size=3)
-        take(walk, "a", "b", "c", more=True)
-        assert take(walk, more=False, sinks=sinks).done is ended
+    for shrinks_at_end, ended in ((True, True), (False, False)):
+        pager = pager_of(size=3)
+        take(pager, "a", "b", "c", more=True)
+        assert take(pager, more=False, shrinks_at_end=shrinks_at_end).done is ended
 
 
-def test_a_walk_goes_on_in_another_process() -> None:
-    walk = walk_of(size=2, start=2, tail=("a", "b", "c"))
-    assert walk.params == {"limit": "2", "offset": "2"}
-    assert take(walk, "c", "d", more=False).fresh == [1]
+def test_a_pager_goes_on_in_another_process() -> None:
+    pager = pager_of(size=2, start=2, tail=("a", "b", "c"))
+    assert pager.params == {"limit": "2", "offset": "2"}
+    assert take(pager, "c", "d", more=False).fresh == [1]
 
 
 def test_an_empty_list_is_at_its_end() -> None:
     for more in (False, None):
-        assert take(walk_of(), more=more).done
+        assert take(pager_of(), more=more).done
 
 
-@pytest.mark.parametrize("sinks", [True, False])
+@pytest.mark.parametrize("shrinks_at_end", [True, False])
 @pytest.mark.parametrize("rows", ["a", "ab"])
-def test_an_empty_page_that_says_more_follow_breaks_the_contract(rows: str, *, sinks: bool) -> None:
-    walk = walk_of()
-    take(walk, *rows, more=True)
+def test_an_empty_page_that_says_more_follow_breaks_the_contract(rows: str, *, shrinks_at_end: bool) -> None:
+    pager = pager_of()
+    take(pager, *rows, more=True)
     with pytest.raises(ContractBrokenError, match="Zenovay /there: page 2 is empty") as caught:
-        take(walk, more=True, sinks=sinks)
+        take(pager, more=True, shrinks_at_end=shrinks_at_end)
     assert "ZENOVAY_PAGING" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("dialect", "other"), [("offset", "page"), ("page", "offset")])
 def test_with_a_block_a_repeating_page_breaks_the_contract(dialect: Dialect, other: str) -> None:
     rows = [str(number) for number in range(10)]
-    walk = walk_of(dialect)
-    take(walk, *rows, more=True)
+    pager = pager_of(dialect)
+    take(pager, *rows, more=True)
     with pytest.raises(ContractBrokenError, match="a repeating page") as caught:
-        take(walk, *rows, more=True)
+        take(pager, *rows, more=True)
     assert f"ignores the parameter {dialect}." in caught.value.what
     assert caught.value.fix == f"Set ZENOVAY_PAGING={other}."
 
 
 def test_a_short_page_may_repeat_once_by_chance_and_not_twice() -> None:
-    walk = walk_of(size=3)
-    take(walk, "a", "b", "c", more=True)
-    assert take(walk, "a", "b", "c", more=True).fresh == []
+    pager = pager_of(size=3)
+    take(pager, "a", "b", "c", more=True)
+    assert take(pager, "a", "b", "c", more=True).fresh == []
     with pytest.raises(ContractBrokenError, match="a repeating page"):
-        take(walk, "a", "b", "c", more=True)
+        take(pager, "a", "b", "c", more=True)
 
 
 def test_without_a_block_the_end_is_an_empty_page_or_one_that_brings_nothing_new() -> None:
-    walk = walk_of()
-    assert not take(walk, "a", "b", more=None).done
-    assert not take(walk, "b", "c", more=None).done
-    assert take(walk, "c", more=None).done
+    pager = pager_of()
+    assert not take(pager, "a", "b", more=None).done
+    assert not take(pager, "b", "c", more=None).done
+    assert take(pager, "c", more=None).done
 
-    walk = walk_of()
-    assert not take(walk, "a", "b", more=None).done
-    assert take(walk, more=None).done
+    pager = pager_of()
+    assert not take(pager, "a", "b", more=None).done
+    assert take(pager, more=None).done
 
 
 def test_without_a_block_the_same_page_twice_is_a_server_that_does_not_page() -> None:
     rows = [str(number) for number in range(12)]
-    walk = walk_of()
-    assert not take(walk, *rows, more=None).done
-    step = take(walk, *rows, more=None)
+    pager = pager_of()
+    assert not take(pager, *rows, more=None).done
+    step = take(pager, *rows, more=None)
     assert (step.fresh, step.done) == ([], True)
 
 
@@ -220,7 +224,7 @@ def test_no_row_that_is_there_from_start_to_end_is_missed(
     size = size if block else size + 30
     rows = [f"r{number:04d}" for number in range(count)]  # oldest first
     there, arrived, seen = set(rows), count, set()
-    walk = walk_of(dialect, size=size)
+    pager = pager_of(dialect, size=size)
     schedule = iter(moves)
     for _ in range(1000):
         arriving, expiring = next(schedule, (0, 0))
@@ -228,22 +232,24 @@ def test_no_row_that_is_there_from_start_to_end_is_missed(
         arrived += arriving
         there -= set(rows[:expiring])
         del rows[:expiring]
-        step, page = ask(walk, rows[::-1] if newest_first else rows, sinks=newest_first, block=block)
+        step, page = ask(
+            pager, rows[::-1] if newest_first else rows, shrinks_at_end=newest_first, block=block
+        )
         seen |= {page[at] for at in step.fresh}
         if step.done:
             break
     else:
-        pytest.fail("the walk does not end")
+        pytest.fail("the pager does not end")
     assert there <= seen
 
 
-def ask(walk: Walk, listed: list[str], *, sinks: bool, block: bool) -> tuple[Step, list[str]]:
-    params = {name: int(value) for name, value in walk.params.items()}
+def ask(pager: Pager, listed: list[str], *, shrinks_at_end: bool, block: bool) -> tuple[Step, list[str]]:
+    params = {name: int(value) for name, value in pager.params.items()}
     count = params.get("limit") or params["per_page"]
     offset = params["offset"] if "offset" in params else (params["page"] - 1) * count
     page = listed[offset : offset + count]
     more = offset + count < len(listed) if block else None
-    return take(walk, *page, more=more, sinks=sinks), page
+    return take(pager, *page, more=more, shrinks_at_end=shrinks_at_end), page
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from etl.extract.extraction import Extraction
     from etl.models.contact import Parcel
-    from etl.models.reading import Reading
+    from etl.models.reading import Page, ReadRequest, ReadResult
     from etl.models.summary import RunSummary
     from etl.models.visitor import Visitor
     from etl.pipeline.ports import Transaction
@@ -92,12 +91,12 @@ class Website:
     def now(self) -> datetime:
         return self._clock.now() + self.skew
 
-    def read(self, reading: Reading) -> Extraction:
+    def read(self, request: ReadRequest) -> Iterator[Page | ReadResult]:
         now = self.now()
-        begin, end = reading.since or now - reading.initial, min(reading.until or now, now)
+        begin, end = request.since or now - request.initial, min(request.until or now, now)
         self.given = [each for each in self.arrived if begin <= each.last_seen < end]
         self._asked = 0
-        return self._reader.read(reading)
+        return self._reader.read(request)
 
     def get(self, _path: str, params: Mapping[str, str], *, readable: Callable[[Any], Any]) -> Answer[Any]:
         if self._asked == self.fails_after:

@@ -7,17 +7,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes import NOW, FakePages, World, page, row
+from fakes import NOW, World, page, row
 
 from etl.errors import UnavailableError
-from etl.models.reading import Ending, Listing, Mark, Page, Sweep, Window
-from etl.traffic import slot
+from etl.models.reading import Bookmark, Page, ReadResult, Sweep, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from etl.models.reading import Reading, Website
+    from etl.models.reading import ReadRequest
     from etl.models.summary import RunSummary
 
 HOUR = timedelta(hours=1)
@@ -38,31 +37,28 @@ class Zenovay:
         self.seen: list[datetime] = []
         self.range = DAY
         self.swept = False
-        self.listing = Listing(newest_first=True)
+        self.newest_first: bool | None = True
         self.requests = 0
-        self.asked: list[Reading] = []
-        self.mark: Mark | None = None
+        self.asked: list[ReadRequest] = []
+        self.bookmark: Bookmark | None = None
+        self.notes: tuple[str, ...] = ()
         self.fails = False
 
-    def read(self, reading: Reading) -> FakePages:
-        self.asked.append(reading)
-        clock = self._world.clock.now()
-        window = Window(reading.since or clock - reading.initial, clock, "24h")
-        pages = FakePages(self._pages(window, clock))
-        pages.said = Ending(window, clock, clock - self.range, self.listing, self.swept)
-        return pages
-
-    def _pages(self, window: Window, clock: datetime) -> Iterator[Page]:
+    def read(self, request: ReadRequest) -> Iterator[Page | ReadResult]:
+        self.asked.append(request)
         self.requests += 1
-        inside = [at for at in self.seen if at >= window.since]
-        rows = [row(f"v{at:%d%H%M}", at) for at in inside]
-        counts: dict[int, int] = {}
-        for at in self.seen:
-            counts[slot(at)] = counts.get(slot(at), 0) + 1
+        clock = self._world.clock.now()
+        window = Window(request.since or clock - request.initial, clock, f"{self.range // DAY}d")
+        rows = [row(f"v{at:%d%H%M}", at) for at in self.seen if at >= window.since]
         given = page(*rows, out_of_window=len(self.seen) - len(rows), clock=clock)
-        yield replace(given, window=window, traffic=counts, mark=self.mark)
+        yield replace(given, window=window, bookmark=self.bookmark)
         if self.fails:
             raise UnavailableError("Zenovay is away.")
+        yield ReadResult(window, clock, self.newest_first, self.swept, self.ranges, self.notes)
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        return tuple(f"{days}d" for days in (1, 7, 30, 365) if days * DAY <= self.range)
 
 
 @pytest.fixture
@@ -74,20 +70,14 @@ def run(world: World, zenovay: Zenovay, **order: object) -> RunSummary:
     return world.run_from(zenovay, **{"lookback": HOUR, **order})
 
 
-def website(world: World) -> Website:
-    with world.state() as state:
-        return state.runs.website("site")
-
-
 def test_a_run_says_what_earlier_ones_saw_of_the_order(world: World, zenovay: Zenovay) -> None:
-    zenovay.listing = Listing(True, ("odd",))  # noqa: FBT003
     zenovay.swept = True
     run(world, zenovay)
     world.clock.advance(300)
     run(world, zenovay, sweep_interval=7 * HOUR)
     first, second = zenovay.asked
-    assert (first.listing, first.sweep) == (Listing(), None)
-    assert second.listing == zenovay.listing
+    assert (first.newest_first, first.sweep) == (None, None)
+    assert second.newest_first
     assert second.sweep == Sweep(NOW, 7 * HOUR, read_at=NOW)
 
 
@@ -100,101 +90,104 @@ def test_a_website_that_was_never_swept_is_swept_at_once(world: World, zenovay: 
     assert sweep.is_due(world.clock.now())
 
 
-def test_an_answer_that_shrinks_is_a_warning_and_holds_the_watermark(world: World, zenovay: Zenovay) -> None:
+def degraded(world: World) -> tuple[datetime, str] | None:
+    with world.state() as state:
+        return state.runs.degraded(state.runs.website("site").id)
+
+
+def test_an_answer_without_rows_is_a_warning_and_holds_the_watermark(world: World, zenovay: Zenovay) -> None:
     zenovay.seen = RECENT
     run(world, zenovay)
     world.clock.advance(300)
-    zenovay.seen = RECENT[:10]
+    zenovay.seen = []
     summary = run(world, zenovay)
 
     assert (summary.exit_code, summary.status.value) == (0, "done")
     assert summary.watermark_after == NOW
     assert "degraded" in summary.warnings[0]
+    assert "40 the time before" in summary.warnings[0]
     assert summary.reason == summary.warnings[0]
-    assert website(world).degraded_since == NOW + timedelta(minutes=5)
+    assert degraded(world) == (NOW + timedelta(minutes=5), summary.degraded)
 
 
 def test_the_next_good_answer_covers_the_gap(world: World, zenovay: Zenovay) -> None:
+    """Also where the gap has grown longer than the range that was asked before it."""
     zenovay.seen = RECENT
     run(world, zenovay)
     zenovay.seen = []
-    for _ in range(60):
+    for hour in range(60):
         world.clock.advance(3600)
+        zenovay.range = DAY if hour < 22 else 7 * DAY
+        zenovay.fails = hour == 5
         assert run(world, zenovay).watermark_after == NOW
 
-    zenovay.range = 7 * DAY
     in_the_gap = NOW + 10 * HOUR
     zenovay.seen = [in_the_gap, *RECENT]
     summary = run(world, zenovay)
     assert zenovay.asked[-1].since == NOW - HOUR
     assert summary.watermark_after == world.clock.now()
     assert summary.warnings == []
-    assert website(world).degraded_since is None
+    assert degraded(world) is None
     assert any(
         texts["zenovay_last_seen"].startswith("2026-02-07T22:00") for texts in world.crm.contacts.values()
     )
 
 
-def test_silence_at_a_time_that_was_busy_the_day_before_is_a_warning(world: World, zenovay: Zenovay) -> None:
-    zenovay.seen = [NOW + timedelta(minutes=2 * number) for number in range(60)]
-    world.clock.advance(2 * 3600)
-    run(world, zenovay)
-    world.clock.advance(22.5 * 3600)
-    zenovay.seen = zenovay.seen[15:]
-    run(world, zenovay, lookback=timedelta(0))
-    held = world.clock.now()
-    world.clock.advance(3600)
-    zenovay.seen = zenovay.seen[29:]
-    summary = run(world, zenovay, lookback=timedelta(0))
-    assert "no row since" in summary.warnings[0]
-    assert summary.watermark_after == held
-
-
-@pytest.mark.parametrize("left", [0, 3, 9])
-def test_a_website_with_few_visitors_raises_no_alarm(world: World, zenovay: Zenovay, left: int) -> None:
-    zenovay.seen = RECENT[:19]
+@pytest.mark.parametrize(("before", "held"), [(19, False), (20, True)])
+def test_a_website_with_few_visitors_raises_no_alarm(
+    world: World, zenovay: Zenovay, before: int, *, held: bool
+) -> None:
+    zenovay.seen = RECENT[:before]
     run(world, zenovay)
     world.clock.advance(300)
-    zenovay.seen = RECENT[:left]
+    zenovay.seen = []
+    assert bool(run(world, zenovay).warnings) is held
+
+
+def test_an_answer_that_is_shorter_is_believed(world: World, zenovay: Zenovay) -> None:
+    zenovay.seen = RECENT
+    run(world, zenovay)
+    world.clock.advance(300)
+    zenovay.seen = RECENT[:1]
+    summary = run(world, zenovay)
+    assert summary.warnings == []
+    assert summary.watermark_after == world.clock.now()
+
+
+def test_what_another_range_held_is_no_measure(world: World, zenovay: Zenovay) -> None:
+    """A first run reads a month; that nobody came since yesterday is then nothing to doubt."""
+    zenovay.range, zenovay.seen = 30 * DAY, RECENT
+    run(world, zenovay)
+    world.clock.advance(300)
+    zenovay.range, zenovay.seen = DAY, []
     assert run(world, zenovay).warnings == []
 
 
-def test_rows_that_leave_the_range_raise_no_alarm(world: World, zenovay: Zenovay) -> None:
-    zenovay.seen = RECENT
-    run(world, zenovay)
-    world.clock.advance(24 * 3600)
-    zenovay.seen = [world.clock.now()]
-    assert run(world, zenovay, lookback=timedelta(0)).warnings == []
+def test_what_the_source_notes_is_a_warning(world: World, zenovay: Zenovay) -> None:
+    zenovay.notes = ("Odd.",)
+    assert run(world, zenovay).warnings == ["Odd."]
 
 
-def test_what_no_range_reaches_is_said(world: World, zenovay: Zenovay) -> None:
-    run(world, zenovay)
-    world.clock.advance(400 * 86_400)
-    zenovay.range = 365 * DAY
-    (warning,) = run(world, zenovay).warnings
-    assert warning.startswith("The rows between 2026-02-07T11:00:00Z and 2026-03-14T12:00:00Z cannot be had")
-
-
-def test_an_unfinished_backfill_goes_on_from_its_mark(world: World, zenovay: Zenovay) -> None:
+def test_an_unfinished_backfill_goes_on_from_its_bookmark(world: World, zenovay: Zenovay) -> None:
     window = {"kind": "backfill", "since": NOW - 9 * DAY, "until": NOW - 8 * DAY}
-    zenovay.mark = Mark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
+    zenovay.bookmark = Bookmark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
     zenovay.fails = True
     assert run(world, zenovay, **window).exit_code == 4
     with world.state() as state:
         (unfinished,) = state.backfills.unfinished("site")
-    assert (unfinished.mark, unfinished.requests) == (zenovay.mark, 1)
+    assert (unfinished.bookmark, unfinished.requests) == (zenovay.bookmark, 1)
 
     zenovay.fails = False
     assert run(world, zenovay, **window).exit_code == 0
     first, second = zenovay.asked
-    assert (first.past, first.mark) == (True, None)
-    assert (second.past, second.mark) == (True, zenovay.mark)
+    assert (first.past, first.bookmark) == (True, None)
+    assert (second.past, second.bookmark) == (True, zenovay.bookmark)
     with world.state() as state:
         assert list(state.backfills.unfinished("site")) == []
 
 
 def test_a_backfill_without_an_end_goes_on_to_where_it_began(world: World, zenovay: Zenovay) -> None:
-    zenovay.mark = Mark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
+    zenovay.bookmark = Bookmark(700, ("a", "b"), NOW - 8 * DAY - HOUR)
     zenovay.fails = True
     run(world, zenovay, kind="backfill", since=NOW - 9 * DAY)
     world.clock.advance(3600)
@@ -203,11 +196,11 @@ def test_a_backfill_without_an_end_goes_on_to_where_it_began(world: World, zenov
 
 
 def test_another_window_is_another_backfill(world: World, zenovay: Zenovay) -> None:
-    zenovay.mark = Mark(700, ("a", "b"), None)
+    zenovay.bookmark = Bookmark(700, ("a", "b"), None)
     zenovay.fails = True
     run(world, zenovay, kind="backfill", since=NOW - 9 * DAY, until=NOW - 8 * DAY)
     run(world, zenovay, kind="backfill", since=NOW - 9 * DAY, until=NOW - 7 * DAY)
-    assert [reading.mark for reading in zenovay.asked] == [None, None]
+    assert [reading.bookmark for reading in zenovay.asked] == [None, None]
     with world.state() as state:
         assert len(list(state.backfills.unfinished("site"))) == 2
 

@@ -14,7 +14,7 @@ from etl.errors import LockedError, StateError
 from etl.fields import BASIC_FIELDS
 from etl.instants import microseconds
 from etl.models.contact import Contact, ContactKey, ContactKind, LedgerEntry, Parcel
-from etl.models.reading import Quota, Website
+from etl.models.reading import KnownWebsite, Quota
 from etl.models.stop import Stop
 from etl.models.verdict import Outcome, Verdict
 from etl.models.visitor import Rejection
@@ -566,7 +566,7 @@ def write_everywhere_and_fail(state: Transaction) -> None:
     rows = page(row("a", LATER, email=ANN), row("b"), rejections=[bad])
     absorb(rows, website_id=website_id, anonymous=True, synced=BASIC_FIELDS, state=state, books=Books())
     settle(state, Outcome.CREATED)
-    state.runs.close_window(Website(website_id, watermark=LATER))
+    state.runs.close_window(KnownWebsite(website_id, watermark=LATER))
     state.notebook.put("name", "value")
     raise ZeroDivisionError
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from etl.extract.paging import Dialect
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
+_MANY = 100
 LENGTHS = {span.range: span.length.total_seconds() for span in SPANS}
 
 
@@ -74,10 +75,16 @@ class VirtualZenovay:
     def get(self, _path: str, params: Mapping[str, str], *, readable: Callable[[Any], Any]) -> Answer[Any]:
         self.asked.append(params)
         self.clock_s += self.takes_s
-        while self._next < len(self._coming) and self._coming[self._next].arrives <= self.clock_s:
-            arrived = self._coming[self._next]
-            insort(self._there, (-arrived.seen, arrived.id, arrived))
-            self._next += 1
+        first, self._next = (
+            self._next,
+            bisect_right(self._coming, self.clock_s, key=lambda each: each.arrives),
+        )
+        arrived = [(-each.seen, each.id, each) for each in self._coming[first : self._next]]
+        if len(arrived) > _MANY:
+            self._there = sorted(self._there + arrived)
+        else:
+            for each in arrived:
+                insort(self._there, each)
         size = int(params.get("limit") or params["per_page"])
         offset = int(params["offset"]) if "offset" in params else (int(params["page"]) - 1) * size
         page, more = self._page(params["range"], offset, size)

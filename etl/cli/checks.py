@@ -23,7 +23,7 @@ from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
 from etl.load.properties import Properties, raise_for, wanted_properties
-from etl.models.reading import Reading
+from etl.models.reading import Page, ReadRequest
 from etl.network.failures import UnknownHostError
 from etl.network.route import route_to
 from etl.network.trust import roots
@@ -196,8 +196,9 @@ def _websites(client: ZenovayClient, settings: Settings) -> str:
 
 
 def _rows(visitors: ZenovayVisitors, website: str, synced: SyncedFields) -> str:
-    reading = visitors.read(Reading(website, initial=ONE_DAY))
-    page = next(reading)
+    pages = visitors.read(ReadRequest(website, initial=ONE_DAY))
+    page = next(page for page in pages if isinstance(page, Page))
+    clocks = page.clocks
     reasons = Counter(rejection.code for rejection in page.rejections)
     known = sum(1 for visitor in page.visitors if visitor.email)
     stated = Counter(name for visitor in page.visitors for name in visitor.facts if name in synced.by_name)
@@ -206,7 +207,7 @@ def _rows(visitors: ZenovayVisitors, website: str, synced: SyncedFields) -> str:
     return (
         f"{page.read} rows of the last 24 hours: {len(page.visitors)} valid, {len(page.rejections)} refused"
         f"{refused}; {known} with an e-mail address; {fields}"
-        f"{f'; the clocks disagree: {reading.clocks}' if reading.clocks.disagree else ''}"
+        f"{f'; the clocks disagree: {clocks}' if clocks and clocks.disagree else ''}"
     )
 
 

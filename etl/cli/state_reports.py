@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from etl.models.reading import Backfill, Website
+    from etl.models.reading import Backfill, KnownWebsite
     from etl.models.stop import Stop
     from etl.models.verdict import RefusedThing
     from etl.settings import PlanSettings, SyncSettings
@@ -84,26 +84,26 @@ def _stop(api: str, stop: Stop) -> dict[str, Any]:
     return {"api": api, **stop._asdict(), "until": utc_text(stop.until)}
 
 
-def _website(state: Transaction, name: str, website: Website) -> dict[str, Any]:
-    degraded = {"since": utc_text(website.degraded_since), "why": website.degraded_why}
+def _website(state: Transaction, name: str, website: KnownWebsite) -> dict[str, Any]:
+    degraded = state.runs.degraded(website.id)
     return {
         "website": name,
         "watermark": utc_text(website.watermark),
         "swept": utc_text(website.swept),
-        "degraded": degraded if website.degraded_since else None,
+        "degraded": degraded and {"since": utc_text(degraded[0]), "why": degraded[1]},
         "backfills": [_unfinished(backfill) for backfill in state.backfills.unfinished(name)],
         "runs": state.runs.last(name, SHOWN_RUNS),
     }
 
 
 def _unfinished(backfill: Backfill) -> dict[str, Any]:
-    mark = backfill.mark
+    bookmark = backfill.bookmark
     return {
         "since": utc_text(backfill.since),
         "until": utc_text(backfill.until),
         "started": utc_text(backfill.started),
-        "reached": utc_text(mark.reached) if mark else None,
-        "rows": mark.offset if mark else 0,
+        "reached": utc_text(bookmark.reached) if bookmark else None,
+        "rows": bookmark.offset if bookmark else 0,
         "requests": backfill.requests,
     }
 

@@ -1,8 +1,8 @@
-"""Walking through a list that moves while it is read: which page to ask for next, and what of it is new.
+"""Paging through a list that moves while it is read: which page to ask for next, and what of it is new.
 
 Rows arrive and expire between any two requests, so the same offset does not mean the same row. Each page
 therefore begins with the last row of the page before; where that row, or another one read before, is not in
-it, rows have slipped past, and the walk steps back until two pages meet again. So no row that is in the list
+it, rows have slipped past, and the pager steps back until two pages meet again. So no row that is in the list
 from the first request to the last is missed, in whatever order the list is.
 
 Pure: no HTTP, and no idea of what a row means.
@@ -33,11 +33,9 @@ _SMALLEST = 2
 _REMEMBERED = 10_000
 """So many of the rows read last are recognised when they come again; at least four pages of them."""
 
-_WIDEST_SEAM = 16
-"""Where pages are whole, the seam may be wider than asked, so that a nearly full page fits behind it."""
+_MOST_IDLE = 12
+"""So many pages in a row may fail to get on in the list: each steps back four times as far."""
 
-_MOST_MISSES = 24
-_MOST_STALLS = 8
 _UNMISTAKABLE = 10
 """A page of so many rows does not come twice by chance: then the server ignores the place asked for."""
 
@@ -58,19 +56,19 @@ class Place(NamedTuple):
 def place(dialect: Dialect, offset: int, size: int, *, beyond: int) -> Place:
     """A page of up to ``size`` rows that begins at ``offset``, and has a row at ``beyond`` or behind it.
 
-    Whole pages begin at multiples of their size: there a size is chosen so that the page begins before
-    ``beyond``, about at ``offset``, and reaches as far as can be; where no size does, at ``beyond``.
+    Whole pages begin at multiples of their size: there the size is chosen with which a page begins at
+    ``offset`` or before it, and reaches as far as can be; where no size does, it begins at ``beyond``.
     """
     if dialect == "offset":
         return Place(offset, size, {"limit": str(size), "offset": str(offset)})
     start, per_page = max(
         (
-            (start, per_page)
-            for start in range(max(0, offset - _WIDEST_SEAM), beyond + 1)
+            (begin // per_page * per_page, per_page)
             for per_page in range(1, size + 1)
-            if start % per_page == 0 and start + per_page > beyond
+            for begin in (offset, beyond)
+            if begin // per_page * per_page + per_page > beyond
         ),
-        key=lambda fit: (fit[0] < beyond, fit[0] + fit[1], fit[0]),
+        key=lambda fit: (fit[0] < beyond, sum(fit), fit[0]),
     )
     return Place(start, per_page, {"page": str(start // per_page + 1), "per_page": str(per_page)})
 
@@ -80,14 +78,12 @@ class Step:
     """What a page brought.
 
     ``fresh`` are the positions of rows that were not read before, ``behind`` is the position from which rows
-    lie behind all that was read before. ``linked`` is false for a page that does not meet the one before: it
-    is to be dropped. ``restarted`` marks the first page of a walk that had to begin anew. ``note`` is what
-    somebody should know of this server.
+    lie behind all that was read before. ``restarted`` marks the first page of a list that had to be begun
+    anew. ``note`` is what somebody should know of this server.
     """
 
     fresh: Sequence[int] = ()
     behind: int = 0
-    linked: bool = True
     done: bool = False
     restarted: bool = False
     note: str | None = None
@@ -120,7 +116,7 @@ class _Recent:
         return tuple(self._order)[-count:]
 
 
-class Walk:
+class Pager:
     """The place in one list.
 
     With a ``pagination`` block, ``has_more`` decides, but for a page that is full to a limit of the server's
@@ -138,8 +134,7 @@ class Walk:
         self._overlap = 1
         self._frontier = start + min(1, len(tail))
         self._back = 0
-        self._misses = self._stalls = self._repeats = self._pages = 0
-        self._longest = 0
+        self._pages = self._idle = self._longest = 0
         self._doubted = False
         self._recent = _Recent(tail, most=max(_REMEMBERED, 4 * self._size))
         self._last = tail[-1] if tail else None
@@ -165,21 +160,23 @@ class Walk:
         """The names of the rows that were read last."""
         return self._recent.last(TAIL)
 
-    def take(self, payload: Payload, names: Sequence[str], *, sinks: bool) -> Step:
+    def take(self, payload: Payload, names: Sequence[str], *, shrinks_at_end: bool) -> Step:
         """Move behind ``payload``, whose rows have these ``names``.
 
-        ``sinks`` says that rows leave the list only at its end, so that an empty page is the end. The server
-        may cap the page size, so a page shorter than asked is not the last. Raises ContractBrokenError for
-        pages that would never end, UnavailableError where rows move faster than they can be read.
+        ``shrinks_at_end`` says that rows leave the list only at its end, so that an empty page is the end.
+        The server may cap the page size, so a page shorter than asked is not the last. Raises
+        ContractBrokenError for pages that would never end, UnavailableError where rows move faster than they
+        can be read.
         """
         asked = self._place()
-        self._refuse_repetition(payload, names, asked.offset)
-        if not names and (asked.offset == 0 or sinks or payload.has_more):
+        if self._is_repeated(payload, names, asked):
+            raise self._repeating()
+        if not names and (asked.offset == 0 or shrinks_at_end or payload.has_more):
             return self._end(payload)
-        seam = self._seam(names)
-        if seam is None and 0 < asked.offset < self._frontier and self._recent:
+        overlap_at = self._overlap_at(names)
+        if overlap_at is None and 0 < asked.offset < self._frontier and self._recent:
             return self._step_back()
-        return self._step(payload, names, asked=asked, seam=seam)
+        return self._step(payload, names, asked=asked, overlap_at=overlap_at)
 
     def _place(self) -> Place:
         if not self._recent:
@@ -188,36 +185,36 @@ class Walk:
         beyond = offset + 1 if self._back else self._frontier
         return place(self._dialect, offset, self._size, beyond=beyond)
 
-    def _seam(self, names: Sequence[str]) -> int | None:
+    def _overlap_at(self, names: Sequence[str]) -> int | None:
         """The position of the last row that was read before; None where no such row is in the page."""
         if self._last is not None and self._last in names:
             return names.index(self._last)
         return max((at for at, name in enumerate(names) if name in self._recent), default=None)
 
     def _step_back(self) -> Step:
-        self._misses += 1
-        if self._misses > _MOST_MISSES:
+        self._idle += 1
+        if self._idle > _MOST_IDLE:
             raise UnavailableError(
                 f"{self._where}: the rows move faster than they can be read.",
                 fix="Nothing is lost; run again later.",
             )
         self._back = max(4 * self._overlap, 4 * self._back)
-        return Step(linked=False)
+        return Step()
 
-    def _step(self, payload: Payload, names: Sequence[str], *, asked: Place, seam: int | None) -> Step:
-        restarted = seam is None and bool(self._recent) and asked.offset == 0
+    def _step(self, payload: Payload, names: Sequence[str], *, asked: Place, overlap_at: int | None) -> Step:
+        restarted = overlap_at is None and bool(self._recent) and asked.offset == 0
         fresh = [at for at, name in enumerate(names) if name not in self._recent]
-        behind = 0 if seam is None else seam + 1
-        if self._back:
+        behind = 0 if overlap_at is None else overlap_at + 1
+        gets_on, stepped_back = len(names) > behind, bool(self._back)
+        if stepped_back:
             self._overlap = max(self._overlap, min(2 * self._back, self._size // 2))
             self._back = 0
+        self._idle = 0 if gets_on and not restarted else self._idle + 1
         self._longest = max(self._longest, len(names))
-        is_new = len(names) > behind
         self._keep_to_the_cap(payload, len(names), asked)
         self._frontier = asked.offset + len(names)
-        self._stalls = 0 if is_new else self._stalls + 1
-        done = self._is_done(payload, names, is_new=is_new, asked=asked)
-        note = self._note(payload, names, is_new=is_new, asked=asked)
+        done = self._is_done(payload, names, asked=asked, gets_on=gets_on, stepped_back=stepped_back)
+        note = self._note(payload, names, gets_on=gets_on, asked=asked)
         self._doubted = payload.has_more is False and not done
         if names:
             self._last = names[-1]
@@ -226,8 +223,8 @@ class Walk:
         self._pages += 1
         return Step(fresh, behind, done=done, restarted=restarted, note=note)
 
-    def _note(self, payload: Payload, names: Sequence[str], *, is_new: bool, asked: Place) -> str | None:
-        if self._doubted and is_new:
+    def _note(self, payload: Payload, names: Sequence[str], *, gets_on: bool, asked: Place) -> str | None:
+        if self._doubted and gets_on:
             return (
                 f"Zenovay gives {payload.limit} rows in a page, and says that none follow where some do. They"
                 f" were read all the same; with ZENOVAY_PAGE_SIZE={payload.limit} it may say so rightly."
@@ -252,15 +249,17 @@ class Walk:
         elif self._dialect == "page":
             self._size = max(_SMALLEST, min(self._size, count))
 
-    def _is_done(self, payload: Payload, names: Sequence[str], *, is_new: bool, asked: Place) -> bool:
+    def _is_done(
+        self, payload: Payload, names: Sequence[str], *, asked: Place, gets_on: bool, stepped_back: bool
+    ) -> bool:
         if payload.has_more is not None:
-            if payload.has_more and self._stalls > _MOST_STALLS:
+            if payload.has_more and self._idle > _MOST_IDLE:
                 raise self._repeating()
-            return not payload.has_more and not (is_new and _is_full(payload, len(names), asked))
-        if is_new:
+            return not payload.has_more and not (gets_on and _is_full(payload, len(names), asked))
+        if gets_on:
             return False
         is_short = len(names) < min(self._longest, asked.size)
-        return is_short or names == self._previous[0] or self._stalls > 1
+        return is_short or names == self._previous[0] or (self._idle > 1 and not stepped_back)
 
     def _end(self, payload: Payload) -> Step:
         if payload.has_more:
@@ -270,19 +269,13 @@ class Walk:
             )
         return Step(done=True)
 
-    def _refuse_repetition(self, payload: Payload, names: Sequence[str], asked: int) -> None:
+    def _is_repeated(self, payload: Payload, names: Sequence[str], asked: Place) -> bool:
         """The page of before at another place, unless the list may just have moved by as much."""
         previous, before = self._previous
-        if not names or names != previous or asked == before or self._back:
-            self._repeats = 0
-            return
-        self._repeats += 1
-        if (
-            payload.has_more is not None
-            and not self._doubted
-            and (self._repeats > 1 or len(names) >= _UNMISTAKABLE)
-        ):
-            raise self._repeating()
+        if not names or names != previous or asked.offset == before or self._back:
+            return False
+        is_told = payload.has_more is not None and not self._doubted
+        return is_told and (self._idle > 0 or len(names) >= _UNMISTAKABLE)
 
     def _repeating(self) -> ContractBrokenError:
         parameter, other = _PARAMETER[self._dialect], _OTHER[self._dialect]

@@ -16,37 +16,19 @@ class Search:
     """Looks for the last place before which every row is newer than ``ceiling`` allows.
 
     Offsets count rows from the start of the list. It doubles its step until it is past the place, then
-    halves. ``start`` is always an offset at which, or before which, nothing is missed.
+    halves. ``start`` is always an offset at which, or before which, nothing is missed; another search that
+    begins there goes on from this one, as long as each may take two looks.
     """
 
-    def __init__(
-        self,
-        *,
-        ceiling: datetime,
-        size: int,
-        start: int,
-        seen: Sequence[datetime],
-        goes_on: bool = False,
-        past: int | None = None,
-    ) -> None:
-        """``seen`` are the rows of the page at ``start``, at least one; ``size`` is as near as is wanted.
-
-        ``goes_on``: an earlier search had come to ``start``, and thought ``past`` to be behind the place.
-        """
+    def __init__(self, *, ceiling: datetime, size: int, start: int, seen: Sequence[datetime]) -> None:
+        """``seen`` are the rows of the page at ``start``, at least one; ``size`` is as near as is wanted."""
         self._ceiling = ceiling
-        self._size = size
+        self._size = self._step = size
         self.start = start
         self._past: int | None = None
-        self._step = max(size, start) if goes_on and past is None else size
-        self._hint = past if past is not None and past > start else None
         self._points: dict[int, datetime] = {start + len(seen) - 1: seen[-1], start: seen[0]}
         self._end: int | None = None
         self.is_orderly = list(seen) == sorted(seen, reverse=True)
-
-    @property
-    def past(self) -> int | None:
-        """An offset behind the place, if one is known."""
-        return self._past if self._past is not None else self._hint
 
     @property
     def offset(self) -> int | None:
@@ -54,12 +36,11 @@ class Search:
         if not self.is_orderly:
             return None
         if self._past is None:
-            return self._hint or self.start + self._step
+            return self.start + self._step
         return (self.start + self._past) // 2 if self._past - self.start > self._size else None
 
     def look(self, offset: int, seen: Sequence[datetime]) -> None:
         """A few rows from ``offset`` on were last seen then; none at all: the list ends before."""
-        hinted, self._hint = self._hint is not None, None
         if not seen:
             self._past = self._end = offset
             return
@@ -71,7 +52,7 @@ class Search:
         elif seen[0] < self._ceiling:
             self._past = offset
         else:
-            self._step = self._step if hinted or self._past is not None else 2 * self._step
+            self._step *= 2
             self.start = offset
         self.is_orderly = self.is_orderly and offset < _END_OF_ALL_LISTS
 

@@ -27,3 +27,8 @@ SHORTEST, LONGEST = SPANS[0], SPANS[-1]
 def narrowest(age: timedelta) -> Span:
     """The shortest span that reaches back ``age``; the longest where none does."""
     return next((span for span in SPANS if span.length >= age), LONGEST)
+
+
+def covered_by(span: Span) -> tuple[str, ...]:
+    """The ranges that reach back no further than ``span``, itself among them."""
+    return tuple(each.range for each in SPANS if each.length <= span.length)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
+    from etl.models.clocks import Clocks
     from etl.models.visitor import Rejection, Visitor
 
 
@@ -20,18 +20,6 @@ class Window:
     since: datetime
     until: datetime
     range: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What was seen of the order in which the source lists a website's rows.
-
-    ``newest_first`` is None until enough of it was read to its end. ``strays`` names the few rows that are
-    known to stand out of that order.
-    """
-
-    newest_first: bool | None = None
-    strays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +40,17 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Bookmark:
     """How far a backfill has come, so that another process can go on from there.
 
-    ``offset`` is the place in the list, ``tail`` names the rows read last. Where the list is newest first,
-    every row of the window that was last seen after ``reached`` is absorbed; None where no order helps.
-    While the place is still searched for, ``tail`` is empty, and ``past`` is an offset behind it, if known.
+    ``offset`` is the place in the list, ``tail`` names the rows read last; while the place is still searched
+    for it is empty. Where the list is newest first, every row of the window that was last seen after
+    ``reached`` is absorbed; None where no order helps.
     """
 
     offset: int
     tail: tuple[str, ...]
     reached: datetime | None
-    past: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,58 +61,67 @@ class Backfill:
     since: datetime
     until: datetime
     started: datetime
-    mark: Mark | None
+    bookmark: Bookmark | None
     requests: int
 
 
 @dataclass(frozen=True, slots=True)
-class Website:
+class KnownWebsite:
     """What the state holds of a website. All instants are of the source's clock.
 
-    ``swept`` is the last reading of the whole newest range. ``traffic`` counts rows by slot, see
-    ``etl.traffic``. ``degraded_since`` and ``degraded_why`` tell of answers that fall short.
-    ``read_at``, of our own clock, is when the last reading began whose window is in the state to its end.
+    ``swept`` is the last reading of the whole newest range, ``newest_first`` the order in which a list that
+    was read to its end held the website's rows; None: there were too few of them to say so. ``read_at``, of
+    our own clock, is when the last reading began whose window is in the state to its end.
     """
 
     id: int
     watermark: datetime | None = None
     swept: datetime | None = None
-    listing: Listing = Listing()
-    traffic: Mapping[int, int] = field(default_factory=dict)
-    degraded_since: datetime | None = None
-    degraded_why: str | None = None
+    newest_first: bool | None = None
     read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Answered:
+    """What an earlier run was answered ``at`` an instant of the source's clock, when it asked for ``range``.
+
+    ``rows`` came in all. ``degraded`` says why that was not believed, if it was not.
+    """
+
+    at: datetime
+    range: str
+    rows: int
+    degraded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
     """What is asked of the source: a ``Window``, but for what only the source's clock tells.
 
     Without ``since`` the window begins ``initial`` before that clock, without ``until`` it ends at it.
-    ``listing`` is the order as earlier readings saw it, ``sweep`` the daily reading of everything.
-    ``past``: the window lies anywhere in the past, so that its place in the list has to be found; ``mark``
-    is how far an earlier reading of the same window had come.
+    ``newest_first`` is the order as earlier readings saw it, ``sweep`` the daily reading of everything.
+    ``past``: the window lies anywhere in the past, so that its place in the list has to be found;
+    ``bookmark`` is how far an earlier reading of the same window had come.
     """
 
     website: str
     since: datetime | None = None
     until: datetime | None = None
     initial: timedelta = timedelta(days=30)
-    listing: Listing = Listing()
+    newest_first: bool | None = None
     sweep: Sweep | None = None
     past: bool = False
-    mark: Mark | None = None
+    bookmark: Bookmark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one page of the source held. ``clock`` is the source's own, at the start of the extraction.
+    """What one page of the source held. ``clock`` is the source's own, at the start of the reading.
 
     ``read`` = ``out_of_window`` + len(``visitors``) + len(``rejections``). ``visitors`` has one entry per
     valid row inside the window, so an id may occur more than once. Rows that an earlier page held are left
     out, unless the reading had to begin anew: then ``restarted`` says that this is again the first page.
-    ``traffic`` counts all rows by ``Traffic``'s slots. ``mark`` is where a backfill stands behind the page.
-    ``doubt`` is a sentence on what the source says of the time and is not believed.
+    ``bookmark`` is where a backfill stands behind the page, ``clocks`` are those of the first answer.
     """
 
     window: Window
@@ -134,25 +130,30 @@ class Page:
     out_of_window: int
     visitors: tuple[Visitor, ...]
     rejections: tuple[Rejection, ...]
-    traffic: Mapping[int, int] = field(default_factory=dict)
-    mark: Mark | None = None
+    bookmark: Bookmark | None = None
     restarted: bool = False
-    doubt: str | None = None
+    clocks: Clocks | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence on what the source says of the time and is not believed."""
+        return self.clocks.doubt if self.clocks else None
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """What a reading that came to its end can say of itself.
+class ReadResult:
+    """How a reading came to its end, behind its last page: every row of the window that there was is read.
 
-    Every row that the source listed as seen at ``horizon`` or later was read. ``swept``: the newest range
-    was read to its end, whatever the order. ``notes`` are what somebody should know of the source.
+    ``newest_first`` is the order in which the rows came, or as it was known before. ``swept``: the newest
+    range was read to its end, whatever the order. ``ranges`` are those that the window's one covers, itself
+    and shorter ones. ``notes`` are what somebody should know of the source.
     """
 
     window: Window
     clock: datetime
-    horizon: datetime
-    listing: Listing
+    newest_first: bool | None = None
     swept: bool = False
+    ranges: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -59,7 +59,7 @@ class RunSummary:
 
     ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor are ``notes``: those of
     the warnings that need nobody. ``portal`` is the id of the HubSpot account; None as long as that is not
-    known.
+    known. ``degraded`` says why the source's answer was not believed, where it was not.
     """
 
     run: str
@@ -79,6 +79,7 @@ class RunSummary:
     warnings: list[str] = field(default_factory=list)
     is_news: bool = False
     portal: int | None = None
+    degraded: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -106,6 +107,7 @@ class RunSummary:
             "elapsed_s": self.elapsed_s,
             "warnings": self.warnings,
             "portal": self.portal,
+            "degraded": self.degraded,
         }
 
 

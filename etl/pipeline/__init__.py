@@ -1,5 +1,6 @@
 """extract → absorb → transform → load → commit."""
 
-from etl.pipeline.run import Order, sync
+from etl.pipeline.order import Order
+from etl.pipeline.run import sync
 
 __all__ = ["Order", "sync"]

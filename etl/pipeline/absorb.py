@@ -8,7 +8,6 @@ from etl.pipeline.decide import decide, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from etl.fields import SyncedFields
     from etl.models.contact import ContactKey, DueContact, KnownVisitor, LedgerEntry
@@ -22,12 +21,10 @@ class Absorbed(NamedTuple):
     """What a page has changed.
 
     ``added`` are contacts that nobody knew; all of them are due. ``renewed`` says whether known ones changed.
-    ``left`` are the instants at which visitors seen again had last been seen.
     """
 
     added: list[DueContact]
     renewed: bool
-    left: list[datetime]
 
 
 def absorb(
@@ -83,12 +80,7 @@ def _apply(
     for due in added:
         books.touch(due.contact_id, due=True)
     _renew(decision.renewed, {ids[key] for key in found.gaining()}, state=state, books=books)
-    left = [
-        before.visitor.last_seen
-        for visitor, _, before in changed
-        if before and before.visitor.last_seen < visitor.last_seen
-    ]
-    return Absorbed(added, bool(decision.renewed), left), set(ids.values())
+    return Absorbed(added, bool(decision.renewed)), set(ids.values())
 
 
 def _renew(

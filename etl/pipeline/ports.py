@@ -19,22 +19,11 @@ if TYPE_CHECKING:
         Parcel,
     )
     from etl.models.portal import Owner, Portal
-    from etl.models.reading import Backfill, Ending, Mark, Page, Reading, Website
+    from etl.models.reading import Answered, Backfill, Bookmark, KnownWebsite, Page, ReadRequest, ReadResult
     from etl.models.stop import Stop
     from etl.models.summary import RunSummary
     from etl.models.verdict import Delivery, Verdict
     from etl.models.visitor import Rejection, Visitor
-
-
-class Pages(Protocol):
-    """The pages of one reading, in the order in which they are read."""
-
-    @property
-    def ending(self) -> Ending | None:
-        """What was read, once the last page was given."""
-        ...
-
-    def __next__(self) -> Page: ...
 
 
 class Source(Protocol):
@@ -45,8 +34,8 @@ class Source(Protocol):
         """How many HTTP requests were made, retries included."""
         ...
 
-    def read(self, reading: Reading) -> Pages:
-        """The pages of a window, each a blocking read; at least one.
+    def read(self, request: ReadRequest) -> Iterator[Page | ReadResult]:
+        """The pages of a window, each a blocking read; at least one. Behind the last, what was read.
 
         Raises a SyncError where the window cannot be read to its end.
         """
@@ -112,17 +101,18 @@ class Rejections(Protocol):
 
 
 class Runs(Protocol):
-    def website(self, name: str) -> Website: ...
+    def website(self, name: str) -> KnownWebsite: ...
+    def last_answer(self, website_id: int, ranges: Collection[str]) -> Answered | None: ...
     def ended(self, website_id: int, started: datetime) -> datetime | None: ...
-    def set_right(self, website: Website, *, now: datetime) -> Website: ...
-    def close_window(self, website: Website) -> Website: ...
+    def set_right(self, website: KnownWebsite, *, now: datetime) -> KnownWebsite: ...
+    def close_window(self, website: KnownWebsite) -> KnownWebsite: ...
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None: ...
     def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None: ...
 
 
 class Backfills(Protocol):
     def begin(self, website_id: int, since: datetime, until: datetime | None) -> Backfill: ...
-    def advance(self, number: int, mark: Mark, *, requests: int) -> None: ...
+    def advance(self, number: int, bookmark: Bookmark, *, requests: int) -> None: ...
     def finish(self, number: int) -> None: ...
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import (
@@ -13,9 +12,9 @@ from etl.errors import (
     SyncError,
     UnavailableError,
 )
-from etl.fields import BASIC_FIELDS
+from etl.models.reading import ReadResult
 from etl.models.stop import Stop
-from etl.models.summary import RunKind, RunSummary, utc_text
+from etl.models.summary import RunSummary, utc_text
 from etl.models.verdict import DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
-    from etl.fields import SyncedFields
     from etl.models.contact import Parcel
     from etl.models.portal import Owner
-    from etl.models.reading import Page, Website
+    from etl.models.reading import KnownWebsite, Page
+    from etl.pipeline.order import Order
     from etl.pipeline.ownership import Recognition
-    from etl.pipeline.ports import Adviser, Destination, Observer, Pages, Source, Store, Transaction
+    from etl.pipeline.ports import Adviser, Destination, Observer, Source, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -51,32 +50,6 @@ HOLD_BACK_S = 20.0
 
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock.
-
-    ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``
-    (None: not now).
-    ``max_rejected`` is the share of the verdicts above which rejections stop the run. ``notes`` are known
-    beforehand, and belong among its warnings.
-    """
-
-    run: str
-    kind: RunKind
-    website: str
-    since: datetime | None = None
-    until: datetime | None = None
-    lookback: timedelta = timedelta(0)
-    sweep_interval: timedelta | None = timedelta(hours=24)
-    initial: timedelta = timedelta(days=30)
-    anonymous: bool = True
-    concurrency: int = 4
-    synced: SyncedFields = BASIC_FIELDS
-    max_rejected: float = 0.2
-    dry_run: bool = False
-    notes: tuple[str, ...] = ()
 
 
 def sync(
@@ -123,7 +96,7 @@ class _Run:
     silence: Silence = field(init=False, default_factory=Silence)
     refusals: Refusals = field(init=False)
     may_send: bool = field(init=False, default=True)
-    reading: Future[Page | None] | None = field(init=False, default=None)
+    reading: Future[Page | ReadResult] | None = field(init=False, default=None)
     in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -202,7 +175,7 @@ class _Run:
             for contact_id in state.ledger.due_ids():
                 self.books.carry_over(contact_id)
 
-    def _known_website(self, state: Transaction, *, now: datetime) -> Website:
+    def _known_website(self, state: Transaction, *, now: datetime) -> KnownWebsite:
         """What is known of the website; a watermark that a wrong clock took ahead is told and set back."""
         known = state.runs.website(self.order.website)
         if self.order.kind == "backfill":
@@ -221,8 +194,8 @@ class _Run:
             self.summary.warnings.append(warning)
 
     def _loop(self, threads: ThreadPoolExecutor) -> None:
-        pages = self.source.read(self.window.reading())
-        self.reading = threads.submit(next, pages, None)
+        pages = self.source.read(self.window.request())
+        self.reading = threads.submit(next, pages)
         give_up_at = float("inf")
         while self.clock.monotonic() < give_up_at:
             self._note_requests()
@@ -277,15 +250,18 @@ class _Run:
             self._settle_all(batches, [_delivery(*each) for each in zip(done, batches, strict=True)])
             self.may_send = True
 
-    def _collect_page(self, threads: ThreadPoolExecutor, pages: Pages) -> None:
+    def _collect_page(self, threads: ThreadPoolExecutor, pages: Iterator[Page | ReadResult]) -> None:
         if self.reading is not None and self.reading.done() and not self._has_enough:
             self.reading = self._read(self.reading, threads, pages)
             self.may_send = True
 
     def _read(
-        self, reading: Future[Page | None], threads: ThreadPoolExecutor, pages: Pages
-    ) -> Future[Page | None] | None:
-        """Absorb the page that was read, and begin to read the next one, if there is to be one."""
+        self,
+        reading: Future[Page | ReadResult],
+        threads: ThreadPoolExecutor,
+        pages: Iterator[Page | ReadResult],
+    ) -> Future[Page | ReadResult] | None:
+        """Absorb the page that was read, and begin to read what follows it, if it was not the last."""
         try:
             page = reading.result()
         except SyncError as failure:
@@ -294,8 +270,8 @@ class _Run:
         except Exception as exc:  # noqa: BLE001 -- what is in flight is still worth waiting for
             self.source_failure = as_bug(exc)
             return None
-        if page is None:
-            self._close_window(pages)
+        if isinstance(page, ReadResult):
+            self._close_window(page)
             return None
         self.summary.window = page.window
         if page.doubt:
@@ -306,7 +282,7 @@ class _Run:
         if self.source_failure:
             return None
         fatal = self.delivery_stop and not isinstance(self.delivery_stop, UnavailableError)
-        following = None if fatal else threads.submit(next, pages, None)
+        following = None if fatal else threads.submit(next, pages)
         self._absorb(page)
         return following
 
@@ -323,7 +299,7 @@ class _Run:
                 books=self.books,
             )
             made = self.source.requests - self.requests_before[0]
-            self.window.absorbed(page, state, left=absorbed.left, requests=made)
+            self.window.absorbed(page, state, requests=made)
         if absorbed.renewed:
             self.backlog.outdate()
         else:
@@ -331,16 +307,15 @@ class _Run:
         if self.observer:
             self.observer.rows_read(page.read)
 
-    def _close_window(self, pages: Pages) -> None:
+    def _close_window(self, result: ReadResult) -> None:
         """The window is in the state to its end: only now may the watermark move."""
-        if pages.ending is None:
-            return
-        self.summary.window = pages.ending.window
+        self.summary.window = result.window
         with self.store.transaction() as state:
-            website = self.window.close(pages.ending, state)
+            website = self.window.close(result, state)
         if not self.order.dry_run:
             self.summary.watermark_after = website.watermark
         self.source_failure = self.window.failure
+        self.summary.degraded = self.window.degraded
         for warning in self.window.warnings:
             self._warn(warning)
 

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl import traffic
 from etl.errors import ContractBrokenError, TooManyRejectedError
 from etl.models.clocks import DIFFERENT
-from etl.models.reading import Reading, Sweep
-from etl.models.summary import utc_text
+from etl.models.reading import ReadRequest, Sweep
 from etl.pipeline.refusals import SAMPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from etl.models.reading import Backfill, Ending, Page, Website
+    from etl.models.reading import Backfill, KnownWebsite, Page, ReadResult
     from etl.models.visitor import Rejection
+    from etl.pipeline.order import Order
     from etl.pipeline.ports import Transaction
-    from etl.pipeline.run import Order
 
 ENOUGH_OF_ONE_FAULT = 20
 """So many new rows of one page, and no other, mean that the API has changed, not that the rows are bad."""
+
+ENOUGH_TO_MISS = 20
+"""A source that listed so many rows in a range does not list none the next time."""
 
 
 def _without_values(reason: str) -> str:
@@ -40,43 +40,43 @@ class OpenWindow:
     """A window that is being read since ``started``, by our clock.
 
     ``backfill`` is what an earlier run of the same backfill has left. ``failure`` is what keeps the watermark
-    where it is though everything was read.
+    where it is though everything was read, ``degraded`` why the answer was not believed.
     """
 
     def __init__(
-        self, order: Order, website: Website, backfill: Backfill | None, *, started: datetime
+        self, order: Order, website: KnownWebsite, backfill: Backfill | None, *, started: datetime
     ) -> None:
         self._order = order
         self._website = website
         self._backfill = backfill
         self._started = started
         self._readable = self._refused = 0
-        self.failure: TooManyRejectedError | None = None
-        self._traffic: Counter[int] = Counter()
-        self._left: Counter[int] = Counter()
         self._rows = 0
+        self.failure: TooManyRejectedError | None = None
+        self.degraded: str | None = None
         self.warnings: list[str] = []
 
-    def reading(self) -> Reading:
+    def request(self) -> ReadRequest:
         """What to ask of the source."""
         order, website = self._order, self._website
-        reading = Reading(
+        request = ReadRequest(
             order.website,
             since=order.since,
             until=order.until,
             initial=order.initial,
-            listing=website.listing,
+            newest_first=website.newest_first,
         )
         if self._backfill is not None:
-            mark = self._backfill.mark
-            return replace(reading, past=True, mark=mark, until=self._backfill.until if mark else order.until)
+            bookmark = self._backfill.bookmark
+            until = self._backfill.until if bookmark else order.until
+            return replace(request, past=True, bookmark=bookmark, until=until)
         if website.watermark is None:
-            return reading
-        reading = replace(reading, since=self._read_to(website.watermark) - order.lookback)
+            return request
+        request = replace(request, since=self._read_to(website.watermark) - order.lookback)
         if order.sweep_interval is None:
-            return reading
+            return request
         last = website.swept or website.watermark - order.sweep_interval
-        return replace(reading, sweep=Sweep(last, order.sweep_interval, website.watermark))
+        return replace(request, sweep=Sweep(last, order.sweep_interval, website.watermark))
 
     def _read_to(self, watermark: datetime) -> datetime:
         """The watermark, or when it was set by our clock, where the source's may be ahead of its rows."""
@@ -96,24 +96,17 @@ class OpenWindow:
             " not Zenovay's; a version of this program that reads these rows takes them up.",
         )
 
-    def absorbed(self, page: Page, state: Transaction, *, left: Iterable[datetime], requests: int) -> None:
-        """The page is in the state; ``requests`` to the source were made by this run.
-
-        Visitors who had last been seen at the instants ``left`` were seen again since.
-        """
+    def absorbed(self, page: Page, state: Transaction, *, requests: int) -> None:
+        """The page is in the state; ``requests`` to the source were made by this run."""
         if page.restarted:
-            self._traffic.clear()
             self._rows = self._readable = self._refused = 0
-        self._traffic.update(page.traffic)
-        self._left.update(traffic.slot(instant) for instant in left)
-        self._rows += page.read - page.out_of_window
+        self._rows += page.read
         self._readable += len(page.visitors)
         if page.rejections:
             self._refused += len(self._refused_since(page, state))
-        if self._backfill and page.mark:
-            state.backfills.advance(
-                self._backfill.number, page.mark, requests=self._backfill.requests + requests
-            )
+        if self._backfill and page.bookmark:
+            spent = self._backfill.requests + requests
+            state.backfills.advance(self._backfill.number, page.bookmark, requests=spent)
 
     def _refused_since(self, page: Page, state: Transaction) -> Sequence[Rejection]:
         """The refused rows that had not been refused before the last window was closed."""
@@ -124,40 +117,28 @@ class OpenWindow:
         closed = state.runs.ended(website.id, began) or began
         return state.rejections.unlisted(website.id, page.rejections, by=closed)
 
-    def close(self, ending: Ending, state: Transaction) -> Website:
+    def close(self, result: ReadResult, state: Transaction) -> KnownWebsite:
         """The window is in the state to its end. Returns what is now known of the website."""
-        self.warnings += ending.notes
-        self._warn_of_gap(ending)
+        self.warnings += result.notes
         self.failure = self._too_few_readable()
         if self._backfill:
             state.backfills.finish(self._backfill.number)
             return self._website
-        if self.failure:
+        self.degraded = self._falls_short(result, state)
+        if self.degraded:
+            self.warnings.append(
+                f"{self.degraded} The watermark stays, so that a good answer covers the gap."
+            )
+        if self.failure or self.degraded:
             return self._website
-        return state.runs.close_window(self._concluded(ending))
-
-    def _concluded(self, ending: Ending) -> Website:
-        """The watermark moves to the source's clock, unless the answer fell short of what there must be."""
-        website = self._website
-        watermark = website.watermark
-        known = traffic.without(website.traffic, self._left)
-        why = self._falls_short(ending, known)
-        held = watermark if why and watermark else ending.clock
-        usual = traffic.merged(known, self._traffic, since=held - traffic.MEMORY)
-        if why:
-            since = website.degraded_since or ending.clock
-            self.warnings.append(f"{why} The watermark stays, so that a good answer covers the gap.")
-            return replace(website, traffic=usual, degraded_since=since, degraded_why=why)
-        return replace(
-            website,
-            watermark=ending.clock,
-            swept=ending.clock if ending.swept else website.swept,
-            listing=ending.listing,
-            traffic=usual,
-            degraded_since=None,
-            degraded_why=None,
+        website = replace(
+            self._website,
+            watermark=result.clock,
+            swept=result.clock if result.swept else self._website.swept,
+            newest_first=result.newest_first,
             read_at=self._started,
         )
+        return state.runs.close_window(website)
 
     def _too_few_readable(self) -> TooManyRejectedError | None:
         """The error to end with where much of the window was refused that was not refused before it."""
@@ -170,29 +151,15 @@ class OpenWindow:
             fix=f"See: visitor-sync rejections. {again} once the cause is mended, or allow for more.",
         )
 
-    def _falls_short(self, ending: Ending, usual: Mapping[int, int]) -> str | None:
-        website = self._website
-        if website.watermark is None:
-            return None
-        read_to = min(website.watermark, ending.clock)
-        short = traffic.shortfall(usual, self._traffic, since=ending.horizon, until=read_to)
-        if short:
-            return (
-                f"Zenovay's answer is degraded: of {short[1]} rows that it listed before {utc_text(read_to)},"
-                f" it lists {short[0]} now."
-            )
-        since, until = ending.window.since, ending.clock
-        before = traffic.a_day_before(usual, since=since, until=until)
-        if not self._rows and before >= traffic.ENOUGH:
-            return (
-                f"Zenovay's answer is degraded: no row since {utc_text(since)}, where there were {before} at"
-                " the same time of the day before."
-            )
-        return None
+    def _falls_short(self, result: ReadResult, state: Transaction) -> str | None:
+        """Why the answer is not believed: an API that is out of order may answer well-formed and empty.
 
-    def _warn_of_gap(self, ending: Ending) -> None:
-        if ending.window.since < ending.horizon:
-            self.warnings.append(
-                f"The rows between {utc_text(ending.window.since)} and {utc_text(ending.horizon)} cannot be"
-                " had any more: no range of Zenovay's reaches back so far."
-            )
+        What it lists short of its rows without listing none, the lookback and the daily sweep find.
+        """
+        if self._rows or self._website.watermark is None:
+            return None
+        last = state.runs.last_answer(self._website.id, result.ranges)
+        if last is None or not (last.degraded or last.rows >= ENOUGH_TO_MISS):
+            return None
+        before = "" if last.degraded else f", where it listed {last.rows} the time before"
+        return f"Zenovay's answer is degraded: no row in the last {result.window.range}{before}."

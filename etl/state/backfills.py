@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models.reading import Backfill, Mark
+from etl.models.reading import Backfill, Bookmark
 from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from etl.state.statements import Row, Statements
 
 _MINE = """
-    SELECT id, since, until, started, "offset", tail, reached, past, requests FROM backfills
+    SELECT id, since, until, started, "offset", tail, reached, requests FROM backfills
     WHERE website_id = ? AND since = ? AND """
 _OPEN, _CLOSED = _MINE + "open", _MINE + "until = ? AND NOT open"
 _BEGIN = """
     INSERT INTO backfills (website_id, since, until, open, started, requests)
     VALUES (?, ?, ?, ?, ?, 0) RETURNING id"""
-_ADVANCE = """UPDATE backfills SET "offset" = ?, tail = ?, reached = ?, past = ?, requests = ? WHERE id = ?"""
+_ADVANCE = """UPDATE backfills SET "offset" = ?, tail = ?, reached = ?, requests = ? WHERE id = ?"""
 _UNFINISHED = """
-    SELECT b.id, b.since, b.until, b.started, b."offset", b.tail, b.reached, b.past, b.requests
+    SELECT b.id, b.since, b.until, b.started, b."offset", b.tail, b.reached, b.requests
     FROM backfills b JOIN websites w ON w.id = b.website_id
     WHERE w.name = ? ORDER BY b.started"""
 
@@ -53,10 +53,10 @@ class Backfills:
         begun = (*window, microseconds(end), until is None, microseconds(self._now))
         return Backfill(self._statements.value(_BEGIN, begun), since, end, self._now, None, 0)
 
-    def advance(self, number: int, mark: Mark, *, requests: int) -> None:
-        """The backfill stands at ``mark``, after ``requests`` in all."""
-        tail = orjson.dumps(mark.tail).decode()
-        stands = (mark.offset, tail, microseconds_or_none(mark.reached), mark.past, requests)
+    def advance(self, number: int, bookmark: Bookmark, *, requests: int) -> None:
+        """The backfill stands at ``bookmark``, after ``requests`` in all."""
+        tail = orjson.dumps(bookmark.tail).decode()
+        stands = (bookmark.offset, tail, microseconds_or_none(bookmark.reached), requests)
         self._statements.change(_ADVANCE, (*stands, number))
 
     def finish(self, number: int) -> None:
@@ -69,8 +69,8 @@ class Backfills:
 
 @of_a_row
 def _backfill(row: Row) -> Backfill:
-    number, since, until, started, offset, tail, reached, past, requests = row
-    mark = None
+    number, since, until, started, offset, tail, reached, requests = row
+    bookmark = None
     if offset is not None:
-        mark = Mark(offset, tuple(map(str, orjson.loads(tail))), instant_or_none(reached), past)
-    return Backfill(number, instant(since), instant(until), instant(started), mark, requests)
+        bookmark = Bookmark(offset, tuple(map(str, orjson.loads(tail))), instant_or_none(reached))
+    return Backfill(number, instant(since), instant(until), instant(started), bookmark, requests)

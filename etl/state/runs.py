@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.clocks import FAR
-from etl.models.reading import Listing, Website
+from etl.models.reading import Answered, KnownWebsite
 from etl.models.summary import Status
 from etl.state.failures import of_a_row
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from datetime import timedelta
 
     from etl.state.statements import Row, Statements
@@ -26,15 +28,13 @@ _COUNTED_RUNS = 300
 """A day of runs every five minutes, and so the daily sweep among them."""
 
 _WEBSITES = """
-    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
+    SELECT name, id, watermark, swept, newest_first, read_at
     FROM websites ORDER BY name"""
 _WEBSITE = """
-    SELECT name, id, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at
+    SELECT name, id, watermark, swept, newest_first, read_at
     FROM websites WHERE name = ?"""
 _FOUND_OUT = """
-    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, strays = ?, traffic = ?,
-                        degraded_since = ?, degraded_why = ?, read_at = ?
-    WHERE id = ?"""
+    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, read_at = ? WHERE id = ?"""
 _SET_BACK = "UPDATE websites SET watermark = ?, swept = ?, read_at = ? WHERE id = ?"
 _FORGET = """
     DELETE FROM runs WHERE website_id = ? AND started <= (
@@ -47,6 +47,10 @@ _SUCCESSES = """
     SELECT started, summary FROM runs
     WHERE website_id = ? AND kind = 'incremental' AND status IN (?, ?) AND started <= ?
     ORDER BY started DESC"""
+_LAST_ANSWERS = """
+    SELECT summary FROM runs
+    WHERE website_id = ? AND kind = 'incremental' AND summary IS NOT NULL
+    ORDER BY started DESC LIMIT ?"""
 _LAST = """
     SELECT r.id, r.kind, r.started, r.ended, r.status, r.summary
     FROM runs r JOIN websites w ON w.id = r.website_id
@@ -63,14 +67,16 @@ class Runs:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
-    def website(self, name: str) -> Website:
+    def website(self, name: str) -> KnownWebsite:
         """What is known of a website; its row is made if need be."""
         found = self.known_website(name)
         if found:
             return found
-        return Website(self._statements.value("INSERT INTO websites (name) VALUES (?) RETURNING id", (name,)))
+        return KnownWebsite(
+            self._statements.value("INSERT INTO websites (name) VALUES (?) RETURNING id", (name,))
+        )
 
-    def known_website(self, name: str) -> Website | None:
+    def known_website(self, name: str) -> KnownWebsite | None:
         """What is known of a website, if it is known at all."""
         row = self._statements.row(_WEBSITE, (name,))
         return _website(row) if row else None
@@ -80,11 +86,11 @@ class Runs:
         known = self.known_website(name)
         return known.watermark if known else None
 
-    def websites(self) -> dict[str, Website]:
+    def websites(self) -> dict[str, KnownWebsite]:
         """Every website that the state knows, by name."""
         return {row[0]: _website(row) for row in self._statements.rows(_WEBSITES)}
 
-    def set_right(self, website: Website, *, now: datetime) -> Website:
+    def set_right(self, website: KnownWebsite, *, now: datetime) -> KnownWebsite:
         """``website`` without instants that no clock can have shown by ``now``, ours; that is written down.
 
         A watermark far in the future goes back to the start of the last successful run before now.
@@ -111,7 +117,7 @@ class Runs:
                 return min(started, watermark)
         return None
 
-    def close_window(self, website: Website) -> Website:
+    def close_window(self, website: KnownWebsite) -> KnownWebsite:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
         kept = self._statements.value("SELECT watermark FROM websites WHERE id = ?", (website.id,))
         before = _instant(kept)
@@ -120,11 +126,7 @@ class Runs:
         facts = (
             microseconds_or_none(website.watermark),
             microseconds_or_none(website.swept),
-            website.listing.newest_first,
-            orjson.dumps(website.listing.strays).decode(),
-            orjson.dumps(list(website.traffic.items())).decode(),
-            microseconds_or_none(website.degraded_since),
-            website.degraded_why,
+            website.newest_first,
             microseconds_or_none(website.read_at),
         )
         self._statements.change(_FOUND_OUT, (*facts, website.id))
@@ -163,6 +165,23 @@ class Runs:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
         return [_told(row) for row in self._statements.rows(_LAST, (website, most))]
 
+    def last_answer(self, website_id: int, ranges: Collection[str]) -> Answered | None:
+        """What the last incremental run was answered that read one of ``ranges``; the last, if degraded."""
+        for answered in self._answers(website_id):
+            if answered.degraded or answered.range in ranges:
+                return answered
+        return None
+
+    def degraded(self, website_id: int) -> tuple[datetime, str] | None:
+        """Since when answers are not believed, and why; None where the last one was."""
+        refused = list(takewhile(lambda answered: answered.degraded, self._answers(website_id)))
+        return (refused[-1].at, str(refused[0].degraded)) if refused else None
+
+    def _answers(self, website_id: int) -> Iterator[Answered]:
+        """What the last incremental runs were answered, latest first, those aside that got no answer."""
+        runs = self._statements.rows(_LAST_ANSWERS, (website_id, KEPT_RUNS))
+        return filter(None, map(_answered, runs))
+
     def requests(self, website: str, *, ahead: timedelta) -> list[tuple[datetime, int]]:
         """When the last incremental runs were started, latest last, and what they asked of the source.
 
@@ -193,6 +212,17 @@ def _cost(row: Row, ahead: timedelta) -> tuple[datetime, int]:
     return _at_source(summary) or instant(started) + ahead, int(summary["requests"]["zenovay"])
 
 
+@of_a_row
+def _answered(row: Row) -> Answered | None:
+    """None for a run that neither read a row, nor moved the watermark, nor says why it did not."""
+    summary = _summary(row[0])
+    watermark, rows, degraded = summary["watermark"], summary["rows"]["read"], summary.get("degraded")
+    at = _at_source(summary)
+    if at is None or not (rows or degraded or watermark["after"] != watermark["before"]):
+        return None
+    return Answered(at, summary["window"]["range"], rows, degraded)
+
+
 def _summary(text: str) -> dict[str, Any]:
     summary: dict[str, Any] = orjson.loads(text)
     if not all(
@@ -208,19 +238,13 @@ def _at_source(summary: dict[str, Any]) -> datetime | None:
 
 
 @of_a_row
-def _website(row: Row) -> Website:
-    _, number, watermark, swept, newest_first, strays, traffic, degraded_since, degraded_why, read_at = row
-    return Website(
+def _website(row: Row) -> KnownWebsite:
+    _, number, watermark, swept, newest_first, read_at = row
+    return KnownWebsite(
         id=number,
         watermark=instant_or_none(watermark),
         swept=instant_or_none(swept),
-        listing=Listing(
-            None if newest_first is None else bool(newest_first),
-            tuple(map(str, orjson.loads(strays or "[]"))),
-        ),
-        traffic={int(slot): int(rows) for slot, rows in orjson.loads(traffic or "[]")},
-        degraded_since=instant_or_none(degraded_since),
-        degraded_why=degraded_why,
+        newest_first=None if newest_first is None else bool(newest_first),
         read_at=instant_or_none(read_at),
     )
 

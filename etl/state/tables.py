@@ -62,10 +62,6 @@ websites = Table(
     Column("watermark", Instant),
     Column("swept", Instant, comment="the source's clock at the last reading of the whole newest range"),
     Column("newest_first", Boolean, comment="how the rows are listed; null: not seen yet"),
-    Column("strays", Text, comment="JSON: the names of rows known to stand out of that order"),
-    Column("traffic", Text, comment="JSON: rows per ten minutes of the last day, as pairs"),
-    Column("degraded_since", Instant, comment="since when answers fall short; null: they do not"),
-    Column("degraded_why", Text),
     Column("read_at", Instant, comment="our clock when the last reading began that came to its end"),
 )
 
@@ -159,7 +155,6 @@ backfills = Table(
     Column("offset", BigInteger, comment="where to go on in the list; null: nothing was read yet"),
     Column("tail", Text, comment="JSON: the names of the rows before it"),
     Column("reached", Instant, comment="all later rows of the window are absorbed; null: no order helps"),
-    Column("past", BigInteger, comment="an offset behind the place that is searched for"),
     Column("requests", BigInteger, nullable=False),
     UniqueConstraint("website_id", "since", "until", "open"),
 )

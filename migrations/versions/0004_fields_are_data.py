@@ -1,5 +1,7 @@
 """Synced facts are JSON, one column each of visitors and contacts; identity stays in columns of its own.
 
+Which answers fall short is told by one rule, which needs no columns.
+
 Nothing becomes due by it: fingerprints stay, and the properties' names are kept as a map from now on.
 """
 
@@ -55,10 +57,23 @@ def upgrade() -> None:
         op.drop_column("visitors", column)
     for column in ("country", "last_seen", "pageviews"):
         op.drop_column("contacts", column)
+    for column in ("strays", "traffic", "degraded_since", "degraded_why"):
+        op.drop_column("websites", column)
+    op.drop_column("backfills", "past")
     _rewrite_names(_map_of_repr)
 
 
 def downgrade() -> None:
+    past = "an offset behind the place that is searched for"
+    op.add_column("backfills", sa.Column("past", sa.BigInteger(), nullable=True, comment=past))
+    for name, comment in (
+        ("strays", "JSON: the names of rows known to stand out of that order"),
+        ("traffic", "JSON: rows per ten minutes of the last day, as pairs"),
+    ):
+        op.add_column("websites", sa.Column(name, sa.Text(), nullable=True, comment=comment))
+    since = "since when answers fall short; null: they do not"
+    op.add_column("websites", sa.Column("degraded_since", sa.BigInteger(), nullable=True, comment=since))
+    op.add_column("websites", sa.Column("degraded_why", sa.Text(), nullable=True))
     op.add_column("visitors", sa.Column("pageviews", sa.BigInteger(), nullable=True))
     op.add_column("visitors", sa.Column("country", sa.String(length=2), nullable=True))
     op.add_column("visitors", sa.Column("country_at", sa.BigInteger(), nullable=True))

@@ -17,7 +17,8 @@ from typing import Any
 from etl import cli
 
 PARTS = {
-    "reading pages": ("etl.extract.extraction", "Extraction", "__next__"),
+    "asking for pages": ("etl.extract.endpoint", "Endpoint", "page"),
+    "reading pages": ("etl.extract.cursor", "Cursor", "take"),
     "absorbing pages": ("etl.pipeline.run", "_Run", "_absorb"),
     "cutting batches": ("etl.pipeline.run", "_Run", "_send"),
     "delivering batches": ("etl.load.delivery", "HubSpotContacts", "deliver"),

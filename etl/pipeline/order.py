@@ -1,0 +1,41 @@
+"""What a run is told to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from etl.fields import BASIC_FIELDS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.fields import SyncedFields
+    from etl.models.summary import RunKind
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done. Without ``since`` the window begins ``initial`` before the source's clock.
+
+    ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``
+    (None: not now).
+    ``max_rejected`` is the share of the verdicts above which rejections stop the run. ``notes`` are known
+    beforehand, and belong among its warnings.
+    """
+
+    run: str
+    kind: RunKind
+    website: str
+    since: datetime | None = None
+    until: datetime | None = None
+    lookback: timedelta = timedelta(0)
+    sweep_interval: timedelta | None = timedelta(hours=24)
+    initial: timedelta = timedelta(days=30)
+    anonymous: bool = True
+    concurrency: int = 4
+    synced: SyncedFields = BASIC_FIELDS
+    max_rejected: float = 0.2
+    dry_run: bool = False
+    notes: tuple[str, ...] = ()
