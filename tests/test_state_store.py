@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import NOW, FakeClock, facts, opened, page, row
@@ -391,6 +391,27 @@ def test_the_history_keeps_the_latest_runs_of_each_website(store: Store) -> None
         kept = [each["run"] for each in state.runs.last("site", 2 * KEPT_RUNS)]
         assert kept == [f"r{number}" for number in reversed(range(3, KEPT_RUNS + 3))]
         assert [each["run"] for each in state.runs.last("other", 1)] == ["other"]
+
+
+def test_the_last_runs_say_what_they_cost_latest_last(store: Store) -> None:
+    second, ahead = timedelta(seconds=1), timedelta(hours=1)
+    until = (NOW + timedelta(days=2)).isoformat()
+    with store.transaction() as state:
+        website_id = state.runs.website("site").id
+        for number in range(302):
+            state.runs.begin(f"r{number}", website_id, "incremental", NOW + number * second)
+            summary: dict[str, Any] = {"status": "done", "requests": {"zenovay": number}}
+            summary |= {"window": {"until": until}} if number == 301 else {}
+            state.runs.end(f"r{number}", LATER, summary)
+        state.runs.begin("past", website_id, "backfill", NOW + 400 * second)
+        state.runs.end("past", LATER, {"status": "done", "requests": {"zenovay": 9}})
+        state.runs.begin("killed", website_id, "incremental", NOW + 401 * second)
+
+    with store.reading() as state:
+        costs = state.runs.requests("site", ahead=ahead)
+        assert costs[:-1] == [(NOW + ahead + number * second, number) for number in range(2, 301)]
+        assert costs[-1] == (NOW + timedelta(days=2), 301)
+        assert state.runs.requests("other", ahead=ahead) == []
 
 
 def test_the_last_success_is_the_start_of_an_incremental_run_that_ended_well(store: Store) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from math import ceil
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from etl.models.summary import utc_text
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.reading import Quota
+    from etl.settings import PlanSettings, ZenovaySettings
     from etl.state.store import Transaction
 
 MONTH = timedelta(days=30)
@@ -34,15 +35,6 @@ UNOBSERVED = "No schedule was observed yet. One request every 5 minutes is 8640 
 
 Run = tuple["datetime", int]
 """When a run was started, and how many requests it cost."""
-
-
-class Plan(Protocol):
-    """The settings that say what the Zenovay plan allows."""
-
-    @property
-    def requests_per_month(self) -> int: ...
-    @property
-    def reserve(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +135,13 @@ class Month:
         )
 
 
-def look(state: Transaction, names: Iterable[str], plan: Plan, now: datetime, quota: Quota | None) -> Month:
+def look(
+    state: Transaction,
+    names: Iterable[str],
+    plan: PlanSettings | ZenovaySettings,
+    now: datetime,
+    quota: Quota | None,
+) -> Month:
     """The month by its ``quota``, and by the last runs of the websites ``names``. ``now`` is our clock.
 
     Raises StateError for a run that cannot be read.

@@ -115,7 +115,7 @@ def complaint(entry: Any, *, body_correlation_id: Any = None, otherwise: str = "
     ``otherwise`` is the code of a complaint that has none.
     """
     entry = entry if isinstance(entry, dict) else {}
-    details = [detail for detail in _listed(entry.get("errors")) if isinstance(detail, dict)]
+    details = [detail for detail in listed(entry.get("errors")) if isinstance(detail, dict)]
     message = text(entry.get("message"))
     context = [pair for part in (entry, *details) for pair in _context(part.get("context"))]
     codes = _codes(entry, details, message) or (otherwise,)
@@ -150,7 +150,8 @@ def _policy(value: Any) -> str:
     return value.upper() if isinstance(value, str) and _CODE.fullmatch(value) else ""
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """``value`` if it is a list, an empty one otherwise."""
     return value if isinstance(value, list) else []
 
 

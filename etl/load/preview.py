@@ -7,15 +7,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
-from etl.load.complaints import Complaint, complaint
+from etl.load.complaints import Complaint, complaint, listed
 from etl.load.portal import read_portal
 from etl.load.setup_check import SetupCheck
 from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
-from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, normalised
+from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, identities, normalised
 from etl.models.verdict import Delivery, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
@@ -100,35 +100,20 @@ def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> dict[int, Ve
     does not promise; where it does not, a reply that has nothing but such errors beside its results speaks
     for all that are left.
     """
-    found = set(_held(parcels, body.get("results")))
-    errors = body.get("errors")
-    complaints = [complaint(each) for each in (errors if isinstance(errors, list) else [])]
+    results, errors = listed(body.get("results")), listed(body.get("errors"))
+    found = {pair for each in results if isinstance(each, dict) for pair in identities(each)}
+    complaints = [complaint(each) for each in errors]
     missing = [each for each in complaints if "not_found" in each.words or "not found" in each.words]
     named = {value.strip().lower() for each in missing for _, value in each.identities}
     nameless = not any(each.identities for each in missing)
     speaks_for_all = bool(missing) and len(missing) == len(complaints) and nameless
     verdicts = {}
     for parcel in parcels:
-        if normalised(parcel.id_property, parcel.id_value) in found:
+        if (parcel.id_property, normalised(parcel.id_property, parcel.id_value)) in found:
             verdicts[parcel.contact_id] = _would(parcel, Outcome.UPDATED)
         elif speaks_for_all or parcel.id_value.strip().lower() in named:
             verdicts[parcel.contact_id] = _would(parcel, Outcome.CREATED)
     return verdicts
-
-
-def _held(parcels: Sequence[Parcel], results: Any) -> Iterable[str]:
-    """The unique values that the results hold, as HubSpot compares them."""
-    id_properties = {parcel.id_property for parcel in parcels}
-    for result in results if isinstance(results, list) else []:
-        properties = result.get("properties") if isinstance(result, dict) else None
-        if not isinstance(properties, dict):
-            continue
-        for name in id_properties:
-            values = [properties.get(name)]
-            if name == EMAIL:
-                values += str(properties.get(OTHER_EMAILS) or "").split(";")
-            texts = (value for value in values if isinstance(value, str) and value.strip())
-            yield from (normalised(name, value) for value in texts)
 
 
 def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etl.load.complaints import Complaint, complaint
+from etl.load.complaints import Complaint, complaint, listed
 from etl.models.verdict import CREATED, DEFERRED, REJECTED, UPDATED, Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class BatchAnswer:
 
 def read_verdicts(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> BatchAnswer:
     """What a 200 or 207 says of each of ``parcels``. Never raises, whatever the shape of ``body``."""
-    results, errors = _listed(body.get("results")), _listed(body.get("errors"))
+    results, errors = listed(body.get("results")), listed(body.get("errors"))
     complaints = [complaint(error, body_correlation_id=body.get("correlationId")) for error in errors]
     mine = {str(parcel.contact_id): parcel.contact_id for parcel in parcels}
     refusals = {mine[trace]: said for said in complaints[::-1] for trace in said.trace_ids if trace in mine}
@@ -133,7 +133,7 @@ def _by_property(
     held = {(each.id_property, normalised(each.id_property, each.id_value)): each for each in parcels}
     groups: dict[frozenset[int], list[_Result]] = {}
     for result in results:
-        named = {held[pair].contact_id for pair in _identities(result) if pair in held}
+        named = {held[pair].contact_id for pair in identities(result) if pair in held}
         groups.setdefault(frozenset(named - settled or named), []).append(result)
     return {
         contact_id: result
@@ -143,8 +143,8 @@ def _by_property(
     }
 
 
-def _identities(result: _Result) -> Iterator[tuple[str, str]]:
-    """Every property of a result that is a text, and its further addresses."""
+def identities(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every property of a result that is a text, and its further addresses, as HubSpot compares them."""
     properties = result.get("properties")
     for name, value in properties.items() if isinstance(properties, dict) else ():
         if not isinstance(value, str):
@@ -175,10 +175,6 @@ def _may_be(parcel: Parcel, result: _Result) -> bool:
     held = properties.get(parcel.id_property) if isinstance(properties, dict) else None
     contradicts = parcel.id_property != EMAIL and bool(held) and held != parcel.id_value
     return _hubspot_id(result.get("id")) is not None and not contradicts
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _hubspot_id(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The way to the two APIs: URLs that may be called, proxies, trust in TLS, and what a failure means.
+"""The way to the two APIs: the wire, base URLs, proxies, trust in TLS, and what a failure means.
 
-One judgement for both of them: neither HTTP library looks at the environment itself.
+One judgement for both of them: the HTTP library does not look at the environment itself.
 """
