@@ -14,7 +14,7 @@ from etl.models.stop import Stop
 from etl.models.summary import ContactCounts, RequestCounts, Status
 from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Rejection, Visitor
-from etl.pipeline.run import HOLD_BACK_S
+from etl.pipeline.outbox import HOLD_BACK_S
 from etl.pipeline.silence import FRUITLESS_CONTACTS, MOST_UNANSWERED
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from etl import cli
 PARTS = {
     "asking for pages": ("etl.extract.endpoint", "Endpoint", "page"),
     "reading pages": ("etl.extract.cursor", "Cursor", "take"),
-    "absorbing pages": ("etl.pipeline.run", "_Run", "_absorb"),
-    "cutting batches": ("etl.pipeline.run", "_Run", "_send"),
+    "absorbing pages": ("etl.pipeline.intake", "Intake", "_absorb"),
+    "cutting batches": ("etl.pipeline.outbox", "Outbox", "pump"),
     "delivering batches": ("etl.load.delivery", "HubSpotContacts", "deliver"),
-    "settling verdicts": ("etl.pipeline.run", "_Run", "_settle_all"),
+    "settling verdicts": ("etl.pipeline.outbox", "Outbox", "_settle"),
     "in these, SQL: many rows": ("sqlalchemy.engine.default", "DefaultDialect", "do_executemany"),
     "in these, SQL: the rest": ("sqlalchemy.engine.default", "DefaultDialect", "do_execute"),
     "in these, SQL: commits": ("sqlalchemy.engine.default", "DefaultDialect", "do_commit"),

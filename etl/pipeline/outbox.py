@@ -1,0 +1,136 @@
+"""What goes out: batches of due contacts, several in flight, until every contact has its verdict."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from etl.models.verdict import DEFERRED, Delivery, Verdict
+from etl.pipeline.backlog import Backlog
+from etl.pipeline.ending import as_bug, graver
+from etl.pipeline.refusals import Refusals
+from etl.pipeline.silence import Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Executor, Future
+
+    from etl.errors import SyncError
+    from etl.models.contact import Parcel
+    from etl.pipeline.absorb import Absorbed
+    from etl.pipeline.books import Books
+    from etl.pipeline.order import Order
+    from etl.pipeline.ports import Destination, Store
+
+HOLD_BACK_S = 20.0
+"""Pages wait for the destination so long in all, and no longer: the source's ranges move on meanwhile."""
+
+
+@dataclass(slots=True)
+class Outbox:
+    """The deliveries of one run. ``stop`` is why nothing more is sent; None as long as there is no reason."""
+
+    order: Order
+    destination: Destination
+    store: Store
+    books: Books
+    stop: SyncError | None = None
+    in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
+    _backlog: Backlog = field(init=False)
+    _refusals: Refusals = field(init=False)
+    _silence: Silence = field(init=False, default_factory=Silence)
+    _may_send: bool = field(init=False, default=True)
+    _held_back_s: float = field(init=False, default=0.0)
+    _requests_before: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._backlog = Backlog(self.order.synced)
+        self._refusals = Refusals(self.order.max_rejected)
+        self._requests_before = self.destination.requests
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests to the destination, retries included."""
+        return self.destination.requests - self._requests_before
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether another page may wait: the destination is slower, and what is due just fits into memory.
+
+        What does not fit has to be looked up in the ledger again, once there is room for it.
+        """
+        return self._held_back_s < HOLD_BACK_S and bool(self.in_flight) and self._backlog.is_full
+
+    def held_back(self, seconds: float) -> None:
+        """A page has waited so long."""
+        self._held_back_s += seconds
+
+    def take(self, absorbed: Absorbed) -> None:
+        """A page has made contacts due."""
+        if absorbed.renewed:
+            self._backlog.outdate()
+        else:
+            self._backlog.add(absorbed.added)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Something has changed: there may be a batch to send."""
+        self._may_send = True
+
+    def pump(self, threads: Executor, *, flush: bool) -> None:
+        """Keep as many batches in flight as are allowed; incomplete ones only to ``flush``."""
+        while self._may_send and not self.stop and len(self.in_flight) < self.order.concurrency:
+            if self._backlog.wants_a_look:
+                with self.store.reading() as state:
+                    self._backlog.look(state.ledger)
+            batch = self._backlog.next_batch(flush=flush)
+            if batch:
+                self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
+            self._may_send = bool(batch)
+
+    def collect(self) -> int:
+        """Commit the verdicts on the batches that came back. Returns how many contacts got one."""
+        done = [future for future in self.in_flight if future.done()]
+        if not done:
+            return 0
+        batches = [self.in_flight.pop(future) for future in done]
+        deliveries = [
+            self._silence.judge(batch, _delivery(future, batch))
+            for future, batch in zip(done, batches, strict=True)
+        ]
+        settled = self._settle(list(zip(batches, deliveries, strict=True)))
+        self.look_again()
+        return settled
+
+    def abandon(self, *, grace_s: float) -> None:
+        """Wait for what is in flight, no longer than ``grace_s``."""
+        wait(self.in_flight, timeout=grace_s)
+
+    def _settle(self, returned: Sequence[tuple[list[Parcel], Delivery]]) -> int:
+        answered = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
+        with self.store.transaction() as state:
+            due = state.ledger.settle(answered)
+            state.rejections.settle(answered)
+        settled = 0
+        for batch, delivery in returned:
+            contact_ids = [parcel.contact_id for parcel in batch]
+            deferred = [each.contact_id for each in delivery.verdicts if each.outcome is DEFERRED]
+            self.books.settle(delivery.verdicts, due=due)
+            self._backlog.returned(contact_ids, held_back=deferred, due_again=not due.isdisjoint(contact_ids))
+            self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
+            settled += len(contact_ids) - len(deferred)
+        return settled
+
+
+def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:
+    by_id = {verdict.contact_id: verdict for verdict in verdicts}
+    return ((parcel, by_id[parcel.contact_id]) for parcel in batch)
+
+
+def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
+    try:
+        return future.result()
+    except Exception as exc:  # noqa: BLE001 -- the other batches in flight are still worth waiting for
+        verdicts = (Verdict(each.contact_id, DEFERRED) for each in batch)
+        return Delivery(tuple(verdicts), as_bug(exc))
