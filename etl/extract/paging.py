@@ -33,7 +33,7 @@ _SMALLEST = 2
 _REMEMBERED = 10_000
 """So many of the rows read last are recognised when they come again; at least four pages of them."""
 
-_MOST_IDLE = 12
+_MOST_IDLE = 24
 """So many pages in a row may fail to get on in the list: each steps back four times as far."""
 
 _UNMISTAKABLE = 10

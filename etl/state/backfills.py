@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
+from sqlalchemy import and_, delete, insert, not_, select, update
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.reading import Backfill, Bookmark
+from etl.state import tables
 from etl.state.failures import of_a_row
+from etl.state.statements import Prepared, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,18 +19,38 @@ if TYPE_CHECKING:
 
     from etl.state.statements import Row, Statements
 
-_MINE = """
-    SELECT id, since, until, started, "offset", tail, reached, requests FROM backfills
-    WHERE website_id = ? AND since = ? AND """
-_OPEN, _CLOSED = _MINE + "open", _MINE + "until = ? AND NOT open"
-_BEGIN = """
-    INSERT INTO backfills (website_id, since, until, open, started, requests)
-    VALUES (?, ?, ?, ?, ?, 0) RETURNING id"""
-_ADVANCE = """UPDATE backfills SET "offset" = ?, tail = ?, reached = ?, requests = ? WHERE id = ?"""
-_UNFINISHED = """
-    SELECT b.id, b.since, b.until, b.started, b."offset", b.tail, b.reached, b.requests
-    FROM backfills b JOIN websites w ON w.id = b.website_id
-    WHERE w.name = ? ORDER BY b.started"""
+_T, _C = tables.backfills, tables.backfills.c
+_STANDS = (_C.id, _C.since, _C.until, _C.started, _C.offset, _C.tail, _C.reached, _C.requests)
+_MINE = and_(_C.website_id == value("website_id"), _C.since == value("since"))
+_OPEN = Prepared(lambda _: select(*_STANDS).where(_MINE, _C.open), "website_id", "since")
+_CLOSED = Prepared(
+    lambda _: select(*_STANDS).where(_MINE, _C.until == value("until"), not_(_C.open)),
+    "website_id",
+    "since",
+    "until",
+)
+_BEGUN = ("website_id", "since", "until", "open", "started", "requests")
+_BEGIN = Prepared(
+    lambda _: insert(_T).values({name: value(name) for name in _BEGUN}).returning(_C.id), *_BEGUN
+)
+_ADVANCED = ("offset", "tail", "reached", "requests")
+_ADVANCE = Prepared(
+    lambda _: (
+        update(_T).values({name: value(f"new_{name}") for name in _ADVANCED}).where(_C.id == value("number"))
+    ),
+    *(f"new_{name}" for name in _ADVANCED),
+    "number",
+)
+_FINISH = Prepared(lambda _: delete(_T).where(_C.id == value("number")), "number")
+_UNFINISHED = Prepared(
+    lambda _: (
+        select(*_STANDS)
+        .select_from(_T.join(tables.websites, tables.websites.c.id == _C.website_id))
+        .where(tables.websites.c.name == value("named"))
+        .order_by(_C.started)
+    ),
+    "named",
+)
 
 
 class Backfills:
@@ -50,7 +73,7 @@ class Backfills:
         if row is not None:
             return _backfill(row)
         end = until or self._now
-        begun = (*window, microseconds(end), until is None, microseconds(self._now))
+        begun = (*window, microseconds(end), until is None, microseconds(self._now), 0)
         return Backfill(self._statements.value(_BEGIN, begun), since, end, self._now, None, 0)
 
     def advance(self, number: int, bookmark: Bookmark, *, requests: int) -> None:
@@ -60,7 +83,7 @@ class Backfills:
         self._statements.change(_ADVANCE, (*stands, number))
 
     def finish(self, number: int) -> None:
-        self._statements.change("DELETE FROM backfills WHERE id = ?", (number,))
+        self._statements.change(_FINISH, (number,))
 
     def unfinished(self, website: str) -> Iterator[Backfill]:
         """Those of a website, the oldest first."""

@@ -8,16 +8,21 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.clocks import FAR
 from etl.models.reading import Answered, KnownWebsite
 from etl.models.summary import Status
+from etl.state import tables
 from etl.state.failures import of_a_row
+from etl.state.statements import Insertion, Prepared, value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import timedelta
+
+    from sqlalchemy import ScalarSelect
 
     from etl.state.statements import Row, Statements
 
@@ -27,38 +32,115 @@ KEPT_RUNS = 1000
 _COUNTED_RUNS = 300
 """A day of runs every five minutes, and so the daily sweep among them."""
 
-_WEBSITES = """
-    SELECT name, id, watermark, swept, newest_first, read_at
-    FROM websites ORDER BY name"""
-_WEBSITE = """
-    SELECT name, id, watermark, swept, newest_first, read_at
-    FROM websites WHERE name = ?"""
-_FOUND_OUT = """
-    UPDATE websites SET watermark = ?, swept = ?, newest_first = ?, read_at = ? WHERE id = ?"""
-_SET_BACK = "UPDATE websites SET watermark = ?, swept = ?, read_at = ? WHERE id = ?"
-_FORGET = """
-    DELETE FROM runs WHERE website_id = ? AND started <= (
-        SELECT started FROM runs WHERE website_id = ? ORDER BY started DESC LIMIT 1 OFFSET ?)"""
-_LAST_SUCCESS = """
-    SELECT r.started FROM runs r JOIN websites w ON w.id = r.website_id
-    WHERE w.name = ? AND r.kind = 'incremental' AND r.status IN (?, ?) AND r.started <= ?
-    ORDER BY r.started DESC LIMIT 1"""
-_SUCCESSES = """
-    SELECT started, summary FROM runs
-    WHERE website_id = ? AND kind = 'incremental' AND status IN (?, ?) AND started <= ?
-    ORDER BY started DESC"""
-_LAST_ANSWERS = """
-    SELECT summary FROM runs
-    WHERE website_id = ? AND kind = 'incremental' AND summary IS NOT NULL
-    ORDER BY started DESC LIMIT ?"""
-_LAST = """
-    SELECT r.id, r.kind, r.started, r.ended, r.status, r.summary
-    FROM runs r JOIN websites w ON w.id = r.website_id
-    WHERE w.name = ? ORDER BY r.started DESC LIMIT ?"""
-_SUMMARIES = """
-    SELECT r.started, r.summary FROM runs r JOIN websites w ON w.id = r.website_id
-    WHERE w.name = ? AND r.kind = 'incremental' AND r.summary IS NOT NULL
-    ORDER BY r.started DESC LIMIT ?"""
+_W, _R = tables.websites.c, tables.runs.c
+_OF_WEBSITE = tables.runs.join(tables.websites, _W.id == _R.website_id)
+_IS_NAMED = _W.name == value("named")
+_IS_INCREMENTAL = _R.kind == "incremental"
+_ENDED_WELL = and_(_IS_INCREMENTAL, or_(_R.status == Status.DONE.value, _R.status == Status.PARTIAL.value))
+_LATEST_FIRST = _R.started.desc()
+_KNOWN = (_W.name, _W.id, _W.watermark, _W.swept, _W.newest_first, _W.read_at)
+_FOUND_OUT = ("watermark", "swept", "newest_first", "read_at")
+_SET_BACK = ("watermark", "swept", "read_at")
+
+
+def _overwrite(names: Sequence[str]) -> Prepared:
+    """An UPDATE of these columns of a website."""
+    columns = {name: value(f"new_{name}") for name in names}
+    return Prepared(
+        lambda _: update(tables.websites).values(columns).where(_W.id == value("website_id")),
+        *(f"new_{name}" for name in names),
+        "website_id",
+    )
+
+
+def _oldest_kept() -> ScalarSelect[Any]:
+    latest = select(_R.started).where(_R.website_id == value("website_id")).order_by(_LATEST_FIRST)
+    return latest.limit(1).offset(value("kept")).correlate(None).scalar_subquery()
+
+
+_WEBSITES = Prepared(lambda _: select(*_KNOWN).order_by(_W.name))
+_WEBSITE = Prepared(lambda _: select(*_KNOWN).where(_IS_NAMED), "named")
+_ADD_WEBSITE = Prepared(
+    lambda _: insert(tables.websites).values(name=value("named")).returning(_W.id), "named"
+)
+_CLOSE_WINDOW, _SET_RIGHT = _overwrite(_FOUND_OUT), _overwrite(_SET_BACK)
+_WATERMARK = Prepared(lambda _: select(_W.watermark).where(_W.id == value("website_id")), "website_id")
+_BEGIN = Insertion(tables.runs, "id", "website_id", "kind", "started")
+_WEBSITE_OF_RUN = Prepared(lambda _: select(_R.website_id).where(_R.id == value("run")), "run")
+_END = Prepared(
+    lambda _: (
+        update(tables.runs)
+        .values(ended=value("new_ended"), status=value("new_status"), summary=value("new_summary"))
+        .where(_R.id == value("run"))
+    ),
+    "new_ended",
+    "new_status",
+    "new_summary",
+    "run",
+)
+_FORGET = Prepared(
+    lambda _: delete(tables.runs).where(_R.website_id == value("website_id"), _R.started <= _oldest_kept()),
+    "website_id",
+    "kept",
+)
+_LAST_ENDED = Prepared(lambda _: select(_R.ended).order_by(_LATEST_FIRST).limit(1))
+_ENDED = Prepared(
+    lambda _: select(func.max(_R.ended)).where(
+        _R.website_id == value("website_id"), _R.started == value("started")
+    ),
+    "website_id",
+    "started",
+)
+_LAST_SUCCESS = Prepared(
+    lambda _: (
+        select(_R.started)
+        .select_from(_OF_WEBSITE)
+        .where(_IS_NAMED, _ENDED_WELL, _R.started <= value("now"))
+        .order_by(_LATEST_FIRST)
+        .limit(1)
+    ),
+    "named",
+    "now",
+)
+_SUCCESSES = Prepared(
+    lambda _: (
+        select(_R.started, _R.summary)
+        .where(_R.website_id == value("website_id"), _ENDED_WELL, _R.started <= value("now"))
+        .order_by(_LATEST_FIRST)
+    ),
+    "website_id",
+    "now",
+)
+_LAST_ANSWERS = Prepared(
+    lambda _: (
+        select(_R.summary)
+        .where(_R.website_id == value("website_id"), _IS_INCREMENTAL, _R.summary.is_not(None))
+        .order_by(_LATEST_FIRST)
+    ),
+    "website_id",
+)
+_LAST = Prepared(
+    lambda _: (
+        select(_R.id, _R.kind, _R.started, _R.ended, _R.status, _R.summary)
+        .select_from(_OF_WEBSITE)
+        .where(_IS_NAMED)
+        .order_by(_LATEST_FIRST)
+        .limit(value("most"))
+    ),
+    "named",
+    "most",
+)
+_SUMMARIES = Prepared(
+    lambda _: (
+        select(_R.started, _R.summary)
+        .select_from(_OF_WEBSITE)
+        .where(_IS_NAMED, _IS_INCREMENTAL, _R.summary.is_not(None))
+        .order_by(_LATEST_FIRST)
+        .limit(value("most"))
+    ),
+    "named",
+    "most",
+)
 
 
 class Runs:
@@ -72,9 +154,7 @@ class Runs:
         found = self.known_website(name)
         if found:
             return found
-        return KnownWebsite(
-            self._statements.value("INSERT INTO websites (name) VALUES (?) RETURNING id", (name,))
-        )
+        return KnownWebsite(self._statements.value(_ADD_WEBSITE, (name,)))
 
     def known_website(self, name: str) -> KnownWebsite | None:
         """What is known of a website, if it is known at all."""
@@ -88,7 +168,7 @@ class Runs:
 
     def websites(self) -> dict[str, KnownWebsite]:
         """Every website that the state knows, by name."""
-        return {row[0]: _website(row) for row in self._statements.rows(_WEBSITES)}
+        return {name: _website((name, *known)) for name, *known in self._statements.rows(_WEBSITES)}
 
     def set_right(self, website: KnownWebsite, *, now: datetime) -> KnownWebsite:
         """``website`` without instants that no clock can have shown by ``now``, ours; that is written down.
@@ -105,13 +185,12 @@ class Runs:
             sound = replace(sound, watermark=sound.read_at or self._last_read(website.id, now=now))
         if sound != website:
             instants = map(microseconds_or_none, (sound.watermark, sound.swept, sound.read_at))
-            self._statements.change(_SET_BACK, (*instants, website.id))
+            self._statements.change(_SET_RIGHT, (*instants, website.id))
         return sound
 
     def _last_read(self, website_id: int, *, now: datetime) -> datetime | None:
         """Up to when everything was read by the last run that did not take the watermark into the future."""
-        ended_well = Status.DONE.value, Status.PARTIAL.value
-        for began, summary in self._statements.rows(_SUCCESSES, (website_id, *ended_well, microseconds(now))):
+        for began, summary in self._statements.rows(_SUCCESSES, (website_id, microseconds(now))):
             started, watermark = instant(began), _watermark_of(summary)
             if watermark and watermark <= started + FAR:
                 return min(started, watermark)
@@ -119,47 +198,39 @@ class Runs:
 
     def close_window(self, website: KnownWebsite) -> KnownWebsite:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
-        kept = self._statements.value("SELECT watermark FROM websites WHERE id = ?", (website.id,))
-        before = _instant(kept)
+        before = _instant(self._statements.value(_WATERMARK, (website.id,)))
         if before is not None and (website.watermark is None or website.watermark < before):
             website = replace(website, watermark=before)
-        facts = (
+        found_out = (
             microseconds_or_none(website.watermark),
             microseconds_or_none(website.swept),
             website.newest_first,
             microseconds_or_none(website.read_at),
         )
-        self._statements.change(_FOUND_OUT, (*facts, website.id))
+        self._statements.change(_CLOSE_WINDOW, (*found_out, website.id))
         return website
 
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
-        self._statements.change(
-            "INSERT INTO runs (id, website_id, kind, started) VALUES (?, ?, ?, ?)",
-            (run, website_id, kind, microseconds(started)),
-        )
+        self._statements.add_many(_BEGIN, [(run, website_id, kind, microseconds(started))])
 
     def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None:
         """Write down how a run ended, and forget the oldest ones."""
-        website_id = self._statements.value("SELECT website_id FROM runs WHERE id = ?", (run,))
-        self._statements.change(
-            "UPDATE runs SET ended = ?, status = ?, summary = ? WHERE id = ?",
-            (microseconds(ended), summary["status"], orjson.dumps(summary).decode(), run),
-        )
-        self._statements.change(_FORGET, (website_id, website_id, KEPT_RUNS))
+        told = (microseconds(ended), summary["status"], orjson.dumps(summary).decode(), run)
+        self._statements.change(_END, told)
+        self._statements.change(_FORGET, (self._statements.value(_WEBSITE_OF_RUN, (run,)), KEPT_RUNS))
 
     def last_is_open(self) -> bool:
         """Whether the run that was begun last did not come to its end, or goes on."""
-        return bool(self._statements.value("SELECT ended IS NULL FROM runs ORDER BY started DESC LIMIT 1"))
+        last = self._statements.row(_LAST_ENDED)
+        return last is not None and last == (None,)
 
     def ended(self, website_id: int, started: datetime) -> datetime | None:
         """When the run ended that was ``started`` then; None where it was killed, or is forgotten."""
-        query = "SELECT max(ended) FROM runs WHERE website_id = ? AND started = ?"
-        return _instant(self._statements.value(query, (website_id, microseconds(started))))
+        return _instant(self._statements.value(_ENDED, (website_id, microseconds(started))))
 
     def last_success(self, website: str, *, now: datetime) -> datetime | None:
         """When the last incremental run before ``now`` that ended done or partial was started."""
-        values = (website, Status.DONE.value, Status.PARTIAL.value, microseconds(now))
-        return _instant(self._statements.value(_LAST_SUCCESS, values))
+        return _instant(self._statements.value(_LAST_SUCCESS, (website, microseconds(now))))
 
     def last(self, website: str, most: int) -> list[dict[str, Any]]:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
@@ -179,8 +250,7 @@ class Runs:
 
     def _answers(self, website_id: int) -> Iterator[Answered]:
         """What the last incremental runs were answered, latest first, those aside that got no answer."""
-        runs = self._statements.rows(_LAST_ANSWERS, (website_id, KEPT_RUNS))
-        return filter(None, map(_answered, runs))
+        return filter(None, map(_answered, self._statements.rows(_LAST_ANSWERS, (website_id,))))
 
     def requests(self, website: str, *, ahead: timedelta) -> list[tuple[datetime, int]]:
         """When the last incremental runs were started, latest last, and what they asked of the source.
@@ -215,7 +285,8 @@ def _cost(row: Row, ahead: timedelta) -> tuple[datetime, int]:
 @of_a_row
 def _answered(row: Row) -> Answered | None:
     """None for a run that neither read a row, nor moved the watermark, nor says why it did not."""
-    summary = _summary(row[0])
+    (text,) = row
+    summary = _summary(text)
     watermark, rows, degraded = summary["watermark"], summary["rows"]["read"], summary.get("degraded")
     at = _at_source(summary)
     if at is None or not (rows or degraded or watermark["after"] != watermark["before"]):

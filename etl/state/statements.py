@@ -111,14 +111,14 @@ class Statements:
         self._inner = inner
         self._is_sqlite = inner.dialect.name == "sqlite"
 
-    def rows(self, statement: Prepared | str, values: Row = ()) -> Sequence[Row]:
+    def rows(self, statement: Prepared, values: Row = ()) -> Sequence[Row]:
         return self._execute(statement, values).all()
 
-    def row(self, statement: Prepared | str, values: Row = ()) -> Row | None:
+    def row(self, statement: Prepared, values: Row = ()) -> Row | None:
         """The first row, if there is any."""
         return self._execute(statement, values).first()
 
-    def value(self, statement: Prepared | str, values: Row = ()) -> Any:
+    def value(self, statement: Prepared, values: Row = ()) -> Any:
         """The first value of the first row; None without one."""
         return self._execute(statement, values).scalar()
 
@@ -141,7 +141,7 @@ class Statements:
             execution_options={"yield_per": _FETCHED_AT_ONCE},
         )
 
-    def change(self, statement: Prepared | str, values: Row = ()) -> int:
+    def change(self, statement: Prepared, values: Row = ()) -> int:
         """Returns how many rows were changed."""
         return self._execute(statement, values).rowcount
 
@@ -158,11 +158,7 @@ class Statements:
         if several := list(map(arranged, rows) if arranged else rows):
             self._inner.exec_driver_sql(text, several)
 
-    def _execute(self, statement: Prepared | str, values: Row) -> sqlalchemy.CursorResult[Any]:
-        if isinstance(statement, str):
-            return self._inner.exec_driver_sql(
-                statement if self._is_sqlite else statement.replace("?", "%s"), tuple(values)
-            )
+    def _execute(self, statement: Prepared, values: Row) -> sqlalchemy.CursorResult[Any]:
         text, arranged = statement.compiled(self._inner.dialect)
         return self._inner.exec_driver_sql(text, arranged(values) if arranged else values)
 
