@@ -22,26 +22,17 @@ if TYPE_CHECKING:
 _T, _C = tables.backfills, tables.backfills.c
 _STANDS = (_C.id, _C.since, _C.until, _C.started, _C.offset, _C.tail, _C.reached, _C.requests)
 _MINE = and_(_C.website_id == value("website_id"), _C.since == value("since"))
-_OPEN = Prepared(lambda _: select(*_STANDS).where(_MINE, _C.open), "website_id", "since")
-_CLOSED = Prepared(
-    lambda _: select(*_STANDS).where(_MINE, _C.until == value("until"), not_(_C.open)),
-    "website_id",
-    "since",
-    "until",
-)
+_OPEN = Prepared(lambda _: select(*_STANDS).where(_MINE, _C.open))
+_CLOSED = Prepared(lambda _: select(*_STANDS).where(_MINE, _C.until == value("until"), not_(_C.open)))
 _BEGUN = ("website_id", "since", "until", "open", "started", "requests")
-_BEGIN = Prepared(
-    lambda _: insert(_T).values({name: value(name) for name in _BEGUN}).returning(_C.id), *_BEGUN
-)
+_BEGIN = Prepared(lambda _: insert(_T).values({name: value(name) for name in _BEGUN}).returning(_C.id))
 _ADVANCED = ("offset", "tail", "reached", "requests")
 _ADVANCE = Prepared(
     lambda _: (
         update(_T).values({name: value(f"new_{name}") for name in _ADVANCED}).where(_C.id == value("number"))
     ),
-    *(f"new_{name}" for name in _ADVANCED),
-    "number",
 )
-_FINISH = Prepared(lambda _: delete(_T).where(_C.id == value("number")), "number")
+_FINISH = Prepared(lambda _: delete(_T).where(_C.id == value("number")))
 _UNFINISHED = Prepared(
     lambda _: (
         select(*_STANDS)
@@ -49,7 +40,6 @@ _UNFINISHED = Prepared(
         .where(tables.websites.c.name == value("named"))
         .order_by(_C.started)
     ),
-    "named",
 )
 
 
@@ -65,29 +55,41 @@ class Backfills:
 
         Without ``until`` it is the one that was begun without an end, which then is when it began.
         """
-        window = (website_id, microseconds(since))
+        window = {"website_id": website_id, "since": microseconds(since)}
         if until is None:
-            row = self._statements.row(_OPEN, window)
+            row = self._statements.row(_OPEN, **window)
         else:
-            row = self._statements.row(_CLOSED, (*window, microseconds(until)))
+            row = self._statements.row(_CLOSED, **window, until=microseconds(until))
         if row is not None:
             return _backfill(row)
         end = until or self._now
-        begun = (*window, microseconds(end), until is None, microseconds(self._now), 0)
-        return Backfill(self._statements.value(_BEGIN, begun), since, end, self._now, None, 0)
+        number: int = self._statements.value(
+            _BEGIN,
+            **window,
+            until=microseconds(end),
+            open=until is None,
+            started=microseconds(self._now),
+            requests=0,
+        )
+        return Backfill(number, since, end, self._now, None, 0)
 
     def advance(self, number: int, bookmark: Bookmark, *, requests: int) -> None:
         """The backfill stands at ``bookmark``, after ``requests`` in all."""
-        tail = orjson.dumps(bookmark.tail).decode()
-        stands = (bookmark.offset, tail, microseconds_or_none(bookmark.reached), requests)
-        self._statements.change(_ADVANCE, (*stands, number))
+        self._statements.change(
+            _ADVANCE,
+            number=number,
+            new_offset=bookmark.offset,
+            new_tail=orjson.dumps(bookmark.tail).decode(),
+            new_reached=microseconds_or_none(bookmark.reached),
+            new_requests=requests,
+        )
 
     def finish(self, number: int) -> None:
-        self._statements.change(_FINISH, (number,))
+        self._statements.change(_FINISH, number=number)
 
     def unfinished(self, website: str) -> Iterator[Backfill]:
         """Those of a website, the oldest first."""
-        yield from map(_backfill, self._statements.rows(_UNFINISHED, (website,)))
+        yield from map(_backfill, self._statements.rows(_UNFINISHED, named=website))
 
 
 @of_a_row

@@ -11,7 +11,7 @@ from etl.models.verdict import DEFERRED, REJECTED, TAKEN
 from etl.state import tables
 from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
-from etl.state.statements import MEMBERS, Insertion, Prepared, among, value
+from etl.state.statements import Insertion, Prepared, among, value
 from etl.transform import is_due
 
 if TYPE_CHECKING:
@@ -63,16 +63,16 @@ def _change_range(columns: dict[str, Any], *which: ColumnElement[bool]) -> Updat
     return update(_T).values(columns).where(*which, _C.id > value("above"), _C.id <= value("last"))
 
 
-def _for_both(build: Callable[[Iterable[Any]], Select[Any]], *names: str) -> dict[bool, Prepared]:
+def _for_both(build: Callable[[Iterable[Any]], Select[Any]]) -> dict[bool, Prepared]:
     """What asks for due contacts, by whether those without an address may be delivered."""
     return {
-        True: Prepared(lambda _: build([_IS_DUE]), *names),
-        False: Prepared(lambda _: build([_IS_DUE, _IS_KNOWN]), *names),
+        True: Prepared(lambda _: build([_IS_DUE])),
+        False: Prepared(lambda _: build([_IS_DUE, _IS_KNOWN])),
     }
 
 
-_BY_KEY = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.key, dialect)), MEMBERS)
-_BY_ID = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.id, dialect)), MEMBERS)
+_BY_KEY = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.key, dialect)))
+_BY_ID = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.id, dialect)))
 _LARGEST_ID = Prepared(lambda _: select(func.max(_C.id)))
 _ADD = Insertion(_T, "id", "kind", "key", "facts", "wanted", "blocked", "unanswered", "due")
 _WANT = Prepared(
@@ -96,10 +96,8 @@ _CONFIRM = Prepared(
     "hubspot_id",
     "contact_id",
 )
-_OUTDATED = Prepared(
-    lambda dialect: select(_C.id).where(_C.wanted != _C.confirmed, among(_C.id, dialect)), MEMBERS
-)
-_DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)), MEMBERS)
+_OUTDATED = Prepared(lambda dialect: select(_C.id).where(_C.wanted != _C.confirmed, among(_C.id, dialect)))
+_DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)))
 _SETTLE = Prepared(
     lambda _: _change(
         {name: value(f"new_{name}") for name in ("refused", "blocked", "unanswered", "due")}
@@ -120,9 +118,7 @@ _RETRY = Prepared(
 _ANEW = Prepared(
     lambda _: _change_range(
         {**_WITHOUT_REFUSAL, "confirmed": null(), "hubspot_id": null(), "due": _C.wanted.is_not(None)}
-    ),
-    "above",
-    "last",
+    )
 )
 _COUNTS = Prepared(
     lambda _: select(
@@ -136,9 +132,7 @@ _DUE = _for_both(
         .where(*deliverable, _C.id > value("after"))
         .order_by(_C.id)
         .limit(value("most"))
-    ),
-    "after",
-    "most",
+    )
 )
 _DUE_IDS = _for_both(lambda deliverable: select(_C.id).where(*deliverable).order_by(_C.id))
 _DUE_COUNT = _for_both(lambda deliverable: select(func.count()).select_from(_T).where(*deliverable))
@@ -218,7 +212,9 @@ class Ledger:
 
     def due(self, *, after: int, most: int) -> list[DueContact]:
         """Up to ``most`` due contacts with an id above ``after``, in the order of their ids."""
-        return [_due_contact(row) for row in self._statements.rows(_DUE[self._anonymous], (after, most))]
+        return [
+            _due_contact(row) for row in self._statements.rows(_DUE[self._anonymous], after=after, most=most)
+        ]
 
     def due_ids(self) -> Iterator[int]:
         """The ids of all due contacts, ascending."""
@@ -278,7 +274,7 @@ class Ledger:
             anonymous = [_C.kind == VISITOR.value] if "visitor_id" in fields else []
             which.append(or_(_with_any(fields), *anonymous))
         columns = {"confirmed": UNKNOWN, "due": _NOT_REFUSED}
-        self._change_all(Prepared(lambda _: _change_range(columns, *which), "above", "last"))
+        self._change_all(Prepared(lambda _: _change_range(columns, *which)))
 
     def confirmed_count(self, *, website: str | None = None) -> int:
         """How many contacts ``forget_confirmations`` would have delivered once more."""
@@ -299,7 +295,7 @@ class Ledger:
         """Run ``statement`` over ranges of ids."""
         last = self._statements.value(_LARGEST_ID) or 0
         for above in range(0, last, _FORGOTTEN_AT_ONCE):
-            self._statements.change(statement, (above, above + _FORGOTTEN_AT_ONCE))
+            self._statements.change(statement, above=above, last=above + _FORGOTTEN_AT_ONCE)
 
 
 @of_a_row

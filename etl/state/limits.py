@@ -20,8 +20,6 @@ from etl.state.statements import Insertion, Prepared, value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Column
-
     from etl.state.statements import Row, Statements
 
 _T, _C = tables.limits, tables.limits.c
@@ -30,30 +28,19 @@ _STOP = ("stopped_until", "stop_reason", "stop_kind", "stop_said_by", "stop_made
 _QUOTA = ("used", "month_limit", "resets_at", "ahead")
 
 
-def _change(columns: Mapping[str, Any], *names: str) -> Prepared:
-    """An UPDATE of our account's row, of the values ``names``."""
-    return Prepared(lambda _: update(_T).values(columns).where(_MINE), *names, "api", "account")
+def _change(columns: Mapping[str, Any]) -> Prepared:
+    """An UPDATE of our account's row."""
+    return Prepared(lambda _: update(_T).values(columns).where(_MINE))
 
 
 def _overwrite(names: Sequence[str]) -> Prepared:
-    return _change({name: value(f"new_{name}") for name in names}, *(f"new_{name}" for name in names))
-
-
-def _of_account(column: Column[Any]) -> Prepared:
-    return Prepared(lambda _: select(column).where(_MINE), "api", "account")
+    return _change({name: value(f"new_{name}") for name in names})
 
 
 _PLACE = Insertion(_T, "api", "account")
-_SENT = _of_account(_C.sent)
-_STATED = _of_account(_C.stated)
-_REMEMBER_SENT = _change(
-    {
-        "sent": func.coalesce(value("new_sent"), _C.sent),
-        "stated": func.coalesce(value("new_stated"), _C.stated),
-    },
-    "new_sent",
-    "new_stated",
-)
+_SENT = Prepared(lambda _: select(_C.sent).where(_MINE))
+_STATED = Prepared(lambda _: select(_C.stated).where(_MINE))
+_REMEMBER_SENT = _change({name: func.coalesce(value(f"new_{name}"), _C[name]) for name in ("sent", "stated")})
 _REMEMBER_STOP = _overwrite(_STOP)
 _REMEMBER_QUOTA = _overwrite(_QUOTA)
 _STOPPED = Prepared(
@@ -63,17 +50,10 @@ _STOPPED = Prepared(
         .order_by(_C.api, _C.account)
     )
 )
-_QUOTA_OF_ACCOUNT = Prepared(
-    lambda _: select(*(_C[name] for name in _QUOTA)).where(_C.used.is_not(None), _MINE), "api", "account"
-)
+_KNOWN_QUOTAS = select(*(_C[name] for name in _QUOTA)).where(_C.used.is_not(None))
+_QUOTA_OF_ACCOUNT = Prepared(lambda _: _KNOWN_QUOTAS.where(_MINE))
 _LATEST_QUOTA = Prepared(
-    lambda _: (
-        select(*(_C[name] for name in _QUOTA))
-        .where(_C.used.is_not(None), _C.api == value("api"))
-        .order_by(_C.resets_at.desc())
-        .limit(1)
-    ),
-    "api",
+    lambda _: _KNOWN_QUOTAS.where(_C.api == value("api")).order_by(_C.resets_at.desc()).limit(1)
 )
 
 
@@ -95,7 +75,7 @@ class Limits:
 
     def sent(self, api: str) -> list[int]:
         """When the last requests were sent, as far as the limit's window reaches: microseconds."""
-        sent = self._statements.value(_SENT, (api, self._accounts[api]))
+        sent = self._statements.value(_SENT, **self._place(api))
         return _stamps(sent) if sent else []
 
     def last_sent(self, api: str) -> datetime | None:
@@ -104,24 +84,26 @@ class Limits:
 
     def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
         """``stated`` is the limit that the API stated; None if it has said nothing new."""
-        self._put(_REMEMBER_SENT, (orjson.dumps(sent).decode() if sent else None, stated), api)
+        new_sent = orjson.dumps(sent).decode() if sent else None
+        self._put(_REMEMBER_SENT, api, new_sent=new_sent, new_stated=stated)
 
     def stated(self, api: str) -> int | None:
         """The limit that the API stated last, in requests per window."""
-        stated: int | None = self._statements.value(_STATED, (api, self._accounts[api]))
+        stated: int | None = self._statements.value(_STATED, **self._place(api))
         return stated
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known."""
-        return _quota(self._statements.row(_QUOTA_OF_ACCOUNT, (api, self._accounts[api])))
+        return _quota(self._statements.row(_QUOTA_OF_ACCOUNT, **self._place(api)))
 
     def latest_quota(self, api: str) -> Quota | None:
         """The requests of the month of the account that was asked last, whichever it is."""
-        return _quota(self._statements.row(_LATEST_QUOTA, (api,)))
+        return _quota(self._statements.row(_LATEST_QUOTA, api=api))
 
     def remember_quota(self, api: str, quota: Quota) -> None:
         ahead = quota.ahead // timedelta(microseconds=1)
-        self._put(_REMEMBER_QUOTA, (quota.used, quota.limit, microseconds(quota.resets_at), ahead), api)
+        values = (quota.used, quota.limit, microseconds(quota.resets_at), ahead)
+        self._put(_REMEMBER_QUOTA, api, **_new(_QUOTA, values))
 
     def stop(self, api: str, now: datetime) -> Stop | None:
         """The stop of our account that is in force, if any."""
@@ -133,11 +115,11 @@ class Limits:
         return [(api, stop) for api, _, stop in self._in_force(self._now)]
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
-        if stop is None:
-            self._put(_REMEMBER_STOP, (None, None, None, None, None), api)
-            return
-        until, made = microseconds(stop.until), microseconds(self._now)
-        self._put(_REMEMBER_STOP, (until, stop.reason, stop.kind, stop.said_by, made), api)
+        values: Row = (None,) * len(_STOP)
+        if stop is not None:
+            until, made = microseconds(stop.until), microseconds(self._now)
+            values = (until, stop.reason, stop.kind, stop.said_by, made)
+        self._put(_REMEMBER_STOP, api, **_new(_STOP, values))
 
     def _in_force(self, now: datetime) -> Iterator[tuple[str, str, Stop]]:
         for api, account, *row in self._statements.rows(_STOPPED):
@@ -145,12 +127,19 @@ class Limits:
             if bounded := stop.bounded(made=made, now=now):
                 yield api, account, bounded
 
-    def _put(self, statement: Prepared, values: Row, api: str) -> None:
+    def _put(self, statement: Prepared, api: str, **values: Any) -> None:
         """Update the row of our account at ``api``; made if it is missing."""
-        place = (api, self._accounts[api])
-        if self._statements.change(statement, (*values, *place)) == 0:
-            self._statements.add_many(_PLACE, [place])
-            self._statements.change(statement, (*values, *place))
+        place = self._place(api)
+        if self._statements.change(statement, **values, **place) == 0:
+            self._statements.add(_PLACE, *place.values())
+            self._statements.change(statement, **values, **place)
+
+    def _place(self, api: str) -> dict[str, str]:
+        return {"api": api, "account": self._accounts[api]}
+
+
+def _new(names: Sequence[str], values: Row) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in zip(names, values, strict=True)}
 
 
 @of_a_row

@@ -39,7 +39,7 @@ _T, _C = tables.lock, tables.lock.c
 _HOLDER = Prepared(lambda _: select(_C.owner, _C.host, _C.pid, _C.since))
 _SIGN = Insertion(_T, "id", "owner", "host", "pid", "since")
 _ERASE_ALL = Prepared(lambda _: delete(_T))
-_ERASE = Prepared(lambda _: delete(_T).where(_C.owner == value("owner")), "owner")
+_ERASE = Prepared(lambda _: delete(_T).where(_C.owner == value("owner")))
 _OLD_HOLDER = Prepared(
     lambda _: select(_C.owner, _C.host, _C.pid, _C.since, column("heartbeat")).select_from(_T)
 )
@@ -251,11 +251,11 @@ class Signature:
             )
         statements = Statements(connection)
         statements.change(_ERASE_ALL)
-        statements.add_many(_SIGN, [(1, self.owner, socket.gethostname(), os.getpid(), microseconds(now))])
+        statements.add(_SIGN, 1, self.owner, socket.gethostname(), os.getpid(), microseconds(now))
         return left is not None
 
     def erase(self, connection: Connection) -> None:
-        Statements(connection).change(_ERASE, (self.owner,))
+        Statements(connection).change(_ERASE, owner=self.owner)
 
 
 def held_by(holder: Holder | None) -> LockedError:

@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 _T, _C = tables.facts, tables.facts.c
 _IS_NAMED = _C.name == value("noted_as")
-_GET = Prepared(lambda _: select(_C.value).where(_IS_NAMED), "noted_as")
+_GET = Prepared(lambda _: select(_C.value).where(_IS_NAMED))
 _ADD = Insertion(_T, "name", "value")
-_CHANGE = Prepared(
-    lambda _: update(_T).values(value=value("new_value")).where(_IS_NAMED), "new_value", "noted_as"
-)
-_DROP = Prepared(lambda _: delete(_T).where(_IS_NAMED), "noted_as")
+_CHANGE = Prepared(lambda _: update(_T).values(value=value("new_value")).where(_IS_NAMED))
+_DROP = Prepared(lambda _: delete(_T).where(_IS_NAMED))
 
 
 @of_a_row
@@ -49,7 +47,7 @@ class Notebook:
         self._statements = statements
 
     def get(self, name: str) -> str | None:
-        return _text_or_none(self._statements.value(_GET, (name,)))
+        return _text_or_none(self._statements.value(_GET, noted_as=name))
 
     def instant(self, name: str) -> datetime | None:
         """What was put there as ISO 8601."""
@@ -60,8 +58,8 @@ class Notebook:
         return _mapping(self.get(name))
 
     def put(self, name: str, value: str) -> None:
-        if self._statements.change(_CHANGE, (value, name)) == 0:
-            self._statements.add_many(_ADD, [(name, value)])
+        if self._statements.change(_CHANGE, new_value=value, noted_as=name) == 0:
+            self._statements.add(_ADD, name, value)
 
     def drop(self, name: str) -> None:
-        self._statements.change(_DROP, (name,))
+        self._statements.change(_DROP, noted_as=name)

@@ -10,7 +10,7 @@ from etl.instants import instant, microseconds
 from etl.models.verdict import REJECTED, TAKEN, RefusedThing
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import MEMBERS, Insertion, Prepared, among, value
+from etl.state.statements import Insertion, Prepared, among, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -31,11 +31,9 @@ def _of_website(column: Column[Any], dialect: str) -> Select[Any]:
     return select(_C.digest, column).where(_C.website_id == value("website_id"), among(_C.digest, dialect))
 
 
-_BY_DIGEST = Prepared(lambda dialect: _of_website(_C.id, dialect), "website_id", MEMBERS)
-_FIRST_REFUSED = Prepared(lambda dialect: _of_website(_C.first, dialect), "website_id", MEMBERS)
-_BY_CONTACT = Prepared(
-    lambda dialect: select(_C.contact_id, _C.id).where(among(_C.contact_id, dialect)), MEMBERS
-)
+_BY_DIGEST = Prepared(lambda dialect: _of_website(_C.id, dialect))
+_FIRST_REFUSED = Prepared(lambda dialect: _of_website(_C.first, dialect))
+_BY_CONTACT = Prepared(lambda dialect: select(_C.contact_id, _C.id).where(among(_C.contact_id, dialect)))
 _FIRST = Insertion(
     _T,
     "kind",
@@ -66,16 +64,14 @@ _LISTED = Prepared(
     ).order_by(_C.last.desc(), _C.id.desc())
 )
 _CONTACTS = Prepared(lambda _: select(_C.contact_id))
-_CONTACTS_NAMED = Prepared(lambda dialect: select(_C.contact_id).where(among(_C.key, dialect)), MEMBERS)
-_KEYS = Prepared(lambda dialect: select(_C.key).where(among(_C.key, dialect)), MEMBERS)
+_CONTACTS_NAMED = Prepared(lambda dialect: select(_C.contact_id).where(among(_C.key, dialect)))
+_KEYS = Prepared(lambda dialect: select(_C.key).where(among(_C.key, dialect)))
 _ROWS = Prepared(lambda _: select(_C.first, _C.last).where(_IS_ROW))
-_ROWS_NAMED = Prepared(
-    lambda dialect: select(_C.first, _C.last).where(_IS_ROW, among(_C.key, dialect)), MEMBERS
-)
+_ROWS_NAMED = Prepared(lambda dialect: select(_C.first, _C.last).where(_IS_ROW, among(_C.key, dialect)))
 _FORGET_ROWS = Prepared(lambda _: delete(_T).where(_IS_ROW))
-_FORGET_ROWS_NAMED = Prepared(lambda dialect: delete(_T).where(_IS_ROW, among(_C.key, dialect)), MEMBERS)
+_FORGET_ROWS_NAMED = Prepared(lambda dialect: delete(_T).where(_IS_ROW, among(_C.key, dialect)))
 _FORGET_CONTACTS = Prepared(lambda _: delete(_T).where(_C.kind == "contact"))
-_FORGET_CONTACTS_OF = Prepared(lambda dialect: delete(_T).where(among(_C.contact_id, dialect)), MEMBERS)
+_FORGET_CONTACTS_OF = Prepared(lambda dialect: delete(_T).where(among(_C.contact_id, dialect)))
 
 
 class Rejections:
@@ -88,7 +84,7 @@ class Rejections:
     def refuse_rows(self, website_id: int, refused: Iterable[Rejection]) -> int:
         """Write down refused rows. Returns how many of them were not refused before with the same content."""
         by_digest = {row.digest: row for row in refused}
-        listed: dict[bytes, int] = dict(self._statements.among(_BY_DIGEST, by_digest, before=(website_id,)))
+        listed: dict[bytes, int] = dict(self._statements.among(_BY_DIGEST, by_digest, website_id=website_id))
         new = [
             ("row", website_id, None, digest, row.key, row.reason, row.code, None, 1, self._now, self._now)
             for digest, row in by_digest.items()
@@ -106,7 +102,7 @@ class Rejections:
     ) -> list[Rejection]:
         """Those rows that are not listed with the same content; with ``by``, were not listed by then."""
         rows = {row.digest: row for row in refused}
-        listed = self._statements.among(_FIRST_REFUSED, rows, before=(website_id,))
+        listed = self._statements.among(_FIRST_REFUSED, rows, website_id=website_id)
         latest = None if by is None else microseconds(by)
         old = {digest for digest, first in listed if latest is None or first <= latest}
         return [row for digest, row in rows.items() if digest not in old]

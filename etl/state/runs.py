@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 
-from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
+from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
 from etl.models.reading import Answered, KnownWebsite
 from etl.models.summary import Status
@@ -34,7 +34,8 @@ _COUNTED_RUNS = 300
 
 _W, _R = tables.websites.c, tables.runs.c
 _OF_WEBSITE = tables.runs.join(tables.websites, _W.id == _R.website_id)
-_IS_NAMED = _W.name == value("named")
+_IS_NAMED, _IS_ITS_ID = _W.name == value("named"), _W.id == value("website_id")
+_IS_ITS_OWN = _R.website_id == value("website_id")
 _IS_INCREMENTAL = _R.kind == "incremental"
 _ENDED_WELL = and_(_IS_INCREMENTAL, or_(_R.status == Status.DONE.value, _R.status == Status.PARTIAL.value))
 _LATEST_FIRST = _R.started.desc()
@@ -46,50 +47,34 @@ _SET_BACK = ("watermark", "swept", "read_at")
 def _overwrite(names: Sequence[str]) -> Prepared:
     """An UPDATE of these columns of a website."""
     columns = {name: value(f"new_{name}") for name in names}
-    return Prepared(
-        lambda _: update(tables.websites).values(columns).where(_W.id == value("website_id")),
-        *(f"new_{name}" for name in names),
-        "website_id",
-    )
+    return Prepared(lambda _: update(tables.websites).values(columns).where(_IS_ITS_ID))
 
 
 def _oldest_kept() -> ScalarSelect[Any]:
-    latest = select(_R.started).where(_R.website_id == value("website_id")).order_by(_LATEST_FIRST)
+    latest = select(_R.started).where(_IS_ITS_OWN).order_by(_LATEST_FIRST)
     return latest.limit(1).offset(value("kept")).correlate(None).scalar_subquery()
 
 
 _WEBSITES = Prepared(lambda _: select(*_KNOWN).order_by(_W.name))
-_WEBSITE = Prepared(lambda _: select(*_KNOWN).where(_IS_NAMED), "named")
-_ADD_WEBSITE = Prepared(
-    lambda _: insert(tables.websites).values(name=value("named")).returning(_W.id), "named"
-)
+_WEBSITE = Prepared(lambda _: select(*_KNOWN).where(_IS_NAMED))
+_ADD_WEBSITE = Prepared(lambda _: insert(tables.websites).values(name=value("named")).returning(_W.id))
 _CLOSE_WINDOW, _SET_RIGHT = _overwrite(_FOUND_OUT), _overwrite(_SET_BACK)
-_WATERMARK = Prepared(lambda _: select(_W.watermark).where(_W.id == value("website_id")), "website_id")
+_WATERMARK = Prepared(lambda _: select(_W.watermark).where(_IS_ITS_ID))
 _BEGIN = Insertion(tables.runs, "id", "website_id", "kind", "started")
-_WEBSITE_OF_RUN = Prepared(lambda _: select(_R.website_id).where(_R.id == value("run")), "run")
+_WEBSITE_OF_RUN = Prepared(lambda _: select(_R.website_id).where(_R.id == value("run")))
 _END = Prepared(
     lambda _: (
         update(tables.runs)
         .values(ended=value("new_ended"), status=value("new_status"), summary=value("new_summary"))
         .where(_R.id == value("run"))
     ),
-    "new_ended",
-    "new_status",
-    "new_summary",
-    "run",
 )
 _FORGET = Prepared(
-    lambda _: delete(tables.runs).where(_R.website_id == value("website_id"), _R.started <= _oldest_kept()),
-    "website_id",
-    "kept",
+    lambda _: delete(tables.runs).where(_IS_ITS_OWN, _R.started <= _oldest_kept()),
 )
 _LAST_ENDED = Prepared(lambda _: select(_R.ended).order_by(_LATEST_FIRST).limit(1))
 _ENDED = Prepared(
-    lambda _: select(func.max(_R.ended)).where(
-        _R.website_id == value("website_id"), _R.started == value("started")
-    ),
-    "website_id",
-    "started",
+    lambda _: select(func.max(_R.ended)).where(_IS_ITS_OWN, _R.started == value("started")),
 )
 _LAST_SUCCESS = Prepared(
     lambda _: (
@@ -99,25 +84,20 @@ _LAST_SUCCESS = Prepared(
         .order_by(_LATEST_FIRST)
         .limit(1)
     ),
-    "named",
-    "now",
 )
 _SUCCESSES = Prepared(
     lambda _: (
         select(_R.started, _R.summary)
-        .where(_R.website_id == value("website_id"), _ENDED_WELL, _R.started <= value("now"))
+        .where(_IS_ITS_OWN, _ENDED_WELL, _R.started <= value("now"))
         .order_by(_LATEST_FIRST)
     ),
-    "website_id",
-    "now",
 )
 _LAST_ANSWERS = Prepared(
     lambda _: (
         select(_R.summary)
-        .where(_R.website_id == value("website_id"), _IS_INCREMENTAL, _R.summary.is_not(None))
+        .where(_IS_ITS_OWN, _IS_INCREMENTAL, _R.summary.is_not(None))
         .order_by(_LATEST_FIRST)
     ),
-    "website_id",
 )
 _LAST = Prepared(
     lambda _: (
@@ -127,8 +107,6 @@ _LAST = Prepared(
         .order_by(_LATEST_FIRST)
         .limit(value("most"))
     ),
-    "named",
-    "most",
 )
 _SUMMARIES = Prepared(
     lambda _: (
@@ -138,8 +116,6 @@ _SUMMARIES = Prepared(
         .order_by(_LATEST_FIRST)
         .limit(value("most"))
     ),
-    "named",
-    "most",
 )
 
 
@@ -154,11 +130,11 @@ class Runs:
         found = self.known_website(name)
         if found:
             return found
-        return KnownWebsite(self._statements.value(_ADD_WEBSITE, (name,)))
+        return KnownWebsite(self._statements.value(_ADD_WEBSITE, named=name))
 
     def known_website(self, name: str) -> KnownWebsite | None:
         """What is known of a website, if it is known at all."""
-        row = self._statements.row(_WEBSITE, (name,))
+        row = self._statements.row(_WEBSITE, named=name)
         return _website(row) if row else None
 
     def watermark(self, name: str) -> datetime | None:
@@ -184,13 +160,12 @@ class Runs:
         if sound.watermark != website.watermark:
             sound = replace(sound, watermark=sound.read_at or self._last_read(website.id, now=now))
         if sound != website:
-            instants = map(microseconds_or_none, (sound.watermark, sound.swept, sound.read_at))
-            self._statements.change(_SET_RIGHT, (*instants, website.id))
+            self._write(_SET_RIGHT, _SET_BACK, sound)
         return sound
 
     def _last_read(self, website_id: int, *, now: datetime) -> datetime | None:
         """Up to when everything was read by the last run that did not take the watermark into the future."""
-        for began, summary in self._statements.rows(_SUCCESSES, (website_id, microseconds(now))):
+        for began, summary in self._statements.rows(_SUCCESSES, website_id=website_id, now=microseconds(now)):
             started, watermark = instant(began), _watermark_of(summary)
             if watermark and watermark <= started + FAR:
                 return min(started, watermark)
@@ -198,26 +173,34 @@ class Runs:
 
     def close_window(self, website: KnownWebsite) -> KnownWebsite:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
-        before = _instant(self._statements.value(_WATERMARK, (website.id,)))
+        before = _instant(self._statements.value(_WATERMARK, website_id=website.id))
         if before is not None and (website.watermark is None or website.watermark < before):
             website = replace(website, watermark=before)
-        found_out = (
-            microseconds_or_none(website.watermark),
-            microseconds_or_none(website.swept),
-            website.newest_first,
-            microseconds_or_none(website.read_at),
-        )
-        self._statements.change(_CLOSE_WINDOW, (*found_out, website.id))
+        self._write(_CLOSE_WINDOW, _FOUND_OUT, website)
         return website
 
+    def _write(self, statement: Prepared, names: Sequence[str], website: KnownWebsite) -> None:
+        found = {name: getattr(website, name) for name in names}
+        new = {
+            f"new_{name}": microseconds(each) if isinstance(each, datetime) else each
+            for name, each in found.items()
+        }
+        self._statements.change(statement, website_id=website.id, **new)
+
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
-        self._statements.add_many(_BEGIN, [(run, website_id, kind, microseconds(started))])
+        self._statements.add(_BEGIN, run, website_id, kind, microseconds(started))
 
     def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None:
         """Write down how a run ended, and forget the oldest ones."""
-        told = (microseconds(ended), summary["status"], orjson.dumps(summary).decode(), run)
-        self._statements.change(_END, told)
-        self._statements.change(_FORGET, (self._statements.value(_WEBSITE_OF_RUN, (run,)), KEPT_RUNS))
+        self._statements.change(
+            _END,
+            run=run,
+            new_ended=microseconds(ended),
+            new_status=summary["status"],
+            new_summary=orjson.dumps(summary).decode(),
+        )
+        website_id = self._statements.value(_WEBSITE_OF_RUN, run=run)
+        self._statements.change(_FORGET, website_id=website_id, kept=KEPT_RUNS)
 
     def last_is_open(self) -> bool:
         """Whether the run that was begun last did not come to its end, or goes on."""
@@ -226,15 +209,15 @@ class Runs:
 
     def ended(self, website_id: int, started: datetime) -> datetime | None:
         """When the run ended that was ``started`` then; None where it was killed, or is forgotten."""
-        return _instant(self._statements.value(_ENDED, (website_id, microseconds(started))))
+        return _instant(self._statements.value(_ENDED, website_id=website_id, started=microseconds(started)))
 
     def last_success(self, website: str, *, now: datetime) -> datetime | None:
         """When the last incremental run before ``now`` that ended done or partial was started."""
-        return _instant(self._statements.value(_LAST_SUCCESS, (website, microseconds(now))))
+        return _instant(self._statements.value(_LAST_SUCCESS, named=website, now=microseconds(now)))
 
     def last(self, website: str, most: int) -> list[dict[str, Any]]:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
-        return [_told(row) for row in self._statements.rows(_LAST, (website, most))]
+        return [_told(row) for row in self._statements.rows(_LAST, named=website, most=most)]
 
     def last_answer(self, website_id: int, ranges: Collection[str]) -> Answered | None:
         """What the last incremental run was answered that read one of ``ranges``; the last, if degraded."""
@@ -250,14 +233,14 @@ class Runs:
 
     def _answers(self, website_id: int) -> Iterator[Answered]:
         """What the last incremental runs were answered, latest first, those aside that got no answer."""
-        return filter(None, map(_answered, self._statements.rows(_LAST_ANSWERS, (website_id,))))
+        return filter(None, map(_answered, self._statements.rows(_LAST_ANSWERS, website_id=website_id)))
 
     def requests(self, website: str, *, ahead: timedelta) -> list[tuple[datetime, int]]:
         """When the last incremental runs were started, latest last, and what they asked of the source.
 
         By the source's clock, which is ``ahead`` of ours where a run did not come so far as to see it.
         """
-        rows = self._statements.rows(_SUMMARIES, (website, _COUNTED_RUNS))
+        rows = self._statements.rows(_SUMMARIES, named=website, most=_COUNTED_RUNS)
         return [_cost(row, ahead) for row in rows][::-1]
 
 

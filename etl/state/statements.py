@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import ARRAY, LargeBinary, any_, bindparam, func, insert, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import sqlalchemy
     from sqlalchemy import ColumnElement, Executable, Table
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 MEMBERS = "members"
-"""The value of a statement that is a collection: what ``among`` compares with."""
+"""The name of the value that ``among`` compares with."""
 
 _MOST_MEMBERS = 10_000
 _MOST_DIGESTS = 50
@@ -33,47 +33,49 @@ _PARAMSTYLES = {"sqlite": "qmark", "postgresql": "format"}
 class Prepared:
     """A statement that is built and compiled when it is first needed, once for each kind of database.
 
-    ``build`` makes it, given the name of the dialect; its values are given in the order of ``names``.
+    ``build`` makes it, given the name of the dialect. ``names`` is the order of its values where they come as
+    tuples, for many rows at once.
     """
 
     def __init__(self, build: Callable[[str], Executable], *names: str) -> None:
-        self.names = names
         self._build = build
-        self._compiled: dict[str, tuple[str, Callable[[Row], Row] | None]] = {}
+        self._names = names
+        self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
 
-    def compiled(self, dialect: sqlalchemy.Dialect) -> tuple[str, Callable[[Row], Row] | None]:
-        """The text, and what puts values into its order; None where they are in it."""
+    def with_values(self, dialect: sqlalchemy.Dialect, values: Mapping[str, Any]) -> tuple[str, Row]:
+        """The text, and the values in its order."""
+        text, order, constants = self._for(dialect)
+        return text, tuple(values[name] if name in values else constants[name] for name in order)
+
+    def with_rows(self, dialect: sqlalchemy.Dialect, rows: Iterable[Row]) -> tuple[str, list[Row]]:
+        """The text, and rows of values in its order."""
+        text, order, constants = self._for(dialect)
+        if tuple(order) == self._names:
+            return text, list(rows)
+        places = {name: place for place, name in enumerate(self._names)}
+        given = [(places.get(name), constants[name]) for name in order]
+        return text, [
+            tuple(constant if place is None else row[place] for place, constant in given) for row in rows
+        ]
+
+    def _for(self, dialect: sqlalchemy.Dialect) -> tuple[str, list[str], dict[str, Any]]:
         found = self._compiled.get(dialect.name)
         if found is None:
-            found = self._compiled[dialect.name] = self._compile(dialect)
+            kind: Any = type(dialect)
+            statement: Any = self._build(dialect.name)
+            compiled = statement.compile(dialect=kind(paramstyle=_PARAMSTYLES[dialect.name]))
+            found = str(compiled), compiled.positiontup or [], compiled.params
+            self._compiled[dialect.name] = found
         return found
-
-    def _compile(self, dialect: sqlalchemy.Dialect) -> tuple[str, Callable[[Row], Row] | None]:
-        kind: Any = type(dialect)
-        positional = kind(paramstyle=_PARAMSTYLES[dialect.name])
-        statement: Any = self._build(dialect.name)
-        compiled = statement.compile(dialect=positional)
-        order: list[str] = compiled.positiontup or []
-        if tuple(order) == self.names:
-            return str(compiled), None
-        places = {name: place for place, name in enumerate(self.names)}
-        if MEMBERS in places:
-            places |= {_digest(number): places[MEMBERS] + number for number in range(_MOST_DIGESTS)}
-        given = [(places.get(name), compiled.params.get(name)) for name in order]
-
-        def arranged(values: Row) -> Row:
-            return tuple(constant if place is None else values[place] for place, constant in given)
-
-        return str(compiled), arranged
 
 
 def value(name: str) -> Any:
-    """A value of a statement, by the name that it has in the statement's list."""
+    """A value of a statement, by its name; not that of a column that it is written to."""
     return bindparam(name)
 
 
 def among(column: ColumnElement[Any], dialect: str) -> ColumnElement[bool]:
-    """Whether ``column`` is one of the ``MEMBERS``, the last of the statement's values."""
+    """Whether ``column`` is one of the members that ``Statements.among`` is given."""
     if dialect != "sqlite":
         return column == any_(bindparam(MEMBERS, type_=ARRAY(column.type)))
     if isinstance(column.type, LargeBinary):
@@ -111,39 +113,39 @@ class Statements:
         self._inner = inner
         self._is_sqlite = inner.dialect.name == "sqlite"
 
-    def rows(self, statement: Prepared, values: Row = ()) -> Sequence[Row]:
+    def rows(self, statement: Prepared, **values: Any) -> Sequence[Row]:
         return self._execute(statement, values).all()
 
-    def row(self, statement: Prepared, values: Row = ()) -> Row | None:
+    def row(self, statement: Prepared, **values: Any) -> Row | None:
         """The first row, if there is any."""
         return self._execute(statement, values).first()
 
-    def value(self, statement: Prepared, values: Row = ()) -> Any:
+    def value(self, statement: Prepared, **values: Any) -> Any:
         """The first value of the first row; None without one."""
         return self._execute(statement, values).scalar()
 
-    def among(self, statement: Prepared, members: Collection[Any], *, before: Row = ()) -> Iterator[Row]:
-        """The rows for ``members``; ``before`` are the values ahead of them."""
+    def among(self, statement: Prepared, members: Collection[Any], **values: Any) -> Iterator[Row]:
+        """The rows for ``members``."""
         for part in self._collections(members):
-            yield from self.rows(statement, (*before, *part))
+            yield from self._execute(statement, values | part).all()
 
-    def change_among(self, statement: Prepared, members: Collection[Any], *, before: Row = ()) -> None:
+    def change_among(self, statement: Prepared, members: Collection[Any]) -> None:
         """Run a statement that returns nothing for ``members``."""
         for part in self._collections(members):
-            self.change(statement, (*before, *part))
+            self._execute(statement, part)
 
-    def stream(self, statement: Prepared, values: Row = ()) -> Iterator[Row]:
+    def stream(self, statement: Prepared) -> Iterator[Row]:
         """Rows that need not fit into memory, while nothing else is asked."""
-        text, arranged = statement.compiled(self._inner.dialect)
-        yield from self._inner.exec_driver_sql(
-            text,
-            arranged(values) if arranged else values,
-            execution_options={"yield_per": _FETCHED_AT_ONCE},
-        )
+        text, values = statement.with_values(self._inner.dialect, {})
+        options = {"yield_per": _FETCHED_AT_ONCE}
+        yield from self._inner.exec_driver_sql(text, values, execution_options=options)
 
-    def change(self, statement: Prepared, values: Row = ()) -> int:
+    def change(self, statement: Prepared, **values: Any) -> int:
         """Returns how many rows were changed."""
         return self._execute(statement, values).rowcount
+
+    def add(self, insertion: Insertion, *row: Any) -> None:
+        self.change_many(insertion.one, [row])
 
     def add_many(self, insertion: Insertion, rows: Iterable[Row]) -> None:
         several = list(rows)
@@ -153,16 +155,15 @@ class Statements:
         self.change_many(insertion.one, several[whole:])
 
     def change_many(self, statement: Prepared, rows: Iterable[Row]) -> None:
-        """Run one statement for each of ``rows``."""
-        text, arranged = statement.compiled(self._inner.dialect)
-        if several := list(map(arranged, rows) if arranged else rows):
-            self._inner.exec_driver_sql(text, several)
+        """Run one statement for each of ``rows``, whose values come in the order of its names."""
+        several = list(rows)
+        if several:
+            self._inner.exec_driver_sql(*statement.with_rows(self._inner.dialect, several))
 
-    def _execute(self, statement: Prepared, values: Row) -> sqlalchemy.CursorResult[Any]:
-        text, arranged = statement.compiled(self._inner.dialect)
-        return self._inner.exec_driver_sql(text, arranged(values) if arranged else values)
+    def _execute(self, statement: Prepared, values: Mapping[str, Any]) -> sqlalchemy.CursorResult[Any]:
+        return self._inner.exec_driver_sql(*statement.with_values(self._inner.dialect, values))
 
-    def _collections(self, members: Collection[Any]) -> Iterator[Row]:
+    def _collections(self, members: Collection[Any]) -> Iterator[dict[str, Any]]:
         """What stands for ``members`` among the values of a statement, part by part.
 
         SQLite takes them as JSON; JSON takes no bytes, so digests come one by one, the last of them again
@@ -171,10 +172,11 @@ class Statements:
         asked = list(members)
         if not self._is_sqlite or not asked or not isinstance(asked[0], bytes):
             for part in _parts(asked, most=_MOST_MEMBERS):
-                yield (orjson.dumps(part).decode() if self._is_sqlite else part,)
+                yield {MEMBERS: orjson.dumps(part).decode() if self._is_sqlite else part}
             return
         for part in _parts(asked, most=_MOST_DIGESTS):
-            yield (*part, *[part[-1]] * (_MOST_DIGESTS - len(part)))
+            padded = part + part[-1:] * (_MOST_DIGESTS - len(part))
+            yield {_digest(number): digest for number, digest in enumerate(padded)}
 
 
 def _parts(members: Sequence[Any], *, most: int) -> Iterator[list[Any]]:

@@ -13,7 +13,7 @@ from etl.models.visitor import Visitor
 from etl.state import tables
 from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
-from etl.state.statements import MEMBERS, Insertion, Prepared, among, value
+from etl.state.statements import Insertion, Prepared, among, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -46,8 +46,8 @@ def _overwrite(_dialect: str) -> Update:
     return update(tables.visitors).values(changed).where(mine)
 
 
-_KNOWN = Prepared(_select_known, "website_id", MEMBERS)
-_MEMBERS = Prepared(_select_members, MEMBERS)
+_KNOWN = Prepared(_select_known)
+_MEMBERS = Prepared(_select_members)
 _ADD = Insertion(tables.visitors, *_WRITTEN)
 _CHANGE = Prepared(_overwrite, *(f"new_{name}" for name in _WRITTEN[:-2]), "website_id", "id")
 
@@ -60,7 +60,7 @@ class Visitors:
 
     def known(self, website_id: int, ids: Collection[str]) -> dict[str, KnownVisitor]:
         """Those of ``ids`` that the state holds, by id."""
-        found = map(_known, self._statements.among(_KNOWN, ids, before=(website_id,)))
+        found = map(_known, self._statements.among(_KNOWN, ids, website_id=website_id))
         return {each.visitor.id: each for each in found}
 
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
