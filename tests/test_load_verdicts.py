@@ -86,6 +86,9 @@ def test_new_says_whether_it_was_created(known: bool, new: Any, expected: Outcom
         error(objectWriteTraceId="2"),
         error(objectWriteTraceId=2),
         {"message": "Not valid", "errors": [{"context": {"objectWriteTraceId": ["2"]}}]},
+        error(email=["BOB@example.test "]),
+        error(id="bob@example.test"),
+        error(ids=["bob@example.test"]),
     ],
 )
 def test_an_error_rejects_the_contact_that_it_names(entry: dict[str, Any]) -> None:
@@ -126,29 +129,12 @@ def test_an_error_with_several_trace_ids_concerns_them_all() -> None:
         ([], [error(), error(objectWriteTraceId="99")], Outcome.DEFERRED),
     ],
 )
-def test_a_contact_asked_about_alone_gets_the_entry_only_if_that_is_certain(
+def test_the_last_contact_gets_the_last_entry_only_if_that_is_certain(
     results: list[Any], errors: list[Any], expected: Outcome
 ) -> None:
-    verdict = read([BOB], results=results, errors=errors)[2]
-    assert verdict.outcome is expected
-    assert verdict.unanswered is (expected is Outcome.DEFERRED)
-
-
-@pytest.mark.parametrize(
-    ("results", "errors"),
-    [
-        ([result("7", email="primary@else.test")], []),
-        ([], [error()]),
-        ([], [error(email=["BOB@example.test "])]),
-        ([], [error(id="bob@example.test")]),
-    ],
-)
-def test_the_last_of_several_contacts_is_not_guessed_but_goes_alone_next_time(
-    results: list[Any], errors: list[Any]
-) -> None:
     verdicts = read([ANN, BOB], results=[result(trace="1"), *results], errors=errors)
-    assert verdicts[1].outcome is Outcome.CREATED
-    assert (verdicts[2].outcome, verdicts[2].unanswered) == (Outcome.DEFERRED, True)
+    assert verdicts[2].outcome is expected
+    assert verdicts[2].unanswered is (expected is Outcome.DEFERRED)
 
 
 def test_a_result_with_another_unique_value_is_not_taken_for_ours() -> None:

@@ -47,14 +47,25 @@ def read_verdicts(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> BatchAn
     results, errors = listed(body.get("results")), listed(body.get("errors"))
     complaints = [complaint(error, body_correlation_id=body.get("correlationId")) for error in errors]
     mine = {str(parcel.contact_id): parcel.contact_id for parcel in parcels}
+    held = {(each.id_property, normalised(each.id_property, each.id_value)): each for each in parcels}
     refusals = {mine[trace]: said for said in complaints[::-1] for trace in said.trace_ids if trace in mine}
-    loose = [said for said in complaints if not said.trace_ids]
-    taken, untraced = _by_trace(mine, results)
-    taken = _by_property(parcels, untraced, settled=taken.keys() | refusals.keys()) | taken
-    if len(parcels) == len(results) + len(complaints) == 1:
-        alone = parcels[0]
-        taken.update((alone.contact_id, each) for each in untraced if _may_be(alone, each))
-        refusals.update((alone.contact_id, said) for said in loose)
+    strays = [said for said in complaints if said.trace_ids and not mine.keys() & set(said.trace_ids)]
+    taken, untraced, unknown = _by_trace(mine, results)
+    settled = taken.keys() | refusals.keys()
+    by_property, loose_results = _by_property(held, untraced, settled=settled)
+    taken = by_property | taken
+    loose = []
+    for said in (said for said in complaints if not said.trace_ids):
+        named = _identified_by(said, held) - taken.keys() - refusals.keys()
+        if len(named) == 1:
+            refusals[named.pop()] = said
+        else:
+            loose.append(said)
+    left = [each for each in parcels if each.contact_id not in taken and each.contact_id not in refusals]
+    if len(left) == len(loose) + len(loose_results) == 1 and not strays and not unknown:
+        (last,) = left  # there is no other way to read the answer
+        taken.update((last.contact_id, each) for each in loose_results if _may_be(last, each))
+        refusals.update((last.contact_id, said) for said in loose)
     passing = loose[0] if loose and all(said.is_temporary for said in loose) else None
     verdicts = {
         parcel.contact_id: _verdict(
@@ -106,41 +117,55 @@ def normalised(id_property: str, value: str) -> str:
     return value.strip().lower() if id_property == EMAIL else value.strip()
 
 
-def _by_trace(mine: Mapping[str, int], results: Iterable[Any]) -> tuple[dict[int, _Result], list[_Result]]:
-    """The first result for each contact, and the results that have no trace id."""
+def _by_trace(
+    mine: Mapping[str, int], results: Iterable[Any]
+) -> tuple[dict[int, _Result], list[_Result], int]:
+    """The first result for each contact, the results without a trace id, and how many are nobody's."""
     taken: dict[int, _Result] = {}
     untraced: list[_Result] = []
+    unknown = 0
     for result in results:
-        if not isinstance(result, dict):
-            continue
-        trace = result.get("objectWriteTraceId")
+        trace = result.get("objectWriteTraceId") if isinstance(result, dict) else ""
         if trace is None:
             untraced.append(result)
         elif (contact_id := mine.get(str(trace))) is not None:
             taken.setdefault(contact_id, result)
-    return taken, untraced
+        else:
+            unknown += 1
+    return taken, untraced, unknown
 
 
 def _by_property(
-    parcels: Sequence[Parcel], results: Sequence[_Result], *, settled: AbstractSet[int]
-) -> dict[int, _Result]:
+    held: Mapping[tuple[str, str], Parcel], results: Sequence[_Result], *, settled: AbstractSet[int]
+) -> tuple[dict[int, _Result], list[_Result]]:
     """The contacts whose unique property a result holds, those first of which nothing else is said.
 
-    Two contacts of ours may be one of HubSpot's; then it takes as many results to confirm both.
+    Two contacts of ours may be one of HubSpot's; then it takes as many results to confirm both. What names
+    nobody, or too few, is left.
     """
-    if not results:
-        return {}
-    held = {(each.id_property, normalised(each.id_property, each.id_value)): each for each in parcels}
     groups: dict[frozenset[int], list[_Result]] = {}
     for result in results:
         named = {held[pair].contact_id for pair in identities(result) if pair in held}
         groups.setdefault(frozenset(named - settled or named), []).append(result)
-    return {
-        contact_id: result
-        for contact_ids, matching in groups.items()
-        if len(matching) >= len(contact_ids)
-        for contact_id, result in zip(sorted(contact_ids), matching, strict=False)
-    }
+    taken: dict[int, _Result] = {}
+    left: list[_Result] = []
+    for contact_ids, matching in groups.items():
+        if contact_ids and len(matching) >= len(contact_ids):
+            taken.update(zip(sorted(contact_ids), matching, strict=False))
+        else:
+            left += matching
+    return taken, left
+
+
+def _identified_by(said: Complaint, held: Mapping[tuple[str, str], Parcel]) -> set[int]:
+    """The contacts that the context names as such; its other values may be anybody's."""
+    properties = {name for name, _ in held}
+    pairs = (
+        (name, normalised(name, value))
+        for key, value in said.identities
+        for name in (properties if key in {"id", "ids"} else properties & {key})
+    )
+    return {held[pair].contact_id for pair in pairs if pair in held}
 
 
 def identities(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -167,7 +192,7 @@ def _verdict(
 
 
 def _may_be(parcel: Parcel, result: _Result) -> bool:
-    """Whether ``result``, the answer to ``parcel`` alone, is a contact and not known to be another.
+    """Whether ``result`` is a contact, and none that is known to be another than ``parcel``'s.
 
     An address may differ, where it is the contact's primary one; a unique value of ours may not.
     """
