@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from etl.kinds import COUNT, COUNTRY, FLAG, INSTANT, NUMBER, PAGE, TEXT
-from etl.rules import People, Rows
+from etl.rules import TIMED, People, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +47,11 @@ class Field:
     property_name: str
     label: str
     member: str
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it matters when the fact was stated."""
+        return self.rows in TIMED
 
     @property
     def setting(self) -> str:
@@ -116,6 +121,7 @@ class SyncedFields:
         self.fields = tuple(fields)
         self.visitor_id = visitor_id
         self.by_name = {field.name: field for field in self.fields}
+        self.keys = frozenset(f"{name}{at}" for name in self.by_name for at in ("", "@"))
 
     def mapping(self) -> dict[str, str]:
         """The property of each, by the field's name."""

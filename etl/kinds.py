@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from etl import countries
@@ -131,7 +132,9 @@ def _instant(value: Any) -> int | None:
     return microseconds(found)
 
 
+@lru_cache(maxsize=4096)
 def _instant_text(value: int) -> str | None:
+    """Cached, as a contact is fingerprinted first and sent soon after."""
     try:
         return written(instant(value))
     except OverflowError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,7 +11,7 @@ from etl.jsontext import canonical
 from etl.kinds import INSTANT
 from etl.models.contact import EMAIL, VISITOR, Contact, ContactKey
 from etl.models.visitor import Visitor
-from etl.rules import JOINS, TIMED, combined, latest
+from etl.rules import JOINS, combined, latest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -59,22 +58,27 @@ def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> 
 
 
 def _merged(one: Visitor, other: Visitor, synced: SyncedFields, last_seen: int) -> Facts:
-    sides = [(each.facts, microseconds(each.last_seen)) for each in (one, other)]
+    mine, theirs = one.facts, other.facts
+    seen, seen_too = microseconds(one.last_seen), microseconds(other.last_seen)
     merged: Facts = {}
-    for name in one.facts | other.facts:
-        if name.endswith(_AT):
-            continue
+    names: Iterable[str] = synced.by_name
+    if not (mine.keys() <= synced.keys and theirs.keys() <= synced.keys):
+        names = [name for name in {**synced.by_name, **mine, **theirs} if not name.endswith(_AT)]
+    for name in names:
         field = synced.by_name.get(name)
-        stated = [
-            (value, _stated_at(facts, name, seen))
-            for facts, seen in sides
-            if (value := field.of(facts) if field else facts.get(name)) is not None
-        ]
-        if not stated:
-            continue
-        value, at = reduce(JOINS[field.rows] if field else latest, stated)
-        merged[name] = value
-        if at != last_seen and (field is None or field.rows in TIMED):
+        value, rival = (field.of(mine), field.of(theirs)) if field else (mine.get(name), theirs.get(name))
+        if rival is None:
+            if value is None:
+                continue
+            kept, at = value, _stated_at(mine, name, seen)
+        elif value is None:
+            kept, at = rival, _stated_at(theirs, name, seen_too)
+        else:
+            join = JOINS[field.rows] if field else latest
+            stated, stated_too = _stated_at(mine, name, seen), _stated_at(theirs, name, seen_too)
+            kept, at = join((value, stated), (rival, stated_too))
+        merged[name] = kept
+        if at != last_seen and (field is None or field.is_timed):
             merged[name + _AT] = at
     return merged
 

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from etl.errors import StateError
+from etl.state import indexes  # noqa: F401 -- they join the tables
 from etl.state.database import REVISIONS, SCHEMA, connect, upgrade
 from etl.state.migrate import scripts
 from etl.state.tables import metadata

@@ -41,7 +41,7 @@ _FORGETTABLE = and_(
     not_(_C.blocked),
 )
 _NOT_REFUSED = or_(_C.refused.is_(None), _C.refused != _C.wanted)
-_WITHOUT_REFUSAL = {"refused": null(), "blocked": false(), "unanswered": 0}
+_WITHOUT_REFUSAL = {"refused": null(), "blocked": false(), "unanswered": text("0")}
 
 
 def _of_website(name: Any) -> ColumnElement[bool]:
@@ -74,7 +74,7 @@ def _for_both(build: Callable[[Iterable[Any]], Select[Any]]) -> dict[bool, Prepa
 _BY_KEY = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.key, dialect)))
 _BY_ID = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.id, dialect)))
 _LARGEST_ID = Prepared(lambda _: select(func.max(_C.id)))
-_ADD = Insertion(_T, "id", "kind", "key", "facts", "wanted", "blocked", "unanswered", "due")
+_ADD = Insertion(_T, "id", "kind", "key", "facts", "wanted", "blocked", "due", "unanswered")
 _WANT = Prepared(
     lambda _: _change({name: value(f"new_{name}") for name in ("facts", "wanted", "confirmed", "due")}),
     "new_facts",
@@ -100,14 +100,14 @@ _OUTDATED = Prepared(lambda dialect: select(_C.id).where(_C.wanted != _C.confirm
 _DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)))
 _SETTLE = Prepared(
     lambda _: _change(
-        {name: value(f"new_{name}") for name in ("refused", "blocked", "unanswered", "due")}
+        {name: value(f"new_{name}") for name in ("refused", "blocked", "due", "unanswered")}
         | {"hubspot_id": func.coalesce(value("hubspot_id"), _C.hubspot_id)}
     ),
     "new_refused",
     "new_blocked",
-    "new_unanswered",
     "new_due",
     "hubspot_id",
+    "new_unanswered",
     "contact_id",
 )
 _RETRY = Prepared(
@@ -180,8 +180,8 @@ class Ledger:
                     facts_text(contact.facts),
                     fingerprint,
                     False,
-                    0,
                     True,
+                    0,
                 )
                 for number, (contact, fingerprint) in enumerate(wanted, first)
             ),
@@ -248,7 +248,7 @@ class Ledger:
         before = self.by_id([parcel.contact_id for parcel, _ in answered])
         rows = [_refused(before[parcel.contact_id], parcel, verdict) for parcel, verdict in answered]
         self._statements.change_many(_SETTLE, rows)
-        return {contact_id for _, _, _, due, _, contact_id in rows if due}
+        return {contact_id for _, _, due, _, _, contact_id in rows if due}
 
     def retry(self, contact_ids: Collection[int]) -> None:
         """Lift the rejections of these contacts."""
@@ -322,4 +322,4 @@ def _refused(before: LedgerEntry, parcel: Parcel, verdict: Verdict) -> Row:
         refused, blocked = parcel.fingerprint, verdict.final
     unanswered = parcel.unanswered + verdict.unanswered if verdict.outcome is DEFERRED else 0
     due = is_due(wanted=before.wanted, confirmed=before.confirmed, refused=refused, blocked=blocked)
-    return (refused, blocked, unanswered, due, verdict.hubspot_id, before.contact_id)
+    return (refused, blocked, due, verdict.hubspot_id, unanswered, before.contact_id)

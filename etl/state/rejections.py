@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from etl.instants import instant, microseconds
 from etl.models.verdict import REJECTED, TAKEN, RefusedThing
@@ -52,7 +52,7 @@ _TOLD_AGAIN = ("reason", "code", "correlation_id", "last")
 _AGAIN = Prepared(
     lambda _: (
         update(_T)
-        .values({name: value(f"new_{name}") for name in _TOLD_AGAIN} | {"attempts": _C.attempts + 1})
+        .values({name: value(f"new_{name}") for name in _TOLD_AGAIN} | {"attempts": _C.attempts + text("1")})
         .where(_C.id == value("number"))
     ),
     *(f"new_{name}" for name in _TOLD_AGAIN),

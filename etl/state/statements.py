@@ -33,8 +33,8 @@ _PARAMSTYLES = {"sqlite": "qmark", "postgresql": "format"}
 class Prepared:
     """A statement that is built and compiled when it is first needed, once for each kind of database.
 
-    ``build`` makes it, given the name of the dialect. ``names`` is the order of its values where they come as
-    tuples, for many rows at once.
+    ``build`` makes it, given the name of the dialect. ``names`` is the order of its values, which is that of
+    the table's columns, where they come as tuples, for many rows at once.
     """
 
     def __init__(self, build: Callable[[str], Executable], *names: str) -> None:
@@ -47,16 +47,12 @@ class Prepared:
         text, order, constants = self._for(dialect)
         return text, tuple(values[name] if name in values else constants[name] for name in order)
 
-    def with_rows(self, dialect: sqlalchemy.Dialect, rows: Iterable[Row]) -> tuple[str, list[Row]]:
-        """The text, and rows of values in its order."""
-        text, order, constants = self._for(dialect)
-        if tuple(order) == self._names:
-            return text, list(rows)
-        places = {name: place for place, name in enumerate(self._names)}
-        given = [(places.get(name), constants[name]) for name in order]
-        return text, [
-            tuple(constant if place is None else row[place] for place, constant in given) for row in rows
-        ]
+    def for_rows(self, dialect: sqlalchemy.Dialect) -> str:
+        """The text. Raises ValueError where its values are not in the order of ``names``."""
+        text, order, _ = self._for(dialect)
+        if tuple(order) != self._names:
+            raise ValueError(f"the values come as {', '.join(order)}")
+        return text
 
     def _for(self, dialect: sqlalchemy.Dialect) -> tuple[str, list[str], dict[str, Any]]:
         found = self._compiled.get(dialect.name)
@@ -88,7 +84,7 @@ def _digest(number: int) -> str:
 
 
 class Insertion:
-    """The INSERT of many rows, whose values come in the order of ``columns``."""
+    """The INSERT of many rows, whose values come in the order of ``columns``, which is that of the table."""
 
     def __init__(self, table: Table, *columns: str) -> None:
         self.together = _MOST_VALUES // len(columns)
@@ -158,7 +154,7 @@ class Statements:
         """Run one statement for each of ``rows``, whose values come in the order of its names."""
         several = list(rows)
         if several:
-            self._inner.exec_driver_sql(*statement.with_rows(self._inner.dialect, several))
+            self._inner.exec_driver_sql(statement.for_rows(self._inner.dialect), several)
 
     def _execute(self, statement: Prepared, values: Mapping[str, Any]) -> sqlalchemy.CursorResult[Any]:
         return self._inner.exec_driver_sql(*statement.with_values(self._inner.dialect, values))

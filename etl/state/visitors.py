@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _V, _C = tables.visitors.c, tables.contacts.c
 _STATED = (_V.last_seen, _V.facts, _V.email, _V.email_at, _V.opted_out, _V.opted_out_at)
-_WRITTEN = (*(column.name for column in _STATED), "contact_id", "website_id", "id")
+_WRITTEN = ("contact_id", *(column.name for column in _STATED))
 
 
 def _select_known(dialect: str) -> Select[Row]:
@@ -41,15 +41,15 @@ def _select_members(dialect: str) -> Select[Row]:
 
 
 def _overwrite(_dialect: str) -> Update:
-    changed = {name: value(f"new_{name}") for name in _WRITTEN[:-2]}
+    changed = {name: value(f"new_{name}") for name in _WRITTEN}
     mine = and_(_V.website_id == value("website_id"), _V.id == value("id"))
     return update(tables.visitors).values(changed).where(mine)
 
 
 _KNOWN = Prepared(_select_known)
 _MEMBERS = Prepared(_select_members)
-_ADD = Insertion(tables.visitors, *_WRITTEN)
-_CHANGE = Prepared(_overwrite, *(f"new_{name}" for name in _WRITTEN[:-2]), "website_id", "id")
+_ADD = Insertion(tables.visitors, "website_id", "id", *_WRITTEN)
+_CHANGE = Prepared(_overwrite, *(f"new_{name}" for name in _WRITTEN), "website_id", "id")
 
 
 class Visitors:
@@ -65,11 +65,13 @@ class Visitors:
 
     def add(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Insert visitors, each with the id of its contact."""
-        self._statements.add_many(_ADD, (_row(website_id, visitor, of) for visitor, of in members))
+        rows = ((website_id, visitor.id, *_written(visitor, of)) for visitor, of in members)
+        self._statements.add_many(_ADD, rows)
 
     def change(self, website_id: int, members: Iterable[tuple[Visitor, int | None]]) -> None:
         """Overwrite visitors that the state holds, each with the id of its contact."""
-        self._statements.change_many(_CHANGE, (_row(website_id, visitor, of) for visitor, of in members))
+        rows = ((*_written(visitor, of), website_id, visitor.id) for visitor, of in members)
+        self._statements.change_many(_CHANGE, rows)
 
     def members(self, contact_ids: Collection[int]) -> dict[int, list[Member]]:
         """The visitors of these contacts, on whatever website."""
@@ -113,16 +115,14 @@ def _visitor(
     )
 
 
-def _row(website_id: int, visitor: Visitor, contact_id: int | None) -> Row:
-    name, seen, facts, email, email_at, opted_out, opted_out_at = visitor
+def _written(visitor: Visitor, contact_id: int | None) -> Row:
+    _, seen, facts, email, email_at, opted_out, opted_out_at = visitor
     return (
+        contact_id,
         microseconds(seen),
         facts_text(facts),
         email,
         microseconds_or_none(email_at),
         opted_out,
         microseconds_or_none(opted_out_at),
-        contact_id,
-        website_id,
-        name,
     )
