@@ -14,10 +14,10 @@ from etl.models.visitor import Visitor
 from etl.rules import JOINS, combined, latest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from etl.fields import Field, SyncedFields
+    from etl.fields import SyncedFields
     from etl.models.visitor import Facts
     from etl.rules import Value
 
@@ -127,18 +127,18 @@ def contact(key: ContactKey, members: Collection[Visitor], synced: SyncedFields 
             key,
             {field.name: value for field in synced.fields if (value := field.of(facts)) is not None},
         )
+    everybody = [(visitor.facts, microseconds(visitor.last_seen)) for visitor in members]
     found: Facts = {}
     for field in synced.fields:
-        if stated := list(_statements(field, members)):
-            found[field.name] = combined(field.people, stated)
+        name = field.name
+        stated = [
+            (value, _stated_at(facts, name, seen), seen)
+            for facts, seen in everybody
+            if (value := field.of(facts)) is not None
+        ]
+        if stated:
+            found[name] = combined(field.people, stated)
     return Contact(key, found)
-
-
-def _statements(field: Field, members: Iterable[Visitor]) -> Iterator[tuple[Value, int, int]]:
-    for visitor in members:
-        if (value := field.of(visitor.facts)) is not None:
-            seen = microseconds(visitor.last_seen)
-            yield value, _stated_at(visitor.facts, field.name, seen), seen
 
 
 def fingerprint(wanted: Contact) -> bytes:

@@ -54,7 +54,10 @@ class Member(NamedTuple):
 
 
 class LedgerEntry(NamedTuple):
-    """What is wanted of a contact and what HubSpot said of it, as fingerprints."""
+    """What is wanted of a contact and what HubSpot said of it, as fingerprints.
+
+    ``unanswered`` counts the runs in a row in which HubSpot's answer left it out.
+    """
 
     contact_id: int
     key: ContactKey
@@ -63,6 +66,7 @@ class LedgerEntry(NamedTuple):
     refused: bytes | None
     blocked: bool
     due: bool
+    unanswered: int = 0
 
 
 class DueContact(NamedTuple):

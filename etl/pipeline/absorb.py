@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from etl.pipeline.decide import decide, merged
 
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from etl.pipeline.ports import Transaction
 
 
-class Absorbed(NamedTuple):
-    """What a page has changed.
-
-    ``added`` are contacts that nobody knew; all of them are due. ``renewed`` says whether known ones changed.
-    """
-
-    added: list[DueContact]
-    renewed: bool
+Renewed = dict[int, "DueContact | None"]
+"""What is to be delivered of the contacts that a page has changed, by their ids; None: no longer due."""
 
 
 def absorb(
@@ -35,8 +29,8 @@ def absorb(
     synced: SyncedFields,
     state: Transaction,
     books: Books,
-) -> Absorbed:
-    """Merge the page's visitors into the state, and make due what thereby changed."""
+) -> Renewed:
+    """Merge the page's visitors into the state. Returns the contacts that thereby changed."""
     known = state.visitors.known(website_id, {visitor.id for visitor in page.visitors})
     found = merged(known, page.visitors, anonymous=anonymous, synced=synced)
     entries = _entries(found, state)
@@ -47,7 +41,7 @@ def absorb(
         members=state.visitors.members([entry.contact_id for entry in entries]),
         synced=synced,
     )
-    absorbed, looked_at = _apply(decision, found, website_id=website_id, state=state, books=books)
+    renewed, looked_at = _apply(decision, found, website_id=website_id, state=state, books=books)
     _touch_others(known, found, looked_at, books)
     rows, kinds = books.rows, found.kinds(page.visitors)
     rows.read += page.read
@@ -57,7 +51,7 @@ def absorb(
     rows.opted_out += kinds["opted_out"]
     rows.anonymous += kinds["anonymous"]
     books.newly_rejected += state.rejections.refuse_rows(website_id, page.rejections)
-    return absorbed
+    return renewed
 
 
 def _entries(found: Merged, state: Transaction) -> list[LedgerEntry]:
@@ -69,7 +63,7 @@ def _entries(found: Merged, state: Transaction) -> list[LedgerEntry]:
 
 def _apply(
     decision: Decision, found: Merged, *, website_id: int, state: Transaction, books: Books
-) -> tuple[Absorbed, set[int]]:
+) -> tuple[Renewed, set[int]]:
     """Write what was decided. Returns as well the ids of all contacts that it looked at."""
     added = state.ledger.add(decision.added)
     ids: dict[ContactKey | None, int] = {due.contact.key: due.contact_id for due in added}
@@ -79,14 +73,16 @@ def _apply(
     state.visitors.change(website_id, [(visitor, of) for visitor, of, before in changed if before])
     for due in added:
         books.touch(due.contact_id, due=True)
-    _renew(decision.renewed, {ids[key] for key in found.gaining()}, state=state, books=books)
-    return Absorbed(added, bool(decision.renewed)), set(ids.values())
+    gained = {ids[key] for key in found.gaining()}
+    renewed = _renew(decision.renewed, gained, state=state, books=books)
+    renewed.update((due.contact_id, due) for due in added)
+    return renewed, set(ids.values())
 
 
 def _renew(
     renewed: Iterable[tuple[LedgerEntry, Wanted]], gained: set[int], *, state: Transaction, books: Books
-) -> None:
-    """Write what is wanted of the ledger's contacts now."""
+) -> Renewed:
+    """Write what is wanted of the ledger's contacts now. Returns them all, due or not."""
     changes = [(entry, wanted.contact, wanted.fingerprint) for entry, wanted in renewed]
     due = state.ledger.want(changes)
     unwanted = [entry.contact_id for entry, contact, _ in changes if contact is None]
@@ -94,11 +90,12 @@ def _renew(
         books.forget(contact_id)
     state.rejections.strike_out(unwanted)
     for entry, contact, _ in changes:
-        is_due = due[entry.contact_id]
+        is_due = due[entry.contact_id] is not None
         if contact and (is_due or entry.contact_id in gained):
             books.touch(entry.contact_id, due=is_due)
         elif contact:
             books.relieve(entry.contact_id)
+    return due
 
 
 def _touch_others(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from etl import transform
 from etl.models.contact import EMAIL, Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from etl.fields import SyncedFields
     from etl.models.contact import DueContact
@@ -28,7 +29,7 @@ _PAGE = 1000
 
 
 class Backlog:
-    """Due contacts in the order of their ids, and round again.
+    """Due contacts, nearly in the order of their ids, and round again.
 
     A contact in flight is never handed out, so that it is never in two requests at once; one that was held
     back is not handed out again in this run.
@@ -39,22 +40,28 @@ class Backlog:
         self._after = 0
         self._in_flight: set[int] = set()
         self._held_back: set[int] = set()
-        self._ahead: list[DueContact] = []
-        self._lone: list[DueContact] = []
+        self._ahead: dict[int, DueContact] = {}
+        self._lone: dict[int, DueContact] = {}
         self._is_current = False
         self._is_complete = False
 
-    def add(self, contacts: Sequence[DueContact]) -> None:
-        """These have become due, and nothing else has changed; their ids are higher than any other."""
-        if not (self._is_current and self._is_complete):
-            return  # the next look finds them
-        room = _MOST_AHEAD - len(self._ahead)
-        self._ahead += contacts[:room]
-        self._is_complete = len(contacts) <= room
+    def renew(self, contacts: Mapping[int, DueContact | None]) -> None:
+        """These are due with new facts, or None: due no longer. Nothing else has changed in the ledger."""
+        for contact_id, due in contacts.items():
+            had = self._ahead.pop(contact_id, None) or self._lone.pop(contact_id, None)
+            if due is None or contact_id in self._in_flight or contact_id in self._held_back:
+                continue
+            if had is None and not self._takes_more:
+                self._is_complete = False  # the next look finds it
+            else:
+                self._put(due)
 
-    def outdate(self) -> None:
-        """The ledger has changed: what was looked up may no longer be what is due."""
-        self._ahead, self._lone, self._is_current = [], [], False
+    @property
+    def _takes_more(self) -> bool:
+        return self._is_current and self._is_complete and len(self._ahead) < _MOST_AHEAD
+
+    def _put(self, due: DueContact) -> None:
+        (self._lone if due.unanswered else self._ahead)[due.contact_id] = due
 
     @property
     def is_full(self) -> bool:
@@ -68,10 +75,10 @@ class Backlog:
 
     def look(self, ledger: Ledger) -> None:
         """Look up what is due: some contacts after the last that was handed out, and round again."""
-        self._ahead, self._lone = [], []
+        self._ahead, self._lone = {}, {}
         self._is_current, self._is_complete = True, True
         for due in self._free(ledger):
-            (self._lone if due.unanswered else self._ahead).append(due)
+            self._put(due)
             if len(self._ahead) == _AHEAD:
                 self._is_complete = False
                 return
@@ -79,10 +86,10 @@ class Backlog:
     def next_batch(self, *, flush: bool) -> list[Parcel]:
         """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send."""
         if len(self._ahead) >= BATCH or (flush and self._ahead):
-            together, self._ahead = self._ahead[:BATCH], self._ahead[BATCH:]
-            self._after = together[-1].contact_id
-            return self._hand_out(together)
-        return self._hand_out([self._lone.pop(0)]) if self._lone else []
+            together = list(islice(self._ahead, BATCH))
+            self._after = together[-1]
+            return self._hand_out([self._ahead.pop(contact_id) for contact_id in together])
+        return self._hand_out([self._lone.pop(next(iter(self._lone)))]) if self._lone else []
 
     def _free(self, ledger: Ledger) -> Iterator[DueContact]:
         """Due contacts that may be handed out: those after the last batch, then those before."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from etl.models.reading import KnownWebsite, Page, Window
-    from etl.pipeline.absorb import Absorbed
+    from etl.pipeline.absorb import Renewed
     from etl.pipeline.books import Books
     from etl.pipeline.order import Order
     from etl.pipeline.ports import Source, Store
@@ -57,10 +57,10 @@ class Intake:
         self._pages = self.source.read(self.window.request())
         self.next = threads.submit(next, self._pages)
 
-    def collect(self, threads: Executor, *, goes_on: bool) -> tuple[int, Absorbed] | None:
+    def collect(self, threads: Executor, *, goes_on: bool) -> tuple[int, Renewed] | None:
         """Absorb the page that was read, and have the following one read, if the run ``goes_on``.
 
-        Returns how many rows it had, and what it changed; None where there was no page.
+        Returns how many rows it had, and the contacts that it changed; None where there was no page.
         """
         page = self._read()
         if page is None:
@@ -91,11 +91,11 @@ class Intake:
                 self.failure = self.window.changed_api(page, state)
         return None if self.failure else page
 
-    def _absorb(self, page: Page) -> Absorbed:
+    def _absorb(self, page: Page) -> Renewed:
         if page.restarted:
             self.books.count_rows_anew()
         with self.store.transaction() as state:
-            absorbed = absorb(
+            renewed = absorb(
                 page,
                 website_id=self.website.id,
                 anonymous=self.order.anonymous,
@@ -104,7 +104,7 @@ class Intake:
                 books=self.books,
             )
             self.window.absorbed(page, state, requests=self.requests)
-        return absorbed
+        return renewed
 
     def _close(self, result: ReadResult) -> None:
         """The window is in the state to its end: only now may the watermark move."""

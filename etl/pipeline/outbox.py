@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from etl.errors import SyncError
     from etl.models.contact import Parcel
-    from etl.pipeline.absorb import Absorbed
+    from etl.pipeline.absorb import Renewed
     from etl.pipeline.books import Books
     from etl.pipeline.order import Order
     from etl.pipeline.ports import Destination, Store
@@ -66,12 +66,9 @@ class Outbox:
         """A page has waited so long."""
         self._held_back_s += seconds
 
-    def take(self, absorbed: Absorbed) -> None:
-        """A page has made contacts due."""
-        if absorbed.renewed:
-            self._backlog.outdate()
-        else:
-            self._backlog.add(absorbed.added)
+    def take(self, renewed: Renewed) -> None:
+        """A page has changed these contacts."""
+        self._backlog.renew(renewed)
         self.look_again()
 
     def look_again(self) -> None:

@@ -214,8 +214,8 @@ class _Run:
         self._warn(self.intake.warnings)
         self.outbox.look_again()
         if found:
-            rows, absorbed = found
-            self.outbox.take(absorbed)
+            rows, renewed = found
+            self.outbox.take(renewed)
             if self.observer:
                 self.observer.rows_read(rows)
 

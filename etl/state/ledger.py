@@ -34,7 +34,7 @@ _IS_DUE = text("due")
 """As the partial index has it, which SQLite uses for this very expression only."""
 
 _IS_KNOWN = _C.kind == EMAIL.value
-_ENTRY = (_C.id, _C.kind, _C.key, _C.wanted, _C.confirmed, _C.refused, _C.blocked, _C.due)
+_ENTRY = (_C.id, _C.kind, _C.key, _C.wanted, _C.confirmed, _C.refused, _C.blocked, _C.due, _C.unanswered)
 _FORGETTABLE = and_(
     _C.wanted.is_not(None),
     _C.confirmed.is_not(None),
@@ -191,24 +191,31 @@ class Ledger:
             for number, (contact, fingerprint) in enumerate(wanted, first)
         ]
 
-    def want(self, changes: Iterable[tuple[LedgerEntry, Contact | None, bytes | None]]) -> dict[int, bool]:
-        """Write what is wanted now, None for nothing. Returns whether each contact is to be delivered.
+    def want(
+        self, changes: Iterable[tuple[LedgerEntry, Contact | None, bytes | None]]
+    ) -> dict[int, DueContact | None]:
+        """Write what is wanted now, None for nothing. Returns what is to be delivered of each contact.
 
         A contact that was due may have been sent without a verdict: what HubSpot confirmed before is then
         no longer what it surely holds.
         """
-        due = {}
+        found: dict[int, DueContact | None] = {}
         rows = []
         for entry, contact, fingerprint in changes:
+            number = entry.contact_id
             confirmed = UNKNOWN if entry.due and entry.confirmed is not None else entry.confirmed
             now_due = is_due(
                 wanted=fingerprint, confirmed=confirmed, refused=entry.refused, blocked=entry.blocked
             )
-            due[entry.contact_id] = now_due and (self._anonymous or entry.key.kind is EMAIL)
-            facts = facts_text(contact.facts) if contact else None
-            rows.append((facts, fingerprint, confirmed, now_due, entry.contact_id))
+            rows.append(
+                (facts_text(contact.facts) if contact else None, fingerprint, confirmed, now_due, number)
+            )
+            found[number] = None
+            if now_due and contact and fingerprint and (self._anonymous or entry.key.kind is EMAIL):
+                known = confirmed is not None
+                found[number] = DueContact(number, contact, fingerprint, known, entry.unanswered)
         self._statements.change_many(_WANT, rows)
-        return due
+        return found
 
     def due(self, *, after: int, most: int) -> list[DueContact]:
         """Up to ``most`` due contacts with an id above ``after``, in the order of their ids."""
@@ -300,9 +307,10 @@ class Ledger:
 
 @of_a_row
 def _entry(row: Row) -> LedgerEntry:
-    contact_id, kind, key, wanted, confirmed, refused, blocked, due = row
+    contact_id, kind, key, wanted, confirmed, refused, blocked, due, unanswered = row
+    contact_key = ContactKey(_KINDS[kind], key)
     return LedgerEntry(
-        contact_id, ContactKey(_KINDS[kind], key), wanted, confirmed, refused, bool(blocked), bool(due)
+        contact_id, contact_key, wanted, confirmed, refused, bool(blocked), bool(due), unanswered
     )
 
 
