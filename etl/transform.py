@@ -123,10 +123,9 @@ def contact(key: ContactKey, members: Collection[Visitor], synced: SyncedFields 
     if len(members) == 1:
         (only,) = members
         facts = only.facts
-        return Contact(
-            key,
-            {field.name: value for field in synced.fields if (value := field.of(facts)) is not None},
-        )
+        if facts.keys() <= synced.by_name.keys():
+            return Contact(key, facts)
+        return Contact(key, {name: value for name, value in facts.items() if name in synced.by_name})
     everybody = [(visitor.facts, microseconds(visitor.last_seen)) for visitor in members]
     found: Facts = {}
     for field in synced.fields:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from etl.state import indexes  # noqa: F401 -- they join the tables
 from etl.state.database import connect
-from etl.state.tables import metadata
+from etl.state.indexes import metadata
 from etl.state.urls import url_from_environment
 
 

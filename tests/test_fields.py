@@ -229,7 +229,8 @@ def test_a_fact_of_a_field_that_is_off_stays_as_it_was() -> None:
 def test_a_fact_that_was_kept_as_another_kind_counts_for_nothing() -> None:
     before = row()._replace(facts={"value_score": "high", "city": 7})
 
-    assert contact(ANN, [before], ALL).facts == {}
+    assert properties(contact(ANN, [before], ALL), ALL) == {}
+    assert contact(ANN, [before, row(city="Bern")], ALL).facts["city"] == "Bern"
     assert merge(before, row(value_score=3), ALL).facts["value_score"] == 3
 
 

@@ -8,7 +8,18 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, create_engine, event, inspect, text
+from sqlalchemy import (
+    URL,
+    Column,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    text,
+)
 from sqlalchemy.pool import NullPool
 
 from etl.clock import SystemClock
@@ -170,12 +181,30 @@ def upgrade(connection: Connection, *, now: datetime | None = None) -> None:
             return
         if current is None:
             _prepare_empty(connection)
+            with connection.begin(), _unhurried(connection):
+                _create(connection)
+            return
         from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, needed once per release
 
         with connection.begin(), _unhurried(connection):
             if current in _ROW_IS_LOCK:
                 refuse_beside_an_older_version(connection, now or datetime.now(UTC))
             migrate.upgrade(connection, SCHEMA)
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables in an empty database, as the migrations would, and say that they have."""
+    from etl.state.indexes import metadata  # noqa: PLC0415 -- needed once per state
+
+    version = Table(
+        "alembic_version",
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+    )
+    metadata.create_all(connection, checkfirst=False)
+    version.create(connection)
+    connection.execute(version.insert().values(version_num=SCHEMA))
 
 
 def _unhurried(connection: Connection) -> AbstractContextManager[None]:
