@@ -86,7 +86,7 @@ def answer_all(store: Store, outcome: Outcome) -> None:
     """HubSpot says the same of everything that is due."""
     with store.transaction() as state:
         backlog = Backlog(BASIC_FIELDS)
-        backlog.look(state.ledger)
+        backlog.look(state.ledger, flush=True)
         batch = backlog.next_batch(flush=True)
         state.ledger.settle([(each, Verdict(each.contact_id, outcome)) for each in batch])
 

@@ -42,8 +42,12 @@ class Backlog:
         self._held_back: set[int] = set()
         self._ahead: dict[int, DueContact] = {}
         self._lone: dict[int, DueContact] = {}
-        self._is_current = False
         self._is_complete = False
+        self._has_late = False
+
+    def wait_with_some(self) -> None:
+        """Some contacts that were sent are due once more: they can wait until no more changes come."""
+        self._has_late = True
 
     def renew(self, contacts: Mapping[int, DueContact | None]) -> None:
         """These are due with new facts, or None: due no longer. Nothing else has changed in the ledger."""
@@ -58,7 +62,7 @@ class Backlog:
 
     @property
     def _takes_more(self) -> bool:
-        return self._is_current and self._is_complete and len(self._ahead) < _MOST_AHEAD
+        return self._is_complete and len(self._ahead) < _MOST_AHEAD
 
     def _put(self, due: DueContact) -> None:
         (self._lone if due.unanswered else self._ahead)[due.contact_id] = due
@@ -66,17 +70,17 @@ class Backlog:
     @property
     def is_full(self) -> bool:
         """Whether all that is due is kept here, and what another page makes due might not be."""
-        return self._is_current and self._is_complete and len(self._ahead) > _MOST_AHEAD - _PAGE
+        return self._is_complete and len(self._ahead) > _MOST_AHEAD - _PAGE
 
-    @property
-    def wants_a_look(self) -> bool:
-        """Whether the ledger may hold more that is due than was looked up."""
-        return len(self._ahead) < BATCH and not (self._is_current and self._is_complete)
+    def wants_a_look(self, *, flush: bool) -> bool:
+        """Whether the ledger may hold more to send than was looked up; ``flush``: also what can wait."""
+        return len(self._ahead) < BATCH and not (self._is_complete and not (flush and self._has_late))
 
-    def look(self, ledger: Ledger) -> None:
+    def look(self, ledger: Ledger, *, flush: bool) -> None:
         """Look up what is due: some contacts after the last that was handed out, and round again."""
+        self._has_late = self._has_late and not flush
         self._ahead, self._lone = {}, {}
-        self._is_current, self._is_complete = True, True
+        self._is_complete = True
         for due in self._free(ledger):
             self._put(due)
             if len(self._ahead) == _AHEAD:
@@ -104,14 +108,10 @@ class Backlog:
                         yield due
                 found = ledger.due(after=found[-1].contact_id, most=_AHEAD) if len(found) == _AHEAD else []
 
-    def returned(self, contact_ids: Iterable[int], *, held_back: Iterable[int], due_again: bool) -> None:
-        """These are no longer in flight; ``held_back`` are not to be sent again in this run.
-
-        ``due_again``: some of them have new facts, or got no verdict.
-        """
+    def returned(self, contact_ids: Iterable[int], *, held_back: Iterable[int]) -> None:
+        """These are no longer in flight; ``held_back`` are not to be sent again in this run."""
         self._in_flight.difference_update(contact_ids)
         self._held_back.update(held_back)
-        self._is_current = self._is_current and not due_again
 
     def _hand_out(self, contacts: list[DueContact]) -> list[Parcel]:
         self._in_flight.update(due.contact_id for due in contacts)

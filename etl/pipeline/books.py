@@ -65,6 +65,10 @@ class Books:
         """The contact is no longer wanted."""
         self._mark(contact_id, _NOT_OURS + _UNCHANGED)
 
+    def was_created(self, contact_id: int) -> bool:
+        """Whether the contact was created in this run, be it due again or not."""
+        return self._read(contact_id) & _STANDING in _MADE
+
     def settle(self, verdicts: Iterable[Verdict], *, due: set[int]) -> None:
         """HubSpot spoke. ``due`` are the contacts that are due still, or again, as new facts arrived."""
         for contact_id, outcome, *_ in verdicts:

@@ -67,8 +67,11 @@ class Outbox:
         self._held_back_s += seconds
 
     def take(self, renewed: Renewed) -> None:
-        """A page has changed these contacts."""
-        self._backlog.renew(renewed)
+        """A page has changed these contacts. One that this run has created waits for what else may change."""
+        late = [contact_id for contact_id in renewed if self.books.was_created(contact_id)]
+        if late:
+            self._backlog.wait_with_some()
+        self._backlog.renew(renewed | dict.fromkeys(late))
         self.look_again()
 
     def look_again(self) -> None:
@@ -78,9 +81,9 @@ class Outbox:
     def pump(self, threads: Executor, *, flush: bool) -> None:
         """Keep as many batches in flight as are allowed; incomplete ones only to ``flush``."""
         while self._may_send and not self.stop and len(self.in_flight) < self.order.concurrency:
-            if self._backlog.wants_a_look:
+            if self._backlog.wants_a_look(flush=flush):
                 with self.store.reading() as state:
-                    self._backlog.look(state.ledger)
+                    self._backlog.look(state.ledger, flush=flush)
             batch = self._backlog.next_batch(flush=flush)
             if batch:
                 self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
@@ -106,18 +109,17 @@ class Outbox:
 
     def _settle(self, returned: Sequence[tuple[list[Parcel], Delivery]]) -> int:
         answered = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
+        deferred = {verdict.contact_id for _, verdict in answered if verdict.outcome is DEFERRED}
         with self.store.transaction() as state:
             due = state.ledger.settle(answered)
             state.rejections.settle(answered)
-        settled = 0
         for batch, delivery in returned:
-            contact_ids = [parcel.contact_id for parcel in batch]
-            deferred = [each.contact_id for each in delivery.verdicts if each.outcome is DEFERRED]
             self.books.settle(delivery.verdicts, due=due)
-            self._backlog.returned(contact_ids, held_back=deferred, due_again=not due.isdisjoint(contact_ids))
+            self._backlog.returned((parcel.contact_id for parcel in batch), held_back=deferred)
             self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
-            settled += len(contact_ids) - len(deferred)
-        return settled
+        if due - deferred:
+            self._backlog.wait_with_some()
+        return len(answered) - len(deferred)
 
 
 def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:

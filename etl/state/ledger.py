@@ -35,6 +35,7 @@ _IS_DUE = text("due")
 
 _IS_KNOWN = _C.kind == EMAIL.value
 _ENTRY = (_C.id, _C.kind, _C.key, _C.wanted, _C.confirmed, _C.refused, _C.blocked, _C.due, _C.unanswered)
+_DUE_CONTACT = (_C.id, _C.kind, _C.key, _C.facts, _C.wanted, _C.confirmed, _C.unanswered)
 _FORGETTABLE = and_(
     _C.wanted.is_not(None),
     _C.confirmed.is_not(None),
@@ -128,10 +129,7 @@ _COUNTS = Prepared(
 )
 _DUE = _for_both(
     lambda deliverable: (
-        select(_C.id, _C.kind, _C.key, _C.facts, _C.wanted, _C.confirmed, _C.unanswered)
-        .where(*deliverable, _C.id > value("after"))
-        .order_by(_C.id)
-        .limit(value("most"))
+        select(*_DUE_CONTACT).where(*deliverable, _C.id > value("after")).order_by(_C.id).limit(value("most"))
     )
 )
 _DUE_IDS = _for_both(lambda deliverable: select(_C.id).where(*deliverable).order_by(_C.id))
