@@ -144,6 +144,9 @@ class MortalStore:
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._store.reading()
 
+    def take_notes(self) -> tuple[str, ...]:
+        return self._store.take_notes()
+
 
 @cache
 def empty_state() -> Path:

@@ -17,6 +17,7 @@ import orjson
 
 from etl.cli import streams
 from etl.cli.memory import collect_seldom
+from etl.fields import FIELDS
 from etl.network.proxies import without_proxy
 from etl.sandbox import Sandbox, Visitors
 from etl.settings import defaults
@@ -29,6 +30,7 @@ NEW_VISITORS = 60
 SEED = 7
 SHOWN_LINES = 5
 HOST = "127.0.0.1"
+SHOWN_FIELDS = ("basic", "first_touch", "scoring")
 ONE_DAY = timedelta(days=1)
 _OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
@@ -54,7 +56,7 @@ class _Demonstration:
         self._arrive(VISITORS, yesterday - 29 * ONE_DAY, yesterday)
         _say(f"A Zenovay with {VISITORS} visitors and an empty HubSpot, both at {self._sandbox.url}")
 
-        self._type("setup")
+        self._type("setup", "Three fields would be on by default; here also the first touch and the score.")
         why = "The first run reads the last 30 days and creates the contacts. Bad rows are listed: exit 3."
         self._type("run", why)
         self._type("run --now", "The second run finds nothing new, and sends nothing.")
@@ -68,8 +70,19 @@ class _Demonstration:
         self._type(f"backfill --from {first} --to {last}", why)
 
         self._type("rejections list", "What was refused, and why.")
+        self._show_a_contact()
         _say(f"HubSpot holds {len(self._sandbox.hubspot.contacts)} contacts. That is the whole job.")
         return 0
+
+    def _show_a_contact(self) -> None:
+        """The contact of which the most is known, one that came back if there is any."""
+        contact = max(
+            self._sandbox.hubspot.contacts.values(),
+            key=lambda each: (len(each), each.get("zenovay_first_seen") != each.get("zenovay_last_seen")),
+        )
+        _say("What HubSpot holds of one of them now:")
+        for name in (field.property_name for field in FIELDS if field.member in SHOWN_FIELDS):
+            click.echo(f"  {name}: {contact.get(name, '-')}")
 
     def _arrive(self, count: int, since: datetime, until: datetime) -> None:
         rows = self._visitors.rows(count, between=(since, until))
@@ -98,7 +111,7 @@ class _Demonstration:
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        return inherited | _environment(self._sandbox, self._folder)
+        return inherited | _environment(self._sandbox, self._folder) | {"SYNC_FIELDS": ",".join(SHOWN_FIELDS)}
 
 
 def _say(text: str) -> None:

@@ -6,7 +6,7 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from etl.cli import logs
 from etl.cli.campaign import Campaign
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from etl.cli.report import Collector
     from etl.cli.wiring import Session
+    from etl.models.summary import RunKind
     from etl.pipeline import ports
     from etl.pipeline.ports import Adviser
     from etl.settings import Settings
@@ -46,33 +47,31 @@ def sync_new(
     settings: Settings, clock: SystemClock, report: Report | Collector, *, now: bool, dry_run: bool = False
 ) -> int:
     """Sync every website's new visitors, and tell ``report``. Returns the exit code."""
-    sync_settings = settings.sync
-    order = Order(
-        run="",
-        kind="incremental",
-        website="",
-        lookback=sync_settings.lookback,
-        sweep_interval=sync_settings.sweep_interval,
-        initial=sync_settings.initial_range,
+    orders = _orders(
+        settings,
+        "incremental",
         dry_run=dry_run,
+        lookback=settings.sync.lookback,
+        sweep_interval=settings.sync.sweep_interval,
+        initial=settings.sync.initial_range,
     )
-    rest = timedelta(0) if now or dry_run else sync_settings.min_interval
+    rest = timedelta(0) if now or dry_run else settings.sync.min_interval
     schedule = _Schedule(rest=rest, obey_stops=not now)
     plan = settings.zenovay
     budget = Budget(
         clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
     )
-    return _sync_all(settings, clock, order, report, schedule=schedule, budget=budget)
+    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget)
 
 
 def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
     """Sync a past range of every website, with so many requests to Zenovay. Returns the exit code."""
     settings, clock = _start()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    order = Order(run="", kind="backfill", website="", since=begin, until=end, dry_run=dry_run)
+    orders = _orders(settings, "backfill", dry_run=dry_run, since=begin, until=end)
     report = Report(as_json=as_json, always=True)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
-    return _sync_all(settings, clock, order, report, schedule=_Schedule(), budget=budget)
+    return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
@@ -164,35 +163,40 @@ class _Schedule:
         return None
 
 
-def _sync_all(
-    settings: Settings,
-    clock: SystemClock,
-    order: Order,
-    report: Report | Collector,
-    *,
-    schedule: _Schedule,
-    budget: Budget,
-) -> int:
-
-    orders = [
-        replace(
-            order,
+def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) -> list[Order]:
+    """What is to be done, for each website; ``window`` is what Order takes."""
+    return [
+        Order(
             run=uuid.uuid4().hex,
+            kind=kind,
             website=website,
             anonymous=settings.sync.anonymous == "upsert",
             concurrency=settings.hubspot.concurrency,
             synced=settings.sync.synced,
             max_rejected=settings.sync.max_rejected,
+            dry_run=dry_run,
+            **window,
         )
         for website in settings.zenovay.website_id
     ]
+
+
+def _sync_all(
+    settings: Settings,
+    clock: SystemClock,
+    orders: list[Order],
+    report: Report | Collector,
+    *,
+    schedule: _Schedule,
+    budget: Budget,
+) -> int:
     if idle := _all_idle(settings, orders, schedule, clock):
         for summary in idle:
             report.add(summary)
         return report.close()
     from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
-    with stoppable(clock), session(settings, clock=clock, dry_run=order.dry_run, budget=budget) as opened:
+    with stoppable(clock), session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
         opened.store.notes += _newness(settings, orders[0], opened)
         campaign = _campaign(orders, opened)
         for mine in orders:
@@ -200,20 +204,13 @@ def _sync_all(
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
-            report.add(rests or _sync_one(_with_notes(mine, opened), opened, clock, report))
+            report.add(rests or _sync_one(mine, opened, clock, report))
             if campaign and opened.store.is_usable:
                 with opened.store.transaction() as state:
                     campaign.note(state)
             if clock.interruption() or not opened.store.is_usable:
                 break
     return report.close()
-
-
-def _with_notes(order: Order, opened: Session) -> Order:
-    """What was noticed of the state is told by the first run only."""
-    notes = tuple(opened.store.notes)
-    opened.store.notes.clear()
-    return replace(order, notes=notes)
 
 
 def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:

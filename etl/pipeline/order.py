@@ -21,8 +21,7 @@ class Order:
 
     ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``
     (None: not now).
-    ``max_rejected`` is the share of the verdicts above which rejections stop the run. ``notes`` are known
-    beforehand, and belong among its warnings.
+    ``max_rejected`` is the share of the verdicts above which rejections stop the run.
     """
 
     run: str
@@ -38,4 +37,3 @@ class Order:
     synced: SyncedFields = BASIC_FIELDS
     max_rejected: float = 0.2
     dry_run: bool = False
-    notes: tuple[str, ...] = ()

@@ -148,6 +148,10 @@ class Store(Protocol):
     """The state. Only the thread that runs the pipeline touches it."""
 
     def transaction(self) -> AbstractContextManager[Transaction]: ...
+    def take_notes(self) -> tuple[str, ...]:
+        """What was noticed of the state itself, and belongs among the warnings of one run."""
+        ...
+
     def reading(self) -> AbstractContextManager[Transaction]: ...
 
 

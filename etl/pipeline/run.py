@@ -58,8 +58,8 @@ def sync(
     could not go on. Raises SyncError only where the run could not even be begun.
     """
     summary = RunSummary(order.run, order.kind, order.website, order.dry_run)
-    summary.notes = order.notes
-    summary.warnings += order.notes
+    summary.notes = store.take_notes()
+    summary.warnings += summary.notes
     started, books = clock.monotonic(), Books()
     intake = _begin(order, source, store, books, summary, now=clock.now())
     log.info("run started", extra=_facts(order, "run_started"))

@@ -129,6 +129,12 @@ class Store:
         self._histories.update(histories)
         self._budgets.update(budgets)
 
+    def take_notes(self) -> tuple[str, ...]:
+        """The notes; the next run is told none of them again."""
+        taken = tuple(self.notes)
+        self.notes.clear()
+        return taken
+
     @property
     def is_usable(self) -> bool:
         """Whether it can still be read and written: not once it is damaged, or its server was lost."""
