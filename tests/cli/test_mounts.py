@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from program import COMMAND, Ended
-from test_command_damage import ANN, synced
-from test_command_disk import without_privileges
+from situations import ANN, synced, without_privileges
 
 from etl.state import migrate
 from etl.state.database import connect

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import row
+from situations import ANN, synced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from program import Ended, Program
 
 RUN = ("run", "--now", "--json")
-ANN, BOB = "ann.damaged@example.test", "bob.damaged@example.test"
-
-
-def synced(program: Program) -> None:
-    """One contact that is delivered, one that is refused, and one that is due."""
-    program.visitors(row(1, email=ANN), row(2, email=BOB), row(3))
-    program.sandbox.hubspot.refused_addresses[BOB] = "no"
-    assert program.run().exit_code == 3
-    program.replace_visitors(row(1, email=ANN, minutes_ago=0, pageviews=9), row(4, minutes_ago=0))
 
 
 def edit(program: Program, statement: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import sqlite3
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from program import COMMAND, Ended, row
+from situations import without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 RUN = ("run", "--now", "--json")
 COMMANDS = [RUN, ("backfill", "--from", "2026-01-01T00:00Z", "--json"), ("status",)]
 COMMANDS += [("run", "--dry-run", "--json"), ("rejections", "retry")]
-_PR_CAPBSET_DROP = 24
-_CAPABILITIES = 64
 
 
 def restricted(program: Program, restrict: Callable[[], None]) -> Ended:
@@ -176,13 +174,6 @@ def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as ballast:
         while os.statvfs(path).f_bavail:
             ballast.write(bytes(1024))
-
-
-def without_privileges() -> None:
-    """Obey the permission bits, even as root: no capability survives the next exec."""
-    libc = ctypes.CDLL(None)
-    for capability in range(_CAPABILITIES):
-        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 @pytest.mark.parametrize("made_before", [False, True], ids=["no file", "a state"])

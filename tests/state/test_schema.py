@@ -21,7 +21,7 @@ from etl.state.database import REVISIONS, SCHEMA, connect, upgrade
 from etl.state.indexes import metadata
 from etl.state.migrate import scripts
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def differences(url: str) -> list[object]:

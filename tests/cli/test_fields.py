@@ -19,7 +19,7 @@ from etl.state.database import connect, upgrade
 if TYPE_CHECKING:
     from program import Program
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 STATED: dict[str, Any] = {
     "city": "Bern",
     "device_type": "desktop",

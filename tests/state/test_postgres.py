@@ -11,9 +11,8 @@ from fakes import FakeClock, opened
 from mortal import Fate, Mortal
 from program import Ended, row
 from proxy import Proxy
+from situations import terminate_others, until
 from sqlalchemy import make_url, text
-from test_command_crash import until
-from test_state_lock import terminate_others
 
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SettingsError, StateError, SyncError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import time
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mortal import UNHARMED, Fate, Mortal
 from program import COMMAND, row
-from test_command_state import wait_for_lock
+from situations import until, wait_for_lock
 
 from etl.clock import SystemClock
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from program import Ended, Program
 
 ROWS = 230
@@ -148,13 +145,6 @@ def test_the_installed_command_goes_on_where_it_was_killed(program: Program) -> 
         "done",
         None,
     ]
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_second_run_says_who_holds_the_lock_and_since_when_and_so_does_status(program: Program) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from program import Program
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 (CRON_LINE,) = re.findall(r"^\*/5 \* \* \* \* (.+)$", README, flags=re.MULTILINE)
 DEAD = "http://127.0.0.1:9"
 ONE_DAY = timedelta(days=1)

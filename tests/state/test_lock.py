@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ACCOUNTS, NOW, FakeClock, opened
+from situations import terminate_others
 from sqlalchemy import text
 
 from etl.errors import LockedError, StateError, UnavailableError
@@ -212,16 +213,6 @@ def test_a_writer_whose_connection_was_ended_writes_nothing_more_and_the_lock_is
             assert not first.is_usable
             with second.transaction() as state:
                 assert (state.notebook.get("before"), state.notebook.get("after")) == ("value", None)
-
-
-def terminate_others(url: str) -> None:
-    with connect(url) as connection, connection.begin():
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
 
 
 @pytest.mark.parametrize(("silent_s", "refused"), [(0, True), (59, True), (-59, True), (61, False)])

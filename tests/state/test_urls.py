@@ -13,7 +13,7 @@ from program import COMMAND
 from etl.errors import SettingsError
 from etl.state.urls import default_url, fault, parse_url, place, sqlite_path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FORGETFUL = [
     "sqlite:///",
     "sqlite://",

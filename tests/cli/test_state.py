@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import TYPE_CHECKING
 
 from program import row
+from situations import wait_for_lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -73,15 +73,6 @@ def test_the_lock_of_a_killed_run_is_taken_over(program: Program) -> None:
     assert ended.exit_code == 0
     assert len(program.sandbox.hubspot.contacts) == 1
     assert "taken over" in ended.stderr
-
-
-def wait_for_lock(program: Program) -> dict[str, object]:
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        lock = program("status", "--json").value["lock"]
-        if lock:
-            return dict(lock)
-    raise AssertionError("no run took the lock")
 
 
 def stop(process: subprocess.Popen[str]) -> None:
