@@ -23,6 +23,7 @@ from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
 from etl.load.properties import Properties, raise_for, wanted_properties
+from etl.load.words import HubSpotWords
 from etl.models.reading import Page, ReadRequest
 from etl.network.failures import UnknownHostError
 from etl.network.route import route_to
@@ -239,7 +240,7 @@ def _portal(client: HubSpotClient, settings: Settings, clock: SystemClock) -> st
     met = read_portal(client)
     with read_state(derived.state_url(settings.sync), clock) as state:
         owner = state.ownership.owner() if state else None
-    doubt = recognise(owner, met=met, credential=client.credential).doubt
+    doubt = recognise(owner, met=met, credential=client.credential, words=HubSpotWords()).doubt
     if doubt:
         raise SettingsError(doubt)
     return str(met) if met else "HubSpot does not say which portal the token opens"
@@ -255,7 +256,7 @@ def _print(findings: list[Finding], *, as_json: bool) -> None:
         click.echo(orjson.dumps([asdict(finding) for finding in findings]))
         return
     if sys.stdout.isatty():
-        from etl.cli.tables import show  # noqa: PLC0415 -- rich costs 40 ms
+        from etl.cli.display import show  # noqa: PLC0415 -- rich costs 40 ms
 
         rows = [(each.check, "ok" if each.ok else "FAILED", each.saw, each.fix) for each in findings]
         show("check", ("check", "", "saw", "what to do"), rows)

@@ -62,7 +62,7 @@ class Report:
 
     def _print(self) -> None:
         if sys.stdout.isatty():
-            from etl.cli.tables import run_table  # noqa: PLC0415 -- rich costs 40 ms
+            from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms
 
             run_table(self._summaries)
             return

@@ -40,7 +40,7 @@ def print_properties() -> int:
         (each.name, each.type, "unique" if each.unique else "", each.label, each.setting) for each in wanted
     ]
     if sys.stdout.isatty():
-        from etl.cli.tables import show  # noqa: PLC0415 -- rich costs 40 ms
+        from etl.cli.display import show  # noqa: PLC0415 -- rich costs 40 ms
 
         show("properties", ("name", "type", "", "label", "named by"), rows)
         return 0

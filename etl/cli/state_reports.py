@@ -222,7 +222,7 @@ def _state_url(settings: SyncSettings) -> str:
 
 def _print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     if sys.stdout.isatty():
-        from etl.cli.tables import show  # noqa: PLC0415 -- rich costs 40 ms
+        from etl.cli.display import show  # noqa: PLC0415 -- rich costs 40 ms
 
         show(title, columns, rows)
         return

@@ -169,7 +169,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
                 page_size=settings.zenovay.page_size,
                 synced=settings.sync.synced,
             ),
-            destination=Preview(hubspot, properties=wanted, verified=verified)
+            destination=Preview(hubspot, wanted, verified=verified)
             if dry_run
             else HubSpotContacts(
                 hubspot,

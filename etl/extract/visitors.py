@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from etl.extract.backfill import backfill
 from etl.extract.endpoint import Endpoint
 from etl.extract.newest import newest
+from etl.extract.words import ZenovayWords
 from etl.fields import BASIC_FIELDS
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from etl.models.reading import Page, ReadRequest, ReadResult
 
 
-class ZenovayVisitors:
+class ZenovayVisitors(ZenovayWords):
     """The source of visitors: what the rows say of the ``synced`` fields.
 
     ``page_size`` is lowered to the largest that the API allows.

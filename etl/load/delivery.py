@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint
-from etl.load.portal import read_portal
-from etl.load.setup_check import SetupCheck
+from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
 from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
 from etl.models.verdict import TAKEN, Delivery, Verdict
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
-    from etl.models.portal import Portal
     from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ _WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARG
 _WHERE = "HubSpot batch/upsert"
 
 
-class HubSpotContacts:
+class HubSpotContacts(HubSpotSide):
     """Upserts contacts. ``deliver`` may be called by several threads at once, with disjoint batches."""
 
     def __init__(
@@ -47,27 +45,9 @@ class HubSpotContacts:
         max_rejected: float = 1.0,
     ) -> None:
         """Refused batches are not halved further once more than ``max_rejected`` (a share) are rejected."""
-        self._client = client
+        super().__init__(client, properties, verified=verified)
         self._clock = clock
-        self._setup = SetupCheck(client, properties, verified=verified)
-        self._refusals = Refusals(max_rejected)
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent so far, repeated ones included."""
-        return self._client.requests
-
-    @property
-    def credential(self) -> str:
-        return self._client.credential
-
-    def portal(self) -> Portal | None:
-        return read_portal(self._client)
-
-    @property
-    def verified(self) -> bool:
-        """Whether the properties are known to be right, from this run or an earlier one."""
-        return self._setup.verified
+        self._refusals = Refusals(max_rejected, self.too_many_refused)
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """One verdict per parcel of ``batch`` (at most 100, no id twice), in its order.

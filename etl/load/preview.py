@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint, complaint, listed
-from etl.load.portal import read_portal
-from etl.load.setup_check import SetupCheck
+from etl.load.side import HubSpotSide
 from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, deferred, identities, normalised
 from etl.models.verdict import Delivery, Outcome, Verdict
@@ -18,39 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from etl.load.client import HubSpotClient
-    from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
-    from etl.models.portal import Portal
     from etl.network.reply import Reply
 
 _WHERE = "HubSpot batch/read"
 _UNSAID = "HubSpot did not say whether it has this contact."
 
 
-class Preview:
+class Preview(HubSpotSide):
     """Takes the place of HubSpotContacts in a dry run, and stops where the real run would stop."""
-
-    def __init__(
-        self, client: HubSpotClient, *, properties: Sequence[WantedProperty], verified: bool = False
-    ) -> None:
-        self._client = client
-        self._setup = SetupCheck(client, properties, verified=verified)
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent so far, repeated ones included."""
-        return self._client.requests
-
-    @property
-    def credential(self) -> str:
-        return self._client.credential
-
-    def portal(self) -> Portal | None:
-        return read_portal(self._client)
-
-    @property
-    def verified(self) -> bool:
-        return self._setup.verified
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
         """What would become of each parcel: contacts confirmed before are not looked up again."""

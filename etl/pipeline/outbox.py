@@ -39,14 +39,15 @@ class Outbox:
     in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
     _backlog: Backlog = field(init=False)
     _refusals: Refusals = field(init=False)
-    _silence: Silence = field(init=False, default_factory=Silence)
+    _silence: Silence = field(init=False)
     _may_send: bool = field(init=False, default=True)
     _held_back_s: float = field(init=False, default=0.0)
     _requests_before: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._backlog = Backlog(self.order.synced)
-        self._refusals = Refusals(self.order.max_rejected)
+        self._refusals = Refusals(self.order.max_rejected, self.destination.too_many_refused)
+        self._silence = Silence(self.destination.silent)
         self._requests_before = self.destination.requests
 
     @property

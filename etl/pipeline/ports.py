@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from etl.errors import ContractBrokenError, SettingsError, TooManyRejectedError
     from etl.models.contact import (
         Contact,
         ContactKey,
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where visitors come from."""
+    """Where visitors come from. ``api`` names it in the state; it words what the pipeline finds wrong."""
+
+    @property
+    def api(self) -> str: ...
+    def changed_api(self, rows: int, code: str, reason: str) -> ContractBrokenError: ...
+    def too_many_unreadable(self, refused: int, rows: int, *, again: str) -> TooManyRejectedError: ...
+    def nothing_listed(self, range_: str, before: int | None) -> str: ...
 
     @property
     def requests(self) -> int:
@@ -42,8 +49,20 @@ class Source(Protocol):
         ...
 
 
-class Destination(Protocol):
-    """Where contacts go."""
+class PortalWords(Protocol):
+    """Words for a portal that is not the one before."""
+
+    def other_portal(self, owner: Portal, met: Portal) -> SettingsError: ...
+    def unknown_portal(self, before: Portal | None) -> str: ...
+
+
+class Destination(PortalWords, Protocol):
+    """Where contacts go. ``api`` names it in the state; it words what the pipeline finds wrong."""
+
+    @property
+    def api(self) -> str: ...
+    def too_many_refused(self, rejected: int, contacts: int, reasons: str) -> TooManyRejectedError: ...
+    def silent(self, batches: int) -> ContractBrokenError: ...
 
     @property
     def requests(self) -> int:

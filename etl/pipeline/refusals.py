@@ -1,4 +1,4 @@
-"""Noticing that HubSpot refuses nearly everything."""
+"""Noticing that nearly everything is refused."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from etl import redact
-from etl.errors import TooManyRejectedError
 from etl.models.verdict import DEFERRED, REJECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from etl.errors import TooManyRejectedError
     from etl.models.verdict import Verdict
 
 SAMPLE = 100
@@ -24,9 +24,10 @@ _SHOWN = 3
 class Refusals:
     """Weighs rejections against all verdicts, or all contacts asked about. For several threads at once."""
 
-    def __init__(self, most: float) -> None:
-        """``most`` is a share from 0 to 1."""
+    def __init__(self, most: float, error: Callable[[int, int, str], TooManyRejectedError]) -> None:
+        """``most`` is a share from 0 to 1; ``error`` takes the rejected, all contacts, and the reasons."""
         self._most = most
+        self._error = error
         self._asked = 0
         self._verdicts = 0
         self._reasons: Counter[str] = Counter()
@@ -54,8 +55,4 @@ class Refusals:
         if contacts < SAMPLE or rejected <= self._most * contacts:
             return None
         reasons = "; ".join(f"{count} x {reason}" for reason, count in self._reasons.most_common(_SHOWN))
-        return TooManyRejectedError(
-            f"HubSpot refused {rejected} of {contacts} contacts, more than SYNC_MAX_REJECTED allows:"
-            f" {reasons}.",
-            fix="Find the common cause, then: visitor-sync rejections retry",
-        )
+        return self._error(rejected, contacts, reasons)

@@ -81,7 +81,7 @@ def _begin(
             backfill = state.backfills.begin(website.id, order.since, order.until)
         state.runs.begin(order.run, website.id, order.kind, now)
     summary.watermark_before = summary.watermark_after = website.watermark
-    window = OpenWindow(order, website, backfill, started=now)
+    window = OpenWindow(order, website, backfill, started=now, source=source)
     return Intake(order, source, store, books, window, website)
 
 
@@ -148,7 +148,9 @@ class _Run:
             except SyncError as failure:
                 self.outbox.stop = failure
                 return
-            owner = self._take_over(recognise(owner, met=met, credential=destination.credential))
+            owner = self._take_over(
+                recognise(owner, met=met, credential=destination.credential, words=destination)
+            )
         self.summary.portal = owner.portal_id
 
     def _take_over(self, found: Recognition) -> Owner:
@@ -253,8 +255,8 @@ class _Run:
     def _remember_stops(self, state: Transaction) -> None:
         """What an API asked us to wait for outlives this run; once it answers well again, it is forgotten."""
         for api, failure, asked in (
-            ("zenovay", self.intake.failure, self.intake.requests),
-            ("hubspot", self.outbox.stop, self.outbox.requests),
+            (self.intake.source.api, self.intake.failure, self.intake.requests),
+            (self.outbox.destination.api, self.outbox.stop, self.outbox.requests),
         ):
             if isinstance(failure, UnavailableError) and failure.until:
                 stop = Stop(failure.until, failure.what, failure.kind, failure.said_by)

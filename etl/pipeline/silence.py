@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.errors import ContractBrokenError
 from etl.models.verdict import DEFERRED, REJECTED, Delivery, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from etl.errors import ContractBrokenError
     from etl.models.contact import Parcel
 
 MOST_UNANSWERED = 5
@@ -25,7 +25,9 @@ FRUITLESS_CONTACTS = 100
 class Silence:
     """Watches the deliveries of one run, in the order in which they come back."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Callable[[int], ContractBrokenError]) -> None:
+        """``error`` takes the number of batches in a row that held no verdict."""
+        self._error = error
         self._batches = 0
         self._contacts = 0
 
@@ -48,11 +50,7 @@ class Silence:
             self._batches += 1
         if self._batches < FRUITLESS_BATCHES and self._contacts < FRUITLESS_CONTACTS:
             return None
-        return ContractBrokenError(
-            f"HubSpot's replies to {self._batches + self._contacts} batches in a row held no verdict on any"
-            " contact.",
-            fix="Nothing is lost: all of them stay due. Check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION.",
-        )
+        return self._error(self._batches + self._contacts)
 
 
 def _rejected_if_starved(parcel: Parcel, verdict: Verdict) -> Verdict:

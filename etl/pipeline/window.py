@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.errors import ContractBrokenError, TooManyRejectedError
 from etl.models.clocks import DIFFERENT
 from etl.models.reading import ReadRequest, Sweep
 from etl.pipeline.refusals import SAMPLE
@@ -15,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from etl.errors import ContractBrokenError, TooManyRejectedError
     from etl.models.reading import Backfill, KnownWebsite, Page, ReadResult
     from etl.models.visitor import Rejection
     from etl.pipeline.order import Order
-    from etl.pipeline.ports import Transaction
+    from etl.pipeline.ports import Source, Transaction
 
 ENOUGH_OF_ONE_FAULT = 20
 """So many new rows of one page, and no other, mean that the API has changed, not that the rows are bad."""
@@ -44,8 +44,15 @@ class OpenWindow:
     """
 
     def __init__(
-        self, order: Order, website: KnownWebsite, backfill: Backfill | None, *, started: datetime
+        self,
+        order: Order,
+        website: KnownWebsite,
+        backfill: Backfill | None,
+        *,
+        started: datetime,
+        source: Source,
     ) -> None:
+        self._source = source
         self._order = order
         self._website = website
         self._backfill = backfill
@@ -89,12 +96,7 @@ class OpenWindow:
         codes = {row.code for row in new}
         if len(new) < ENOUGH_OF_ONE_FAULT or len(codes) > 1:
             return None
-        return ContractBrokenError(
-            f"Zenovay sent {len(new)} new rows in one answer, all of them refused for one reason,"
-            f" {codes.pop()}: {_without_values(new[0].reason)}",
-            fix="Nothing is lost: the watermark stays, and none of them is listed. The API has changed, or is"
-            " not Zenovay's; a version of this program that reads these rows takes them up.",
-        )
+        return self._source.changed_api(len(new), codes.pop(), _without_values(new[0].reason))
 
     def absorbed(self, page: Page, state: Transaction, *, requests: int) -> None:
         """The page is in the state; ``requests`` to the source were made by this run."""
@@ -146,10 +148,7 @@ class OpenWindow:
         if rows < SAMPLE or self._refused <= self._order.max_rejected * rows:
             return None
         again = "Run the backfill again" if self._backfill else "The watermark stays; run again"
-        return TooManyRejectedError(
-            f"{self._refused} of {rows} rows in the window were refused, more than SYNC_MAX_REJECTED allows.",
-            fix=f"See: visitor-sync rejections. {again} once the cause is mended, or allow for more.",
-        )
+        return self._source.too_many_unreadable(self._refused, rows, again=again)
 
     def _falls_short(self, result: ReadResult, state: Transaction) -> str | None:
         """Why the answer is not believed: an API that is out of order may answer well-formed and empty.
@@ -161,5 +160,4 @@ class OpenWindow:
         last = state.runs.last_answer(self._website.id, result.ranges)
         if last is None or not (last.degraded or last.rows >= ENOUGH_TO_MISS):
             return None
-        before = "" if last.degraded else f", where it listed {last.rows} the time before"
-        return f"Zenovay's answer is degraded: no row in the last {result.window.range}{before}."
+        return self._source.nothing_listed(result.window.range, None if last.degraded else last.rows)

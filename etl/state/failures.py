@@ -40,7 +40,7 @@ class LostError(UnavailableError):
     """The database server is away, or was while we needed it."""
 
 
-class UnreadableError(ValueError):
+class SpoiltRowError(ValueError):
     """A row that this program cannot have written. Its text holds none of it."""
 
 
@@ -52,7 +52,7 @@ def of_a_row(convert: Callable[P, T]) -> Callable[P, T]:
         try:
             return convert(*args, **kwargs)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
-            raise UnreadableError(f"{convert.__name__}: {type(exc).__name__}") from exc
+            raise SpoiltRowError(f"{convert.__name__}: {type(exc).__name__}") from exc
 
     return guarded
 
@@ -62,7 +62,7 @@ def translated(url: URL) -> Iterator[None]:
     """Whatever the database, its driver or a row may raise, as a SyncError in our own words."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, UnreadableError, UnicodeDecodeError, MemoryError) as exc:
+    except (SQLAlchemyError, sqlite3.Error, SpoiltRowError, UnicodeDecodeError, MemoryError) as exc:
         raise _told(exc, url) from exc
 
 
@@ -72,7 +72,7 @@ def damaged(url: URL, what: str) -> DamagedError:
 
 def _told(exc: Exception, url: URL) -> SyncError:
     original: Any = getattr(exc, "orig", None) or exc
-    if isinstance(exc, UnreadableError | UnicodeDecodeError):
+    if isinstance(exc, SpoiltRowError | UnicodeDecodeError):
         return damaged(
             url,
             "the file is damaged, a row holds what was never written"

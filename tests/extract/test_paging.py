@@ -205,7 +205,7 @@ STEADY = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=60)
 BURSTS = st.lists(st.tuples(st.sampled_from([0, 1, 20, 30]), st.sampled_from([0, 1, 20, 30])), max_size=8)
 
 
-@settings(max_examples=4000)
+@settings(max_examples=4 * settings().max_examples)
 @given(
     count=st.integers(0, 60),
     size=st.integers(9, 16),

@@ -64,7 +64,7 @@ def holding(asked: Asked) -> Answer:
 
 def preview(parcels: list[Parcel], answer: Any = holding) -> tuple[Delivery, HubSpotDouble]:
     with HubSpotDouble(answer) as double, client_of(double.url) as client:
-        return Preview(client, properties=WANTED, verified=True).deliver(parcels), double
+        return Preview(client, WANTED, verified=True).deliver(parcels), double
 
 
 def test_a_preview_looks_up_whom_it_does_not_know() -> None:
@@ -124,7 +124,7 @@ def test_a_preview_stops_where_the_run_would_stop() -> None:
         return Answer(status=404) if asked.method == "GET" else says({"results": []})
 
     with HubSpotDouble(bare) as double, client_of(double.url) as client:
-        unprepared = Preview(client, properties=WANTED)
+        unprepared = Preview(client, WANTED)
         assert isinstance(unprepared.deliver([by_email(1)]).stop, SetupError)
         assert not unprepared.verified
 

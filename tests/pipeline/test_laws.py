@@ -26,6 +26,7 @@ from etl.errors import UnavailableError
 from etl.extract.budget import Budget
 from etl.extract.client import Answer
 from etl.extract.visitors import ZenovayVisitors
+from etl.extract.words import ZenovayWords
 from etl.models.verdict import Outcome, Verdict
 from etl.pace import Pace
 
@@ -60,7 +61,7 @@ class Killed(BaseException):
     """The process ends here: nothing that catches errors may catch this."""
 
 
-class Website:
+class Website(ZenovayWords):
     """An API over the rows that have arrived, read by the real reader. ``skew`` is how far its clock is off.
 
     It lists its rows newest first, a few to a page, none of them twice. It stands in for the client: no

@@ -10,6 +10,7 @@ import pytest
 from fakes import NOW, World, page, row
 
 from etl.errors import UnavailableError
+from etl.extract.words import ZenovayWords
 from etl.models.reading import Bookmark, Page, ReadResult, Sweep, Window
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def world(tmp_path: Path) -> World:
     return World(f"sqlite:///{tmp_path / 'state.db'}")
 
 
-class Zenovay:
+class Zenovay(ZenovayWords):
     """A source that lists its rows in one page and says of its reading what a test wants it to say."""
 
     def __init__(self, world: World) -> None:

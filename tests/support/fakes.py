@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from etl.extract.words import ZenovayWords
 from etl.instants import microseconds
+from etl.load.words import HubSpotWords
 from etl.models.portal import Portal
 from etl.models.reading import Page, ReadResult, Window
 from etl.models.verdict import Delivery, Outcome, Verdict
@@ -98,7 +100,7 @@ def page(
     )
 
 
-class FakeSource:
+class FakeSource(ZenovayWords):
     """Follows its script: gives pages, raises errors, does what it is told between two pages.
 
     Behind the last page, every row of the window was there.
@@ -125,7 +127,7 @@ class FakeSource:
             yield ReadResult(last.window, last.clock)
 
 
-class FakeCrm:
+class FakeCrm(HubSpotWords):
     """HubSpot as a dictionary: the properties of each contact, by its id property and value.
 
     ``outage`` answers nothing, ``verdict`` may decide otherwise about one contact, ``lose_replies`` takes a

@@ -1,0 +1,33 @@
+"""What the pipeline finds wrong with Zenovay's side, in words for the users of this program."""
+
+from __future__ import annotations
+
+from etl.errors import ContractBrokenError, TooManyRejectedError
+
+
+class ZenovayWords:
+    """The part of a source that words errors; it knows the settings' names."""
+
+    api = "zenovay"
+
+    @staticmethod
+    def changed_api(rows: int, code: str, reason: str) -> ContractBrokenError:
+        return ContractBrokenError(
+            f"Zenovay sent {rows} new rows in one answer, all of them refused for one reason,"
+            f" {code}: {reason}",
+            fix="Nothing is lost: the watermark stays, and none of them is listed. The API has changed, or is"
+            " not Zenovay's; a version of this program that reads these rows takes them up.",
+        )
+
+    @staticmethod
+    def too_many_unreadable(refused: int, rows: int, *, again: str) -> TooManyRejectedError:
+        return TooManyRejectedError(
+            f"{refused} of {rows} rows in the window were refused, more than SYNC_MAX_REJECTED allows.",
+            fix=f"See: visitor-sync rejections. {again} once the cause is mended, or allow for more.",
+        )
+
+    @staticmethod
+    def nothing_listed(range_: str, before: int | None) -> str:
+        """``before`` rows were listed the last time; None: that was not believed either."""
+        known = "" if before is None else f", where it listed {before} the time before"
+        return f"Zenovay's answer is degraded: no row in the last {range_}{known}."

@@ -1,0 +1,43 @@
+"""What a delivery and its preview have in common: a client, the set-up, and whose contacts they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.load.portal import read_portal
+from etl.load.setup_check import SetupCheck
+from etl.load.words import HubSpotWords
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.load.client import HubSpotClient
+    from etl.load.properties import WantedProperty
+    from etl.models.portal import Portal
+
+
+class HubSpotSide(HubSpotWords):
+    """HubSpot as a destination, but for ``deliver``."""
+
+    def __init__(
+        self, client: HubSpotClient, properties: Sequence[WantedProperty], *, verified: bool = False
+    ) -> None:
+        self._client = client
+        self._setup = SetupCheck(client, properties, verified=verified)
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, repeated ones included."""
+        return self._client.requests
+
+    @property
+    def credential(self) -> str:
+        return self._client.credential
+
+    def portal(self) -> Portal | None:
+        return read_portal(self._client)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the properties are known to be right, from this run or an earlier one."""
+        return self._setup.verified
