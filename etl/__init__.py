@@ -32,12 +32,13 @@ The path of a row:
 
 1. ``etl.extract`` asks for the smallest range that covers the window, and pages through it.
 2. A row becomes a visitor, or a rejection with its reason; one bad row never takes its page with it.
-3. ``etl.pipeline`` absorbs a page in one transaction: its visitors are merged into those of ``etl.state``.
-   Merging is commutative, associative and idempotent: rows may come twice, late and in any order.
-4. ``etl.transform``, which is pure, makes of the visitors of one contact its properties and a fingerprint.
+3. The intake of ``etl.pipeline`` absorbs a page in one transaction: it gathers what ``etl.state`` knows,
+   decides, without a database, what the page changes, and applies that. Each of the ``etl.fields`` has a rule
+   for merging, all of them commutative, associative and idempotent: rows may come twice, late, in any order.
+4. ``etl.transform``, which is pure, makes of the visitors of one contact its facts and a fingerprint.
 5. A contact is due where that is not the fingerprint that the ledger says HubSpot confirmed last.
-6. ``etl.load`` sends what is due, up to 100 in a batch and several batches at a time, within the limits.
-7. It reads a verdict for every single contact, and the pipeline commits them. What was confirmed is in the
+6. The outbox hands ``etl.load`` what is due, up to 100 in a batch and several batches at a time.
+7. That reads a verdict for every single contact, and the outbox commits them. What was confirmed is in the
    ledger; what was rejected waits for other facts or a person; what was deferred is due again next time.
 8. Once the whole window is absorbed, the watermark moves to where the source's clock stood at the start.
 
