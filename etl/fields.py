@@ -13,13 +13,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from etl.kinds import COUNT, COUNTRY, FLAG, INSTANT, NUMBER, PAGE, TEXT
+from etl.models.visitor import AT
 from etl.rules import TIMED, People, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from etl.kinds import Kind
-    from etl.rules import Value
+    from etl.models.visitor import Value
 
 OWN = "own"
 """The set of the fields that the user declares."""
@@ -121,7 +122,7 @@ class SyncedFields:
         self.fields = tuple(fields)
         self.visitor_id = visitor_id
         self.by_name = {field.name: field for field in self.fields}
-        self.keys = frozenset(f"{name}{at}" for name in self.by_name for at in ("", "@"))
+        self.keys = frozenset(f"{name}{at}" for name in self.by_name for at in ("", AT))
 
     def mapping(self) -> dict[str, str]:
         """The property of each, by the field's name."""

@@ -17,7 +17,7 @@ from etl.rules import People, Rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from etl.rules import Value
+    from etl.models.visitor import Value
 
 LONGEST_TEXT = 65_536
 """Characters that a text property of HubSpot's takes; what is longer is cut."""

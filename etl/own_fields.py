@@ -145,9 +145,8 @@ def _declared(name: str, table: Any) -> tuple[fields.Field | None, list[str]]:
         return None, [" must be named with lower-case letters, digits and underscores, 40 at most"]
     if name in _RESERVED:
         return None, [" has the name of a set of fields, or of what identifies a visitor; choose another"]
-    if any(field.name == name for field in fields.FIELDS):
-        setting = f"SYNC_{name}_PROPERTY".upper()
-        return None, [f" is a field of this program; {setting} names its property"]
+    if ours := next((field for field in fields.FIELDS if field.name == name), None):
+        return None, [f" is a field of this program; {ours.setting} names its property"]
     try:
         declaration = _Declaration.model_validate(table)
     except ValidationError as exc:

@@ -11,11 +11,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from etl.models.visitor import Value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-Value = str | int | float | bool
-"""As the state keeps it: instants are microseconds since 1970, countries their codes."""
 
 Statement = tuple[Value, int]
 """A value, and the instant of what stated it, in microseconds since 1970."""

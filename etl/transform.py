@@ -10,7 +10,7 @@ from etl.instants import microseconds
 from etl.jsontext import canonical
 from etl.kinds import INSTANT
 from etl.models.contact import EMAIL, VISITOR, Contact, ContactKey
-from etl.models.visitor import Visitor
+from etl.models.visitor import AT, Visitor
 from etl.rules import JOINS, combined, latest
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.fields import SyncedFields
-    from etl.models.visitor import Facts
-    from etl.rules import Value
+    from etl.models.visitor import Facts, Value
 
 T = TypeVar("T", str, bool)
 
@@ -28,8 +27,6 @@ SHORT_ID = 8
 
 _OLDEST = ("last_seen", "country", "pageviews")
 """These make a fingerprint as they did when there were no others."""
-
-_AT = "@"
 
 
 def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> Visitor:
@@ -63,7 +60,7 @@ def _merged(one: Visitor, other: Visitor, synced: SyncedFields, last_seen: int) 
     merged: Facts = {}
     names: Iterable[str] = synced.by_name
     if not (mine.keys() <= synced.keys and theirs.keys() <= synced.keys):
-        names = [name for name in {**synced.by_name, **mine, **theirs} if not name.endswith(_AT)]
+        names = [name for name in {**synced.by_name, **mine, **theirs} if not name.endswith(AT)]
     for name in names:
         field = synced.by_name.get(name)
         value, rival = (field.of(mine), field.of(theirs)) if field else (mine.get(name), theirs.get(name))
@@ -79,13 +76,13 @@ def _merged(one: Visitor, other: Visitor, synced: SyncedFields, last_seen: int) 
             kept, at = join((value, stated), (rival, stated_too))
         merged[name] = kept
         if at != last_seen and (field is None or field.is_timed):
-            merged[name + _AT] = at
+            merged[name + AT] = at
     return merged
 
 
 def _stated_at(facts: Facts, name: str, seen: int) -> int:
     """When ``name`` was stated, of a visitor last ``seen`` then. Raises TypeError for what is no instant."""
-    at = facts.get(name + _AT, seen)
+    at = facts.get(name + AT, seen)
     if type(at) is not int:
         raise TypeError(name)
     return at

@@ -102,7 +102,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             *(
                 (
                     f"zenovay rows of {website}",
-                    lambda website=website: _rows(visitors, website, settings.sync.synced),
+                    lambda website=website: _rows(visitors, website, synced),
                 )
                 for website in settings.zenovay.website_id
             ),

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.fields import Field, SyncedFields
-    from etl.models.visitor import Facts
-    from etl.rules import Value
+    from etl.models.visitor import Facts, Value
 
 _LONGEST_TEXT = 512
 """Twice what an e-mail address may have, and short enough to be the key of an index in any database."""

@@ -7,10 +7,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from etl.deadline import Deadline, shut_down
-from etl.network.failures import failed, tunnel_refused
-from etl.network.reply import LARGEST_BODY, Reply, too_large
+from etl.network.failures import (
+    NO_ANSWER,
+    NO_CONNECTION,
+    NO_HTTP,
+    UNDECODABLE,
+    Kinds,
+    failed,
+    late,
+    tunnel_refused,
+)
+from etl.network.reply import Reply, whole
 from etl.network.trust import trust
-from etl.retry import TransientError
 
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its command line: 30 ms for nothing
 
@@ -22,9 +30,17 @@ if TYPE_CHECKING:
     from etl.errors import SyncError
     from etl.network.proxies import Proxy
     from etl.network.route import Route
+    from etl.retry import TransientError
 
 _CONNECT_REFUSED = re.compile(r"[1-9][0-9]{2}\b")
 """How the text of httpcore begins where a proxy answered CONNECT with that status."""
+
+_KINDS: Kinds = (
+    (httpx.ConnectTimeout, NO_CONNECTION),
+    (httpx.TimeoutException, NO_ANSWER),
+    (httpx.DecodingError, UNDECODABLE),
+    (httpx.RemoteProtocolError, NO_HTTP),
+)
 
 
 class Wire:
@@ -65,9 +81,11 @@ class Wire:
             try:
                 reply = self._exchange(path, params, deadline)
             except (httpx.RequestError, UnicodeError) as exc:  # the latter: a name that IDNA does not allow
-                raise TransientError(self._late()) if deadline.passed else _failure(exc, self.route) from exc
+                if deadline.passed:
+                    raise late(self.route, self._deadline_s) from exc
+                raise _failure(exc, self.route) from exc
         if deadline.passed:  # what looks like an answer may be the half of one
-            raise TransientError(self._late())
+            raise late(self.route, self._deadline_s)
         return reply
 
     def close(self) -> None:
@@ -85,18 +103,7 @@ class Wire:
         url = self.route.url + path
         with self._http.stream("GET", url, params=params, extensions=extensions) as response:
             headers = {name.lower(): text for name, text in response.headers.items()}
-            return Reply(response.status_code, headers, self._whole_body(response))
-
-    def _whole_body(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise too_large(self.route)
-        return bytes(body)
-
-    def _late(self) -> str:
-        return f"{self.route.host} gave no whole answer within {self._deadline_s:g} s"
+            return Reply(response.status_code, headers, whole(response.iter_bytes(), self.route))
 
 
 def _proxy(proxy: Proxy) -> httpx.Proxy:
@@ -108,16 +115,4 @@ def _failure(exc: Exception, route: Route) -> SyncError | TransientError:
     refused = _CONNECT_REFUSED.match(str(exc)) if isinstance(exc, httpx.ProxyError) else None
     if refused:
         return tunnel_refused(int(refused[0]), route)
-    return failed(exc, route, otherwise=_in_words(exc, route))
-
-
-def _in_words(exc: Exception, route: Route) -> str | None:
-    if isinstance(exc, httpx.ConnectTimeout):
-        return f"{route.next_hop} could not be reached in time"
-    if isinstance(exc, httpx.TimeoutException):
-        return f"{route.host} gave no answer in time"
-    if isinstance(exc, httpx.DecodingError):
-        return f"the answer of {route.host} could not be decompressed"
-    if isinstance(exc, httpx.RemoteProtocolError):
-        return f"{route.next_hop} broke off its answer, or speaks no HTTP"
-    return None
+    return failed(exc, route, _KINDS)

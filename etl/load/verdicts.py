@@ -47,15 +47,16 @@ def read_verdicts(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> BatchAn
     results, errors = listed(body.get("results")), listed(body.get("errors"))
     complaints = [complaint(error, body_correlation_id=body.get("correlationId")) for error in errors]
     mine = {str(parcel.contact_id): parcel.contact_id for parcel in parcels}
-    held = {(each.id_property, normalised(each.id_property, each.id_value)): each for each in parcels}
     refusals = {mine[trace]: said for said in complaints[::-1] for trace in said.trace_ids if trace in mine}
     strays = [said for said in complaints if said.trace_ids and not mine.keys() & set(said.trace_ids)]
     taken, untraced, unknown = _by_trace(mine, results)
+    nameless = [said for said in complaints if not said.trace_ids]
+    held = _by_identity(parcels) if untraced or nameless else {}
     settled = taken.keys() | refusals.keys()
     by_property, loose_results = _by_property(held, untraced, settled=settled)
     taken = by_property | taken
     loose = []
-    for said in (said for said in complaints if not said.trace_ids):
+    for said in nameless:
         named = _identified_by(said, held) - taken.keys() - refusals.keys()
         if len(named) == 1:
             refusals[named.pop()] = said
@@ -115,6 +116,10 @@ def unanswered(parcel: Parcel) -> Verdict:
 def normalised(id_property: str, value: str) -> str:
     """``value`` as HubSpot compares it."""
     return value.strip().lower() if id_property == EMAIL else value.strip()
+
+
+def _by_identity(parcels: Iterable[Parcel]) -> dict[tuple[str, str], Parcel]:
+    return {(each.id_property, normalised(each.id_property, each.id_value)): each for each in parcels}
 
 
 def _by_trace(

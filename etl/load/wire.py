@@ -7,15 +7,22 @@ import threading
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, ProxyManager, Timeout
+from urllib3 import HTTPConnectionPool, PoolManager, ProxyManager, Timeout
 from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, ProxyError, ReadTimeoutError
 from urllib3.util.ssltransport import SSLTransport
 
 from etl.deadline import Deadline
-from etl.network.failures import failed, tunnel_refused
-from etl.network.reply import LARGEST_BODY, Reply, too_large
+from etl.network.failures import (
+    NO_ANSWER,
+    NO_CONNECTION,
+    UNDECODABLE,
+    Kinds,
+    failed,
+    late,
+    tunnel_refused,
+)
+from etl.network.reply import Reply, whole
 from etl.network.trust import trust
-from etl.retry import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +30,18 @@ if TYPE_CHECKING:
     from etl.errors import SyncError
     from etl.network.proxies import Proxy
     from etl.network.route import Route
+    from etl.retry import TransientError
 
 _CHUNK = 1 << 16
 _POOL_SIZE = 32
 _CONNECT_REFUSED = re.compile(r"Tunnel connection failed: ([1-9][0-9]{2})\b")
 """How http.client says that a proxy answered CONNECT with that status."""
+
+_KINDS: Kinds = (
+    (ReadTimeoutError, NO_ANSWER),
+    (ConnectTimeoutError, NO_CONNECTION),
+    (DecodeError, UNDECODABLE),
+)
 
 
 class Wire:
@@ -54,7 +68,6 @@ class Wire:
         url: str,
         *,
         headers: Mapping[str, str],
-        params: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Reply:
         """The answer, whatever its status. Raises TransientError when none arrives in time and whole.
@@ -65,13 +78,15 @@ class Wire:
             self._mine.deadline = deadline
             self._running.add(deadline)
             try:
-                reply = self._exchange(method, url, headers=headers, fields=params, body=body)
+                reply = self._exchange(method, url, headers=headers, body=body)
             except (HTTPError, HTTPException, OSError, UnicodeError) as error:  # the last: no name for IDNA
-                raise self._late() if deadline.passed else _failure(error, self.route) from error
+                if deadline.passed:
+                    raise late(self.route, self._deadline_s) from error
+                raise _failure(error, self.route) from error
             finally:
                 self._running.discard(deadline)
         if deadline.passed:  # what looks like an answer may be the half of one
-            raise self._late()
+            raise late(self.route, self._deadline_s)
         return reply
 
     def close(self) -> None:
@@ -85,24 +100,13 @@ class Wire:
             method, url, timeout=self._timeout, redirect=False, preload_content=False, **asked
         )
         try:
-            content = self._whole_body(response)
+            content = whole(iter(lambda: response.read1(_CHUNK), b""), self.route)
         except BaseException:
             response.close()
             raise
         response.release_conn()
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status, headers, content)
-
-    def _whole_body(self, response: BaseHTTPResponse) -> bytes:
-        content = bytearray()
-        while chunk := response.read1(_CHUNK):
-            content += chunk
-            if len(content) > LARGEST_BODY:
-                raise too_large(self.route)
-        return bytes(content)
-
-    def _late(self) -> TransientError:
-        return TransientError(f"{self.route.host} gave no whole answer within {self._deadline_s:g} s")
 
 
 def _pool(proxy: Proxy | None) -> PoolManager:
@@ -151,13 +155,4 @@ def _failure(error: Exception, route: Route) -> SyncError | TransientError:
     refused = _CONNECT_REFUSED.search(str(error)) if isinstance(error, ProxyError) else None
     if refused:
         return tunnel_refused(int(refused[1]), route)
-    return failed(error, route, otherwise=_in_words(error, route))
-
-
-def _in_words(error: Exception, route: Route) -> str | None:
-    kinds: tuple[tuple[type[Exception], str], ...] = (
-        (ReadTimeoutError, f"{route.host} gave no answer in time"),
-        (ConnectTimeoutError, f"{route.next_hop} could not be reached in time"),
-        (DecodeError, f"the answer of {route.host} could not be decompressed"),
-    )
-    return next((what for kind, what in kinds if isinstance(error, kind)), None)
+    return failed(error, route, _KINDS)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-Facts = dict[str, str | int | float | bool]
-"""What is known of the synced fields, by their names: JSON, as the state keeps it.
+Value = str | int | float | bool
+"""A fact, as the state keeps it: instants are microseconds since 1970, countries ISO 3166-1 alpha-2 codes."""
 
-Instants are microseconds since 1970, countries ISO 3166-1 alpha-2 codes. ``city@`` is the instant of the row
-that stated ``city``, where that is not the one of ``last_seen``. Never changed once it is made.
-"""
+Facts = dict[str, Value]
+"""What is known of the synced fields, by their names: JSON. Never changed once it is made."""
+
+AT = "@"
+"""``city@`` is the instant of the row that stated ``city``, where that is not the one of ``last_seen``."""
 
 
 class Visitor(NamedTuple):

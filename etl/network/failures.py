@@ -37,14 +37,23 @@ _LOGIN = (
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
+Kinds = tuple[tuple[type[Exception], str], ...]
+"""What it means that a library raises one of its own errors, those first that say more."""
+
+NO_CONNECTION = "{route.next_hop} could not be reached in time"
+NO_ANSWER = "{route.host} gave no answer in time"
+UNDECODABLE = "the answer of {route.host} could not be decompressed"
+NO_HTTP = "{route.next_hop} broke off its answer, or speaks no HTTP"
+
+
 class UnknownHostError(TransientError):
     """A host name that does not resolve: an outage of the name server, or a name that was never right."""
 
 
-def failed(error: BaseException, route: Route, *, otherwise: str | None = None) -> SyncError | TransientError:
+def failed(error: BaseException, route: Route, kinds: Kinds = ()) -> SyncError | TransientError:
     """What to raise for an exchange over ``route`` that ``error`` ended.
 
-    ``otherwise`` is said where nothing better can be read from the error. Nothing of a library's own text is:
+    ``kinds`` decide where nothing better can be read from the error. Nothing of a library's own text is said:
     it may hold the URL.
     """
     causes = list(_causes(error))
@@ -56,7 +65,13 @@ def failed(error: BaseException, route: Route, *, otherwise: str | None = None) 
         if isinstance(cause, socket.gaierror | UnicodeError):
             return _unknown_host(route)
     words = next((said for cause in causes if (said := _in_words(cause, route))), None)
-    return TransientError(words or otherwise or f"the connection to {route.next_hop} broke off")
+    by_kind = (said.format(route=route) for kind, said in kinds if isinstance(error, kind))
+    return TransientError(words or next(by_kind, f"the connection to {route.next_hop} broke off"))
+
+
+def late(route: Route, deadline_s: float) -> TransientError:
+    """What to raise for an exchange that took longer than ``deadline_s`` seconds."""
+    return TransientError(f"{route.host} gave no whole answer within {deadline_s:g} s")
 
 
 def tunnel_refused(status: int, route: Route) -> SyncError | TransientError:

@@ -15,7 +15,7 @@ from etl.models.stop import WAIT, longest
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from etl.network.route import Route
 
@@ -74,11 +74,15 @@ class Reply:
             return None
 
 
-def too_large(route: Route) -> TransientError:
-    """What to raise for a body of more than ``LARGEST_BODY``."""
-    return TransientError(
-        f"a body of more than {LARGEST_BODY >> 20} MiB", malformed=True, fix=f"Check {route.setting}."
-    )
+def whole(chunks: Iterable[bytes], route: Route) -> bytes:
+    """The body that comes in ``chunks``. Raises TransientError for more than ``LARGEST_BODY`` of it."""
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            what = f"a body of more than {LARGEST_BODY >> 20} MiB"
+            raise TransientError(what, malformed=True, fix=f"Check {route.setting}.")
+    return bytes(body)
 
 
 def http_date(text: str) -> datetime | None:

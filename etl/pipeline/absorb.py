@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from etl.pipeline.decide import decide, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from etl.fields import SyncedFields
     from etl.models.contact import ContactKey, DueContact, KnownVisitor, LedgerEntry
     from etl.models.reading import Page
     from etl.pipeline.books import Books
-    from etl.pipeline.decide import Decision, Merged, Wanted
+    from etl.pipeline.decide import Decision, Merged
     from etl.pipeline.ports import Transaction
 
 
@@ -67,29 +67,26 @@ def _apply(
     """Write what was decided. Returns as well the ids of all contacts that it looked at."""
     added = state.ledger.add(decision.added)
     ids: dict[ContactKey | None, int] = {due.contact.key: due.contact_id for due in added}
-    ids |= {entry.key: entry.contact_id for entry, _ in decision.renewed}
+    ids |= {entry.key: entry.contact_id for entry, _, _ in decision.renewed}
     changed = [(change.visitor, ids.get(change.key), change.before) for change in found.changes]
     state.visitors.add(website_id, [(visitor, of) for visitor, of, before in changed if before is None])
     state.visitors.change(website_id, [(visitor, of) for visitor, of, before in changed if before])
     for due in added:
         books.touch(due.contact_id, due=True)
     gained = {ids[key] for key in found.gaining()}
-    renewed = _renew(decision.renewed, gained, state=state, books=books)
+    renewed = _renew(decision, gained, state=state, books=books)
     renewed.update((due.contact_id, due) for due in added)
     return renewed, set(ids.values())
 
 
-def _renew(
-    renewed: Iterable[tuple[LedgerEntry, Wanted]], gained: set[int], *, state: Transaction, books: Books
-) -> Renewed:
+def _renew(decision: Decision, gained: set[int], *, state: Transaction, books: Books) -> Renewed:
     """Write what is wanted of the ledger's contacts now. Returns them all, due or not."""
-    changes = [(entry, wanted.contact, wanted.fingerprint) for entry, wanted in renewed]
-    due = state.ledger.want(changes)
-    unwanted = [entry.contact_id for entry, contact, _ in changes if contact is None]
+    due = state.ledger.want(decision.renewed)
+    unwanted = [entry.contact_id for entry, contact, _ in decision.renewed if contact is None]
     for contact_id in unwanted:
         books.forget(contact_id)
     state.rejections.strike_out(unwanted)
-    for entry, contact, _ in changes:
+    for entry, contact, _ in decision.renewed:
         is_due = due[entry.contact_id] is not None
         if contact and (is_due or entry.contact_id in gained):
             books.touch(entry.contact_id, due=is_due)

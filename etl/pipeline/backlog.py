@@ -74,7 +74,7 @@ class Backlog:
 
     def wants_a_look(self, *, flush: bool) -> bool:
         """Whether the ledger may hold more to send than was looked up; ``flush``: also what can wait."""
-        return len(self._ahead) < BATCH and not (self._is_complete and not (flush and self._has_late))
+        return len(self._ahead) < BATCH and (not self._is_complete or (flush and self._has_late))
 
     def look(self, ledger: Ledger, *, flush: bool) -> None:
         """Look up what is due: some contacts after the last that was handed out, and round again."""

@@ -54,18 +54,14 @@ class Merged(NamedTuple):
         }
 
 
-class Wanted(NamedTuple):
-    """What HubSpot should hold; None for a contact that nobody belongs to any more."""
-
-    contact: Contact | None
-    fingerprint: bytes | None
-
-
 class Decision(NamedTuple):
-    """``added`` are contacts that nobody knew, ``renewed`` those of the ledger, computed again."""
+    """``added`` are contacts that nobody knew, ``renewed`` those of the ledger, computed again.
+
+    Each with the fingerprint of what HubSpot should hold; None twice for whom nobody belongs to any more.
+    """
 
     added: list[tuple[Contact, bytes]]
-    renewed: list[tuple[LedgerEntry, Wanted]]
+    renewed: list[tuple[LedgerEntry, Contact | None, bytes | None]]
 
 
 def merged(
@@ -106,20 +102,18 @@ def decide(
         moved.add((website_id, change.visitor.id))
         if change.key:
             joining[change.key].append(change.visitor)
-    renewed = []
+    renewed: list[tuple[LedgerEntry, Contact | None, bytes | None]] = []
     for entry in entries:
         staying = [
             member.visitor
             for member in members.get(entry.contact_id, ())
             if (member.website_id, member.visitor.id) not in moved
         ]
-        renewed.append((entry, _wanted(entry.key, staying + joining.pop(entry.key, []), synced)))
-    contacts = [transform.contact(key, visitors, synced) for key, visitors in joining.items()]
-    return Decision([(contact, transform.fingerprint(contact)) for contact in contacts], renewed)
+        visitors = staying + joining.pop(entry.key, [])
+        renewed.append((entry, *_wanted(entry.key, visitors, synced)) if visitors else (entry, None, None))
+    return Decision([_wanted(key, visitors, synced) for key, visitors in joining.items()], renewed)
 
 
-def _wanted(key: ContactKey, visitors: Collection[Visitor], synced: SyncedFields) -> Wanted:
-    if not visitors:
-        return Wanted(None, None)
+def _wanted(key: ContactKey, visitors: Collection[Visitor], synced: SyncedFields) -> tuple[Contact, bytes]:
     contact = transform.contact(key, visitors, synced)
-    return Wanted(contact, transform.fingerprint(contact))
+    return contact, transform.fingerprint(contact)

@@ -84,7 +84,7 @@ class Intake:
         if isinstance(page, ReadResult):
             self._close(page)
             return None
-        if page.doubt:
+        if page.doubt and page.doubt not in self.warnings:
             self.warnings.append(page.doubt)
         if is_suspect(page):
             with self.store.reading() as state:

@@ -11,7 +11,7 @@ from etl.instants import instant, instant_or_none, microseconds, microseconds_or
 from etl.models.reading import Backfill, Bookmark
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Prepared, value
+from etl.state.statements import Prepared, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +27,7 @@ _CLOSED = Prepared(lambda _: select(*_STANDS).where(_MINE, _C.until == value("un
 _BEGUN = ("website_id", "since", "until", "open", "started", "requests")
 _BEGIN = Prepared(lambda _: insert(_T).values({name: value(name) for name in _BEGUN}).returning(_C.id))
 _ADVANCED = ("offset", "tail", "reached", "requests")
-_ADVANCE = Prepared(
-    lambda _: (
-        update(_T).values({name: value(f"new_{name}") for name in _ADVANCED}).where(_C.id == value("number"))
-    ),
-)
+_ADVANCE = Prepared(lambda _: update(_T).values(overwritten(*_ADVANCED)).where(_C.id == value("number")))
 _FINISH = Prepared(lambda _: delete(_T).where(_C.id == value("number")))
 _UNFINISHED = Prepared(
     lambda _: (

@@ -11,7 +11,7 @@ from etl.models.verdict import DEFERRED, REJECTED, TAKEN
 from etl.state import tables
 from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, among, value
+from etl.state.statements import Insertion, Prepared, among, overwritten, value
 from etl.transform import is_due
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ _BY_ID = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.id, dialect)))
 _LARGEST_ID = Prepared(lambda _: select(func.max(_C.id)))
 _ADD = Insertion(_T, "id", "kind", "key", "facts", "wanted", "blocked", "due", "unanswered")
 _WANT = Prepared(
-    lambda _: _change({name: value(f"new_{name}") for name in ("facts", "wanted", "confirmed", "due")}),
+    lambda _: _change(overwritten("facts", "wanted", "confirmed", "due")),
     "new_facts",
     "new_wanted",
     "new_confirmed",
@@ -101,7 +101,7 @@ _OUTDATED = Prepared(lambda dialect: select(_C.id).where(_C.wanted != _C.confirm
 _DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)))
 _SETTLE = Prepared(
     lambda _: _change(
-        {name: value(f"new_{name}") for name in ("refused", "blocked", "due", "unanswered")}
+        overwritten("refused", "blocked", "due", "unanswered")
         | {"hubspot_id": func.coalesce(value("hubspot_id"), _C.hubspot_id)}
     ),
     "new_refused",
@@ -112,7 +112,7 @@ _SETTLE = Prepared(
     "contact_id",
 )
 _RETRY = Prepared(
-    lambda _: _change({"refused": null(), "blocked": false(), "due": value("new_due")}),
+    lambda _: _change({"refused": null(), "blocked": false()} | overwritten("due")),
     "new_due",
     "contact_id",
 )

@@ -15,7 +15,7 @@ from etl.models.reading import Quota
 from etl.models.stop import WAIT, Stop
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, value
+from etl.state.statements import Insertion, Prepared, new, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,16 +33,14 @@ def _change(columns: Mapping[str, Any]) -> Prepared:
     return Prepared(lambda _: update(_T).values(columns).where(_MINE))
 
 
-def _overwrite(names: Sequence[str]) -> Prepared:
-    return _change({name: value(f"new_{name}") for name in names})
-
-
 _PLACE = Insertion(_T, "api", "account")
 _SENT = Prepared(lambda _: select(_C.sent).where(_MINE))
 _STATED = Prepared(lambda _: select(_C.stated).where(_MINE))
-_REMEMBER_SENT = _change({name: func.coalesce(value(f"new_{name}"), _C[name]) for name in ("sent", "stated")})
-_REMEMBER_STOP = _overwrite(_STOP)
-_REMEMBER_QUOTA = _overwrite(_QUOTA)
+_REMEMBER_SENT = _change(
+    {name: func.coalesce(given, _C[name]) for name, given in overwritten("sent", "stated").items()}
+)
+_REMEMBER_STOP = _change(overwritten(*_STOP))
+_REMEMBER_QUOTA = _change(overwritten(*_QUOTA))
 _STOPPED = Prepared(
     lambda _: (
         select(_C.api, _C.account, *(_C[name] for name in _STOP))
@@ -139,7 +137,7 @@ class Limits:
 
 
 def _new(names: Sequence[str], values: Row) -> dict[str, Any]:
-    return {f"new_{name}": value for name, value in zip(names, values, strict=True)}
+    return {new(name): value for name, value in zip(names, values, strict=True)}
 
 
 @of_a_row

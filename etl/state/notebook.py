@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, value
+from etl.state.statements import Insertion, Prepared, overwritten, value
 
 if TYPE_CHECKING:
     from etl.state.statements import Statements
@@ -19,7 +19,7 @@ _T, _C = tables.facts, tables.facts.c
 _IS_NAMED = _C.name == value("noted_as")
 _GET = Prepared(lambda _: select(_C.value).where(_IS_NAMED))
 _ADD = Insertion(_T, "name", "value")
-_CHANGE = Prepared(lambda _: update(_T).values(value=value("new_value")).where(_IS_NAMED))
+_CHANGE = Prepared(lambda _: update(_T).values(overwritten("value")).where(_IS_NAMED))
 _DROP = Prepared(lambda _: delete(_T).where(_IS_NAMED))
 
 

@@ -10,7 +10,7 @@ from etl.instants import instant, microseconds
 from etl.models.verdict import REJECTED, TAKEN, RefusedThing
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, among, value
+from etl.state.statements import Insertion, Prepared, among, new, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -52,10 +52,10 @@ _TOLD_AGAIN = ("reason", "code", "correlation_id", "last")
 _AGAIN = Prepared(
     lambda _: (
         update(_T)
-        .values({name: value(f"new_{name}") for name in _TOLD_AGAIN} | {"attempts": _C.attempts + text("1")})
+        .values(overwritten(*_TOLD_AGAIN) | {"attempts": _C.attempts + text("1")})
         .where(_C.id == value("number"))
     ),
-    *(f"new_{name}" for name in _TOLD_AGAIN),
+    *map(new, _TOLD_AGAIN),
     "number",
 )
 _LISTED = Prepared(

@@ -16,7 +16,7 @@ from etl.models.reading import Answered, KnownWebsite
 from etl.models.summary import Status
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, value
+from etl.state.statements import Insertion, Prepared, new, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -46,8 +46,7 @@ _SET_BACK = ("watermark", "swept", "read_at")
 
 def _overwrite(names: Sequence[str]) -> Prepared:
     """An UPDATE of these columns of a website."""
-    columns = {name: value(f"new_{name}") for name in names}
-    return Prepared(lambda _: update(tables.websites).values(columns).where(_IS_ITS_ID))
+    return Prepared(lambda _: update(tables.websites).values(overwritten(*names)).where(_IS_ITS_ID))
 
 
 def _oldest_kept() -> ScalarSelect[Any]:
@@ -64,14 +63,10 @@ _BEGIN = Insertion(tables.runs, "id", "website_id", "kind", "started")
 _WEBSITE_OF_RUN = Prepared(lambda _: select(_R.website_id).where(_R.id == value("run")))
 _END = Prepared(
     lambda _: (
-        update(tables.runs)
-        .values(ended=value("new_ended"), status=value("new_status"), summary=value("new_summary"))
-        .where(_R.id == value("run"))
-    ),
+        update(tables.runs).values(overwritten("ended", "status", "summary")).where(_R.id == value("run"))
+    )
 )
-_FORGET = Prepared(
-    lambda _: delete(tables.runs).where(_IS_ITS_OWN, _R.started <= _oldest_kept()),
-)
+_FORGET = Prepared(lambda _: delete(tables.runs).where(_IS_ITS_OWN, _R.started <= _oldest_kept()))
 _LAST_ENDED = Prepared(lambda _: select(_R.ended).order_by(_LATEST_FIRST).limit(1))
 _ENDED = Prepared(
     lambda _: select(func.max(_R.ended)).where(_IS_ITS_OWN, _R.started == value("started")),
@@ -181,11 +176,11 @@ class Runs:
 
     def _write(self, statement: Prepared, names: Sequence[str], website: KnownWebsite) -> None:
         found = {name: getattr(website, name) for name in names}
-        new = {
-            f"new_{name}": microseconds(each) if isinstance(each, datetime) else each
+        values = {
+            new(name): microseconds(each) if isinstance(each, datetime) else each
             for name, each in found.items()
         }
-        self._statements.change(statement, website_id=website.id, **new)
+        self._statements.change(statement, website_id=website.id, **values)
 
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
         self._statements.add(_BEGIN, run, website_id, kind, microseconds(started))

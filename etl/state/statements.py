@@ -70,6 +70,16 @@ def value(name: str) -> Any:
     return bindparam(name)
 
 
+def overwritten(*names: str) -> dict[str, Any]:
+    """These columns, each with a value of its own: that of ``wanted`` is named ``new_wanted``."""
+    return {name: value(new(name)) for name in names}
+
+
+def new(name: str) -> str:
+    """The name of the value that overwrites a column."""
+    return f"new_{name}"
+
+
 def among(column: ColumnElement[Any], dialect: str) -> ColumnElement[bool]:
     """Whether ``column`` is one of the members that ``Statements.among`` is given."""
     if dialect != "sqlite":
@@ -175,6 +185,6 @@ class Statements:
             yield {_digest(number): digest for number, digest in enumerate(padded)}
 
 
-def _parts(members: Sequence[Any], *, most: int) -> Iterator[list[Any]]:
+def _parts(members: list[Any], *, most: int) -> Iterator[list[Any]]:
     for start in range(0, len(members), most):
-        yield list(members[start : start + most])
+        yield members[start : start + most]

@@ -13,7 +13,7 @@ from etl.models.visitor import Visitor
 from etl.state import tables
 from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, among, value
+from etl.state.statements import Insertion, Prepared, among, new, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -41,15 +41,14 @@ def _select_members(dialect: str) -> Select[Row]:
 
 
 def _overwrite(_dialect: str) -> Update:
-    changed = {name: value(f"new_{name}") for name in _WRITTEN}
     mine = and_(_V.website_id == value("website_id"), _V.id == value("id"))
-    return update(tables.visitors).values(changed).where(mine)
+    return update(tables.visitors).values(overwritten(*_WRITTEN)).where(mine)
 
 
 _KNOWN = Prepared(_select_known)
 _MEMBERS = Prepared(_select_members)
 _ADD = Insertion(tables.visitors, "website_id", "id", *_WRITTEN)
-_CHANGE = Prepared(_overwrite, *(f"new_{name}" for name in _WRITTEN), "website_id", "id")
+_CHANGE = Prepared(_overwrite, *map(new, _WRITTEN), "website_id", "id")
 
 
 class Visitors:

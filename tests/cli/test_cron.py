@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import COMMAND, row
+from program import COMMAND, python_that_waits, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,11 +168,7 @@ def test_the_lock_of_another_run_is_no_news_until_it_lasts(cron: Cron) -> None:
         "  with Store(state, clock=SystemClock()).locked():\n"
         "    print('held', flush=True)\n    sys.stdin.read()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    with python_that_waits(hold, said="held") as holder:
         assert cron.runs(75, 75) == []
         cron.configure(SYNC_STALE_AFTER="0s")
         (mail,) = cron.runs(75, 75)

@@ -271,8 +271,7 @@ def test_closing_ends_a_request_in_flight() -> None:
 
 
 def test_a_body_without_end_is_cut_at_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("etl.extract.wire", "etl.network.reply"):
-        monkeypatch.setattr(f"{module}.LARGEST_BODY", 2**20)
+    monkeypatch.setattr("etl.network.reply.LARGEST_BODY", 2**20)
     error = failure(Served(b" " * (2**20 + 1)), patience=Patience(attempts=1))
     assert isinstance(error, ContractBrokenError)
     assert "more than 1 MiB" in error.what

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
-from openapi import OpenApiObserver, observed
+from openapi import OpenApiObserver
 from storm import Exchange, Fault, Storm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 READ = "/crm/objects/2026-03/contacts/batch/read"
 ANN = "ann@example.test"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Storm]:
-    with observed() as observers, Storm(observers=observers) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def client(sandbox: Storm) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
-    with httpx.Client(base_url=sandbox.hubspot_url, headers=headers) as client:
-        yield client
 
 
 @pytest.fixture(params=["/crm/properties/2026-03/contacts", "/crm/v3/properties/contacts"])

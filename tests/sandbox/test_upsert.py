@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
-from openapi import observed
 from storm import Storm
 
 from etl.sandbox.hubspot_schema import FLAG_OPTIONS, Definition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 UPSERT = "/crm/objects/2026-03/contacts/batch/upsert"
 ANN = "ann@example.test"
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Storm]:
-    with observed() as observers, Storm(observers=observers) as sandbox:
-        sandbox.hubspot.install_properties()
-        yield sandbox
-
-
-@pytest.fixture
-def client(sandbox: Storm) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {sandbox.hubspot.access_token}"}
-    with httpx.Client(base_url=sandbox.hubspot_url, headers=headers) as client:
-        yield client
+def sandbox(sandbox: Storm) -> Storm:
+    sandbox.hubspot.install_properties()
+    return sandbox
 
 
 def entry(name: str, /, *, by: str = "email", trace: str | None = "", **properties: Any) -> dict[str, Any]:

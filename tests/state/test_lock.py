@@ -9,14 +9,13 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ACCOUNTS, NOW, FakeClock, opened
+from program import python_that_waits
 from situations import terminate_others
 from sqlalchemy import text
 
@@ -79,23 +78,13 @@ def test_a_lock_that_was_released_is_free(state_url: str, clock: FakeClock) -> N
 def test_the_lock_of_a_process_that_was_killed_is_taken_over_at_once(
     state_url: str, clock: FakeClock
 ) -> None:
-    owner = subprocess.Popen(
-        [sys.executable, "-c", ACQUIRE, state_url],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with owner:
-        assert owner.stdout
-        assert owner.stdout.readline() == "locked\n"
-        with contender(state_url, clock) as second:
-            with pytest.raises(LockedError, match=f"process {owner.pid} "), second.locked():
-                pass
-            owner.send_signal(signal.SIGKILL)
-            owner.wait()
-            with second.locked() as taken_over:
-                assert taken_over
+    with python_that_waits(ACQUIRE, state_url, said="locked") as owner, contender(state_url, clock) as second:
+        with pytest.raises(LockedError, match=f"process {owner.pid} "), second.locked():
+            pass
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        with second.locked() as taken_over:
+            assert taken_over
 
 
 def test_a_signature_that_was_left_keeps_nobody_out_and_is_not_shown(

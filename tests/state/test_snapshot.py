@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import ACCOUNTS, NOW, FakeClock, opened, page, row
+from program import python_that_waits
 from sqlalchemy import event, select, text
 from sqlalchemy.engine import Engine
 
@@ -116,16 +114,7 @@ def test_the_copy_is_taken_while_a_run_holds_the_lock_and_is_not_locked_itself(s
 def test_the_copy_holds_what_another_process_has_written_but_not_checkpointed(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITE_AND_WAIT, sqlite_url],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with writer:
-        assert writer.stdout
-        assert writer.stdout.readline() == "written\n"
+    with python_that_waits(WRITE_AND_WAIT, sqlite_url, said="written") as writer:
         before = files(tmp_path)
         assert b"uncheckpointed" not in before["state.db"]
         with snapshot(sqlite_url) as copy, copy.begin():

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from storm import Storm
 
@@ -112,6 +113,21 @@ class Program:
 
     def replace_visitors(self, *rows: dict[str, Any]) -> None:
         self.sandbox.zenovay.websites[self.website] = list(rows)
+
+
+@contextmanager
+def python_that_waits(code: str, *arguments: str, said: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process, once its ``code`` has ``said`` so; it waits until its stdin is closed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == f"{said}\n"
+        yield process
 
 
 def row(number: int, *, minutes_ago: float | None = None, **facts: Any) -> dict[str, Any]:
