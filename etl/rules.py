@@ -77,10 +77,13 @@ TIMED = frozenset((Rows.LATEST, Rows.FIRST))
 """Rules whose outcome depends on when something was stated."""
 
 
-def combined(rule: People, statements: Iterable[tuple[Value, int, int]]) -> Value:
-    """What a contact has, of at least one visitor: a value, when it was stated, when the visitor was seen."""
+def combined(rule: People, statements: Iterable[tuple[Value, int, int]]) -> Statement:
+    """What a contact has, and the instant that counts for it, 0 where none does.
+
+    Of at least one visitor: a value, when it was stated, when the visitor was seen.
+    """
     if rule is People.SUM:
-        return sum(value for value, _, _ in statements)  # type: ignore[misc]  # numbers, by the kind
+        return sum(value for value, _, _ in statements), 0  # type: ignore[misc]  # numbers, by the kind
     join = _JOINS_OF_PEOPLE[rule]
     by_visitor = rule is People.OF_LATEST
     found: Statement | None = None
@@ -89,7 +92,7 @@ def combined(rule: People, statements: Iterable[tuple[Value, int, int]]) -> Valu
         found = statement if found is None else join(found, statement)
     if found is None:
         raise ValueError("a contact has at least one visitor")
-    return found[0]
+    return found if rule in _TIMED_PEOPLE else (found[0], 0)
 
 
 _JOINS_OF_PEOPLE = {
@@ -99,6 +102,9 @@ _JOINS_OF_PEOPLE = {
     People.SMALLEST: smallest,
     People.ANY: largest,
 }
+
+
+_TIMED_PEOPLE = frozenset((People.OF_LATEST, People.OF_FIRST))
 
 
 def _of_equals(one: Value, other: Value) -> Value:

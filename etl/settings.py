@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from etl import envfile
 from etl.errors import SettingsError
 from etl.fields import DEFAULT, EVERYTHING, FIELDS, OWN, SETS, SyncedFields, selected
+from etl.models.contact import EMAIL, VISITOR, ContactKind
 from etl.naming import checked_property, nearest
 from etl.network import urls
 
@@ -218,7 +219,13 @@ class SyncSettings(_Section):
     lookback: Duration = timedelta(hours=1)
     sweep_interval: Duration = timedelta(hours=24)
     initial_range: Annotated[Duration, Bounds(gt=timedelta(0), le=LONGEST_RANGE)] = timedelta(days=30)
-    anonymous: Literal["upsert", "skip"] = "upsert"
+    anonymous: Literal["upsert", "match", "skip"] = "upsert"
+    known: Literal["upsert", "match"] = "upsert"
+    recheck: Duration = timedelta(days=7)
+    link_property: PropertyName | None = None
+    merge: Literal["off", "anonymous"] = "off"
+    recreate: Literal["never", "always"] = "never"
+    retention: Annotated[Duration, Bounds(gt=timedelta(0))] = timedelta(days=400)
     max_rejected: Share = 0.2
     fields: Annotated[tuple[str, ...], NoDecode] = DEFAULT
     config: File | None = None
@@ -229,6 +236,12 @@ class SyncSettings(_Section):
 
     own: ClassVar[tuple[Field, ...]] = ()
     """The user's own fields."""
+
+    @property
+    def matched(self) -> frozenset[ContactKind]:
+        """The kinds of contacts that are never made, only found."""
+        modes = {EMAIL: self.known, VISITOR: self.anonymous}
+        return frozenset(kind for kind, mode in modes.items() if mode == "match")
 
     @cached_property
     def synced(self) -> SyncedFields:
@@ -244,13 +257,16 @@ class SyncSettings(_Section):
 
     @model_validator(mode="after")
     def _different_properties(self) -> SyncSettings:
-        settings: dict[str, str] = {self.visitor_id_property: "SYNC_VISITOR_ID_PROPERTY"}
-        for field in self._selected((*self.fields, "basic")):
-            other = settings.setdefault(field.property_name, field.setting)
-            if other != field.setting:
+        fields = self._selected((*self.fields, "basic"))
+        named = [(self.visitor_id_property, "SYNC_VISITOR_ID_PROPERTY")]
+        named += [(self.link_property, "SYNC_LINK_PROPERTY")] if self.link_property else []
+        settings: dict[str, str] = {}
+        for name, setting in (*named, *((field.property_name, field.setting) for field in fields)):
+            other = settings.setdefault(name, setting)
+            if other != setting:
                 raise ValueError(
-                    f"{other} and {field.setting} name one property, {field.property_name}: all of them must"
-                    " name different properties."
+                    f"{other} and {setting} name one property, {name}: all of them must name different"
+                    " properties."
                 )
         return self
 

@@ -9,7 +9,7 @@ from etl.fields import BASIC_FIELDS
 from etl.instants import microseconds
 from etl.jsontext import canonical
 from etl.kinds import INSTANT
-from etl.models.contact import EMAIL, VISITOR, Contact, ContactKey
+from etl.models.contact import EMAIL, RECORD, VISITOR, Contact, ContactKey
 from etl.models.visitor import AT, Visitor
 from etl.rules import JOINS, combined, latest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from etl.fields import SyncedFields
+    from etl.fields import Field, SyncedFields
     from etl.models.visitor import Facts, Value
 
 T = TypeVar("T", str, bool)
@@ -38,6 +38,8 @@ def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> 
     """
     if one == other:
         return one
+    if one.excluded or other.excluded:
+        return left_out(one.id, max(one.last_seen, other.last_seen))
     last_seen = max(one.last_seen, other.last_seen)
     email, email_at = _latest(one.email, one.email_at, other.email, other.email_at)
     stays_in, opted_out_at = _latest(
@@ -52,6 +54,11 @@ def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> 
         _negated(stays_in),
         opted_out_at,
     )
+
+
+def left_out(visitor_id: str, last_seen: datetime) -> Visitor:
+    """All that is kept of a visitor whom the settings exclude."""
+    return Visitor(visitor_id, last_seen, {}, excluded=True)
 
 
 def _merged(one: Visitor, other: Visitor, synced: SyncedFields, last_seen: int) -> Facts:
@@ -99,42 +106,84 @@ def merge_all(
     return merged
 
 
-def contact_key(visitor: Visitor) -> ContactKey:
-    """The contact that a visitor belongs to: its address, else its own id."""
+def contact_key(visitor: Visitor, linked_to: str | None = None) -> ContactKey:
+    """What leads to the contact of a visitor: the record it is linked to, its address, else its own id."""
+    if linked_to is not None:
+        return ContactKey(RECORD, linked_to)
     if visitor.email is not None:
         return ContactKey(EMAIL, visitor.email)
     return ContactKey(VISITOR, visitor.id)
 
 
-def is_wanted(visitor: Visitor, *, anonymous: bool) -> bool:
-    """Whether HubSpot should hear of this visitor. ``anonymous``: also of those without an address."""
-    return not visitor.opted_out and (anonymous or visitor.email is not None)
+def is_wanted(visitor: Visitor, *, anonymous: bool, linked_to: str | None = None) -> bool:
+    """Whether HubSpot should hear of this visitor. ``anonymous``: also without an address or a link."""
+    if visitor.opted_out or visitor.excluded:
+        return False
+    return anonymous or visitor.email is not None or linked_to is not None
 
 
-def contact(key: ContactKey, members: Collection[Visitor], synced: SyncedFields = BASIC_FIELDS) -> Contact:
+def contact(
+    key: ContactKey,
+    members: Collection[Visitor],
+    synced: SyncedFields = BASIC_FIELDS,
+    *,
+    remains: Facts | None = None,
+) -> Contact:
     """What HubSpot should hold of the person behind these visitors, in whatever order they come.
 
     Each field by its rule; where that asks for the latest visitor, by when it was last seen, and for the
-    first, by when it stated the fact.
+    first, by when it stated the fact. ``remains`` are the facts of visitors that are not kept any more.
     """
-    if len(members) == 1:
+    if len(members) == 1 and not remains:
         (only,) = members
         facts = only.facts
         if facts.keys() <= synced.by_name.keys():
             return Contact(key, facts)
         return Contact(key, {name: value for name, value in facts.items() if name in synced.by_name})
-    everybody = [(visitor.facts, microseconds(visitor.last_seen)) for visitor in members]
     found: Facts = {}
     for field in synced.fields:
-        name = field.name
-        stated = [
-            (value, _stated_at(facts, name, seen), seen)
-            for facts, seen in everybody
-            if (value := field.of(facts)) is not None
-        ]
-        if stated:
-            found[name] = combined(field.people, stated)
+        if stated := _statements(field, members, remains):
+            found[field.name], _ = combined(field.people, stated)
     return Contact(key, found)
+
+
+def remaining(members: Collection[Visitor], synced: SyncedFields, remains: Facts | None = None) -> Facts:
+    """What is to be kept of a contact's visitors that are not kept any more, and of ``remains`` before.
+
+    ``contact`` makes the same of it as of them. A fact of a field that is off is not kept.
+    """
+    found: Facts = {}
+    for field in synced.fields:
+        if stated := _statements(field, members, remains):
+            found[field.name], found[field.name + AT] = combined(field.people, stated)
+    return {**(remains or {}), **found}
+
+
+def united(one: Facts | None, other: Facts | None, synced: SyncedFields) -> Facts | None:
+    """The remains of two contacts that are one."""
+    if not one or not other:
+        return one or other
+    found = {**one, **other}
+    for field in synced.fields:
+        stated = _statements(field, (), one) + _statements(field, (), other)
+        if stated:
+            found[field.name], found[field.name + AT] = combined(field.people, stated)
+    return found
+
+
+def _statements(
+    field: Field, members: Collection[Visitor], remains: Facts | None
+) -> list[tuple[Value, int, int]]:
+    """What is said of a field: a value, when it was stated, when who stated it was last seen."""
+    found = []
+    for visitor in members:
+        if (value := field.of(visitor.facts)) is not None:
+            seen = microseconds(visitor.last_seen)
+            found.append((value, _stated_at(visitor.facts, field.name, seen), seen))
+    if remains and (value := field.of(remains)) is not None:
+        at = _stated_at(remains, field.name, 0)
+        found.append((value, at, at))
+    return found
 
 
 def fingerprint(wanted: Contact) -> bytes:
@@ -151,9 +200,16 @@ def fingerprint(wanted: Contact) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-def is_due(*, wanted: bytes | None, confirmed: bytes | None, refused: bytes | None, blocked: bool) -> bool:
-    """Whether a contact has to be delivered: wanted, and neither confirmed nor refused as it is."""
-    return wanted is not None and not blocked and wanted not in (confirmed, refused)
+def is_due(
+    *,
+    wanted: bytes | None,
+    confirmed: bytes | None,
+    refused: bytes | None,
+    blocked: bool,
+    absent: bytes | None = None,
+) -> bool:
+    """Whether a contact has to be delivered: wanted, and neither confirmed, refused nor absent as it is."""
+    return wanted is not None and not blocked and wanted not in (confirmed, refused, absent)
 
 
 def properties(wanted: Contact, synced: SyncedFields = BASIC_FIELDS) -> dict[str, str]:
@@ -170,7 +226,7 @@ def properties(wanted: Contact, synced: SyncedFields = BASIC_FIELDS) -> dict[str
 
 def name_properties(key: ContactKey) -> dict[str, str]:
     """The name that a contact without an address gets when it is created, and never again."""
-    if key.kind is EMAIL:
+    if key.kind is not VISITOR:
         return {}
     return {"firstname": "Visitor", "lastname": key.value[:SHORT_ID]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from etl.state.database import connect
+from etl.state.database import connect, rebuilding
 from etl.state.indexes import metadata
 from etl.state.urls import url_from_environment
 
@@ -22,5 +22,5 @@ given = context.config.attributes.get("connection")
 if isinstance(given, Connection):
     migrate(given)
 else:
-    with connect(url_from_environment(), create=True) as own, own.begin():
+    with connect(url_from_environment(), create=True) as own, rebuilding(own), own.begin():
         migrate(own)

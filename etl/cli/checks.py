@@ -22,7 +22,7 @@ from etl.extract.budget import Budget
 from etl.extract.visitors import ZenovayVisitors
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
-from etl.load.properties import Properties, raise_for, wanted_properties
+from etl.load.properties import Properties, raise_for
 from etl.load.words import HubSpotWords
 from etl.models.reading import Page, ReadRequest
 from etl.network.failures import UnknownHostError
@@ -95,7 +95,8 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
         stack.callback(hubspot.close)
         synced = settings.sync.synced
         visitors = ZenovayVisitors(zenovay, paging=settings.zenovay.paging, page_size=SAMPLE, synced=synced)
-        properties = Properties(hubspot, wanted_properties(synced))
+        wanted = wiring.wanted_of(settings.sync)
+        properties = Properties(hubspot, wanted)
         checks: list[tuple[str, Callable[[], str]]] = [
             ("state", lambda: _state(settings)),
             ("zenovay key", lambda: _websites(zenovay, settings)),
@@ -111,7 +112,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             ("hubspot read scope", lambda: _proved(lambda: prove_read_access(hubspot))),
             ("hubspot write scope", lambda: _proved(lambda: prove_write_access(hubspot))),
             ("hubspot portal", lambda: _portal(hubspot, settings, clock)),
-            ("hubspot properties", lambda: _properties(properties, len(synced.fields) + 1)),
+            ("hubspot properties", lambda: _properties(properties, len(wanted))),
         ]
         return [_run(name, probe) for name, probe in checks]
 

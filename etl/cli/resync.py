@@ -27,7 +27,7 @@ def make_due(*, website: str | None, dry_run: bool, agreed: bool) -> int:
     """
     settings = load_sync()
     logs.configure(settings.log_format, [])
-    url, anonymous = state_url(settings), settings.anonymous == "upsert"
+    url, anonymous = state_url(settings), settings.anonymous != "skip"
     with read_state(url, SystemClock(), anonymous=anonymous) as state:
         count = _count(state, website) if state else None
     if count is None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from etl.cli import logs
-from etl.cli.wiring import hubspot_client, hubspot_pace, stoppable
+from etl.cli.wiring import hubspot_client, hubspot_pace, stoppable, wanted_of
 from etl.clock import SystemClock
 from etl.load.portal import read_portal
-from etl.load.properties import Properties, wanted_properties
+from etl.load.properties import Properties
 from etl.settings import load_hubspot, load_sync
+
+if TYPE_CHECKING:
+    from etl.load.properties import WantedProperty
 
 
 def install_properties() -> int:
@@ -19,7 +23,7 @@ def install_properties() -> int:
     hubspot, sync = load_hubspot()
     logs.configure(sync.log_format, [hubspot.access_token.get_secret_value()])
     clock = SystemClock()
-    wanted = wanted_properties(sync.synced)
+    wanted = wanted_of(sync)
     with stoppable(clock):
         client = hubspot_client(hubspot, clock, hubspot_pace(hubspot, clock))
         try:
@@ -35,10 +39,8 @@ def install_properties() -> int:
 
 def print_properties() -> int:
     """Show the properties that ``setup`` would see to, asking nobody. Returns the exit code."""
-    wanted = wanted_properties(load_sync().synced)
-    rows = [
-        (each.name, each.type, "unique" if each.unique else "", each.label, each.setting) for each in wanted
-    ]
+    wanted = wanted_of(load_sync())
+    rows = [(each.name, each.type, _kind(each), each.label, each.setting) for each in wanted]
     if sys.stdout.isatty():
         from etl.cli.display import show  # noqa: PLC0415 -- rich costs 40 ms
 
@@ -47,3 +49,9 @@ def print_properties() -> int:
     for row in rows:
         click.echo("\t".join(row))
     return 0
+
+
+def _kind(wanted: WantedProperty) -> str:
+    if wanted.unique:
+        return "unique"
+    return "in forms" if wanted.in_forms else ""

@@ -6,7 +6,7 @@ import signal
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etl.cli.derived import accounts, state_url
 from etl.cli.memory import collect_seldom, share_one_heap
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from etl.clock import Clock, SystemClock
     from etl.extract.budget import Budget
     from etl.fields import SyncedFields
+    from etl.load.properties import WantedProperty
     from etl.pipeline import Order
-    from etl.settings import HubSpotSettings, Settings, ZenovaySettings
+    from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
     from etl.state.store import Transaction
 
 MINUTE_S = 60.0
@@ -146,7 +147,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         store = Store(
             connection,
             clock=clock,
-            anonymous=settings.sync.anonymous == "upsert",
+            anonymous=settings.sync.anonymous != "skip",
             accounts=accounts(settings),
         )
         paces = {
@@ -160,7 +161,13 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         stack.callback(zenovay.close)
         hubspot = hubspot_client(settings.hubspot, clock, paces["hubspot"])
         stack.callback(hubspot.close)
-        wanted = wanted_properties(settings.sync.synced)
+        side: dict[str, Any] = {
+            "properties": wanted_of(settings.sync),
+            "clock": clock,
+            "verified": verified,
+            "visitor_id": settings.sync.visitor_id_property,
+            "link_property": settings.sync.link_property,
+        }
         yield Session(
             store=store,
             source=ZenovayVisitors(
@@ -169,15 +176,9 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
                 page_size=settings.zenovay.page_size,
                 synced=settings.sync.synced,
             ),
-            destination=Preview(hubspot, wanted, verified=verified)
+            destination=Preview(hubspot, **side)
             if dry_run
-            else HubSpotContacts(
-                hubspot,
-                properties=wanted,
-                clock=clock,
-                verified=verified,
-                max_rejected=settings.sync.max_rejected,
-            ),
+            else HubSpotContacts(hubspot, **side, max_rejected=settings.sync.max_rejected),
             budget=budget,
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),
@@ -199,7 +200,7 @@ def _prepare(
     """
     with store.transaction() as state:
         verified = state.notebook.get(_VERIFIED) == _setup_digest(settings)
-        looks = 0 if verified else len(wanted_properties(settings.sync.synced))
+        looks = 0 if verified else len(wanted_of(settings.sync))
         unknown = (
             {"zenovay": _READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
         )
@@ -213,6 +214,11 @@ def _prepare(
         )
         _take_up_names(state, settings.sync.synced)
         return verified
+
+
+def wanted_of(settings: SyncSettings) -> tuple[WantedProperty, ...]:
+    """The properties that HubSpot must have."""
+    return wanted_properties(settings.synced, settings.link_property)
 
 
 def _take_up_names(state: Transaction, synced: SyncedFields) -> None:
@@ -229,5 +235,6 @@ def _setup_digest(settings: Settings) -> str:
         settings.hubspot.api_version,
         settings.hubspot.access_token.get_secret_value(),
         canonical(settings.sync.synced.mapping()).decode(),
+        settings.sync.link_property or "",
     )
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

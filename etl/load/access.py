@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from etl.load.preview import read_contacts
+from etl.load.lookup import read_contacts
 from etl.load.properties import NOBODY
 from etl.load.verdicts import EMAIL
 

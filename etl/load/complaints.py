@@ -55,6 +55,12 @@ _SETUP = Sign(
     r"|propert(?:y|ies)\b.{0,200}?\bread[- ]?only",
     unless=r"already|conflict|duplicate|\binvalid_",
 )
+_MISSING = Sign(
+    codes=r"^(?:\w+_)?NOT_FOUND$|^404$",
+    words=r"\b(?:objects?|contacts?|records?|ids?)\b.{0,100}?(?:not found|not exist|doesn't exist|deleted)"
+    r"|could not (?:get|find) ",
+    unless=r"propert(?:y|ies)|gdpr",
+)
 _TEMPORARY = Sign(
     codes=r"^(?:5\d\d|408|423|429)$|RATE_LIMIT|INTERNAL_(?:SERVER_)?ERROR|(?:^|_)LOCK(?:ED)?(?:$|_)|TIMEOUT"
     r"|SERVICE_UNAVAILABLE|TOO_MANY_REQUESTS"
@@ -91,6 +97,11 @@ class Complaint:
     def is_about_setup(self) -> bool:
         """A property is missing, read-only or not unique: true of every contact, so of none in particular."""
         return _SETUP.is_in(self.codes, self.words)
+
+    @property
+    def is_about_missing(self) -> bool:
+        """There is no record with the id that was asked for."""
+        return _MISSING.is_in((*self.codes, self.status), self.words)
 
     @property
     def is_temporary(self) -> bool:

@@ -8,11 +8,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
-from etl.load.complaints import Complaint
+from etl.load.complaints import Complaint, listed
+from etl.load.lookup import presence, read_contacts
 from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
-from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
-from etl.models.verdict import TAKEN, Delivery, Verdict
+from etl.load.verdicts import MERGED, BatchAnswer, deferred, keys_in, read_verdicts, record_in, refused
+from etl.models.contact import MATCH, RECORD_ID
+from etl.models.verdict import ABSENT, GONE, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -22,18 +24,22 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
-    from etl.models.contact import Parcel
+    from etl.models.contact import ContactKey, Parcel
     from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
 
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARGE})
-_WHERE = "HubSpot batch/upsert"
+_UNSAID = "HubSpot did not say whether it has this contact."
+_SAME = "Another contact of this batch is the same record."
 
 
 class HubSpotContacts(HubSpotSide):
-    """Upserts contacts. ``deliver`` may be called by several threads at once, with disjoint batches."""
+    """Updates, upserts and matches contacts.
+
+    ``deliver`` may be called by several threads at once, with disjoint batches.
+    """
 
     def __init__(
         self,
@@ -42,15 +48,24 @@ class HubSpotContacts(HubSpotSide):
         properties: Sequence[WantedProperty],
         clock: Clock,
         verified: bool = False,
+        visitor_id: str = "zenovay_visitor_id",
+        link_property: str | None = None,
         max_rejected: float = 1.0,
     ) -> None:
         """Refused batches are not halved further once more than ``max_rejected`` (a share) are rejected."""
-        super().__init__(client, properties, verified=verified)
+        super().__init__(
+            client,
+            properties,
+            clock=clock,
+            verified=verified,
+            visitor_id=visitor_id,
+            link_property=link_property,
+        )
         self._clock = clock
         self._refusals = Refusals(max_rejected, self.too_many_refused)
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
-        """One verdict per parcel of ``batch`` (at most 100, no id twice), in its order.
+        """One verdict per parcel of ``batch`` (at most 100, no id twice, all of one way), in its order.
 
         Never raises SyncError: what keeps parcels from being answered is the ``stop`` of the delivery, and
         those parcels are deferred as they were.
@@ -62,21 +77,43 @@ class HubSpotContacts(HubSpotSide):
         try:
             self._setup.before_first()
             while part := work.next_part():
-                self._send(part, work)
+                if part[0].way is MATCH:
+                    self._match(part, work)
+                else:
+                    self._send(part, work)
         except SyncError as error:
             stop = error
         delivery = Delivery(work.verdicts(stop), stop)
         _log(delivery, elapsed_s=self._clock.monotonic() - started)
         return delivery
 
+    def _match(self, part: Sequence[Parcel], work: _Work) -> None:
+        """Find the records of the parcels, and send what is found there; nothing is ever made."""
+        answer = read_contacts(self._client, part[0].id_property, [parcel.id_value for parcel in part])
+        if isinstance(answer, Complaint):
+            raise self._setup.disprove(answer)
+        found = presence(part, answer)
+        work.record(
+            work.absent(parcel) if parcel.contact_id in found.missing else deferred(parcel, _UNSAID)
+            for parcel in part
+            if parcel.contact_id not in found.records
+        )
+        first: dict[str, Parcel] = {}
+        for parcel in part:
+            record = found.records.get(parcel.contact_id)
+            if record is not None and first.setdefault(record, parcel) is not parcel:
+                work.record([deferred(parcel, _SAME)._replace(record=record)])
+        work.send([parcel._replace(record=record) for record, parcel in first.items()])
+
     def _send(self, part: Sequence[Parcel], work: _Work) -> None:
+        way = part[0].way
         answer = self._client.send(
             "POST",
-            f"{self._client.contacts_path}/batch/upsert",
+            f"{self._client.contacts_path}/batch/{way}",
             body={"inputs": [_input(parcel) for parcel in part]},
             read=_answer,
             expects=_WHOLE_BATCH,
-            where=_WHERE,
+            where=f"HubSpot batch/{way}",
         )
         if not isinstance(answer, Complaint):
             self._take(read_verdicts(part, answer), part, work)
@@ -91,8 +128,12 @@ class HubSpotContacts(HubSpotSide):
 
     def _take(self, answer: BatchAnswer, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
-        rejected = [parcel for parcel in part if parcel.contact_id in answer.refusals]
+        refused = [parcel for parcel in part if parcel.contact_id in answer.refusals]
+        gone = [each for each in refused if answer.verdicts[each.contact_id].outcome is GONE]
+        rejected = [each for each in refused if each not in gone]
         work.record(each for each in answer.verdicts.values() if each.contact_id not in answer.refusals)
+        work.look_again({each.contact_id: answer.verdicts[each.contact_id] for each in gone}, gone)
+        self._meet_kin(part, work)
         if answer.wrong_setup is not None:
             raise self._setup.disprove(answer.wrong_setup)
         if rejected:
@@ -108,6 +149,31 @@ class HubSpotContacts(HubSpotSide):
         if too_many and work.is_halved:
             raise too_many
 
+    def _meet_kin(self, part: Sequence[Parcel], work: _Work) -> None:
+        """Ask what else leads to records that came back under another id: they were merged."""
+        merged = {
+            parcel.contact_id: verdict.record
+            for parcel in part
+            if (verdict := work.said_of(parcel)) is not None
+            and None not in (parcel.record, verdict.record)
+            and verdict.record != parcel.record
+        }
+        records = list(dict.fromkeys(str(record) for record in merged.values()))
+        if not records:
+            return
+        asked = [self._visitor_id, MERGED]
+        answer = read_contacts(self._client, RECORD_ID, records, properties=asked)
+        if isinstance(answer, Complaint):
+            answer = read_contacts(self._client, RECORD_ID, records, properties=asked[:1])
+        kin: dict[str, tuple[ContactKey, ...]] = {}
+        if not isinstance(answer, Complaint):
+            results = (each for each in listed(answer.get("results")) if isinstance(each, dict))
+            kin = {str(record_in(each)): tuple(keys_in(each, self._visitor_id)) for each in results}
+        for parcel in part:
+            verdict = work.said_of(parcel)
+            if verdict and parcel.contact_id in merged:
+                work.record([verdict._replace(kin=kin.get(str(verdict.record), ()))])
+
     def _without_secrets(self, verdict: Verdict) -> Verdict:
         return verdict._replace(reason=self._client.without_secrets(verdict.reason or ""))
 
@@ -120,6 +186,7 @@ class _Work:
         self._parts: list[Sequence[Parcel]] = [batch] if batch else []
         self._nameless: list[Parcel] = []
         self._verdicts: dict[int, Verdict] = {}
+        self._gone: dict[int, Verdict] = {}
         self.is_halved = False
 
     def next_part(self) -> Sequence[Parcel]:
@@ -127,6 +194,32 @@ class _Work:
         if not self._parts and self._nameless:
             self._parts, self._nameless = [self._nameless], []
         return self._parts.pop() if self._parts else ()
+
+    def send(self, part: Sequence[Parcel]) -> None:
+        """Send ``part`` next."""
+        if part:
+            self._parts.append(part)
+
+    def look_again(self, verdicts: Mapping[int, Verdict], gone: Sequence[Parcel]) -> None:
+        """Send by their keys those whose records are gone: somebody may have made them anew."""
+        self._gone |= verdicts
+        self.record(verdicts[each.contact_id] for each in gone if each.id_property == RECORD_ID)
+        again = [
+            each._replace(record=None, known=False, is_matched=each.is_matched or not each.recreate)
+            for each in gone
+            if each.id_property != RECORD_ID
+        ]
+        for route in sorted({(each.way, each.id_property) for each in again}):
+            self.send([each for each in again if (each.way, each.id_property) == route])
+
+    def absent(self, parcel: Parcel) -> Verdict:
+        """The verdict on a parcel whose key nobody has: gone, if its record was there before."""
+        gone = None if parcel.recreate else self._gone.get(parcel.contact_id)
+        return gone or Verdict(parcel.contact_id, ABSENT)
+
+    def said_of(self, parcel: Parcel) -> Verdict | None:
+        """The last verdict on a parcel, if there is one."""
+        return self._verdicts.get(parcel.contact_id)
 
     def split(self, part: Sequence[Parcel]) -> None:
         """Send ``part`` again in halves, the first half first."""
@@ -153,12 +246,10 @@ def _input(parcel: Parcel) -> dict[str, Any]:
 
     "Multi-status errors" in https://developers.hubspot.com/docs/api-reference/error-handling
     """
-    return {
-        "id": parcel.id_value,
-        "idProperty": parcel.id_property,
-        "objectWriteTraceId": str(parcel.contact_id),
-        "properties": parcel.properties,
-    }
+    traced = {"objectWriteTraceId": str(parcel.contact_id), "properties": parcel.properties}
+    if parcel.record is not None:
+        return {"id": parcel.record, **traced}
+    return {"id": parcel.id_value, "idProperty": parcel.id_property, **traced}
 
 
 def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
@@ -181,7 +272,7 @@ def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:
 def _log(delivery: Delivery, *, elapsed_s: float) -> None:
     """One line about a batch of which HubSpot did not take everything."""
     counts = Counter(verdict.outcome for verdict in delivery.verdicts)
-    if not delivery.stop and counts.keys() <= set(TAKEN):
+    if not delivery.stop and counts.keys() <= {*TAKEN, ABSENT}:
         return
     traces = sorted({verdict.correlation_id for verdict in delivery.verdicts if verdict.correlation_id})
     facts: dict[str, Any] = {

@@ -37,18 +37,22 @@ _YES_AND_NO = [
 ]
 """HubSpot refuses a bool property that does not come with these two values."""
 
-State = Literal["missing", "archived", "wrong_type", "not_unique", "read_only"]
+State = Literal["missing", "archived", "wrong_type", "not_unique", "unique", "read_only"]
 
 
 @dataclass(frozen=True, slots=True)
 class WantedProperty:
-    """A property as it must be. ``setting`` is the variable that names it."""
+    """A property as it must be. ``setting`` is the variable that names it.
+
+    ``in_forms``: people's forms fill it, so that it must not be unique: HubSpot drops what another has.
+    """
 
     name: str
     label: str
     type: Literal["string", "number", "datetime", "bool"]
     setting: str
     unique: bool = False
+    in_forms: bool = False
 
     def definition(self) -> dict[str, Any]:
         """As HubSpot makes it."""
@@ -60,6 +64,8 @@ class WantedProperty:
             "groupName": GROUP,
             "hasUniqueValue": self.unique,
         }
+        if self.in_forms:
+            definition["formField"] = True
         if self.type == "bool":
             definition["options"] = _YES_AND_NO
         return definition
@@ -75,8 +81,8 @@ class Problem:
     fix: str
 
 
-def wanted_properties(synced: SyncedFields) -> tuple[WantedProperty, ...]:
-    """The properties of the fields that are on, and of the visitor id."""
+def wanted_properties(synced: SyncedFields, link_property: str | None = None) -> tuple[WantedProperty, ...]:
+    """The properties of the fields that are on, of the visitor id, and the one that links are learnt from."""
     of_fields = (
         WantedProperty(field.property_name, field.label, field.kind.property_type, field.setting)
         for field in synced.fields
@@ -84,7 +90,12 @@ def wanted_properties(synced: SyncedFields) -> tuple[WantedProperty, ...]:
     visitor_id = WantedProperty(
         synced.visitor_id, "Zenovay visitor id", "string", "SYNC_VISITOR_ID_PROPERTY", unique=True
     )
-    return (*of_fields, visitor_id)
+    if link_property is None:
+        return (*of_fields, visitor_id)
+    link = WantedProperty(
+        link_property, "Zenovay visitor id (form)", "string", "SYNC_LINK_PROPERTY", in_forms=True
+    )
+    return (*of_fields, visitor_id, link)
 
 
 class Properties:
@@ -108,11 +119,11 @@ class Properties:
     def _find_contacts(self) -> None:
         """Tell a HubSpot that was never set up from a wrong base URL or version: both say 404 to every name.
 
-        Asks for a contact that cannot exist, and upserts nothing.
+        Asks for a contact that cannot exist, and updates nothing.
         """
         for tail, body in (
             ("read", {"inputs": [{"id": NOBODY}], "idProperty": "email"}),
-            ("upsert", {"inputs": []}),
+            ("update", {"inputs": []}),
         ):
             path = f"{self._client.contacts_path}/batch/{tail}"
             if self._status(path, body) != HTTPStatus.NOT_FOUND:
@@ -197,6 +208,9 @@ def problems(wanted: WantedProperty, found: dict[str, Any] | None) -> list[Probl
     if wanted.unique and found.get("hasUniqueValue") is not True:
         what = f"The HubSpot property {name} was not made to hold unique values."
         seen.append(Problem(name, "not_unique", what, f"That cannot be changed: s{other[1:]}."))
+    if wanted.in_forms and found.get("hasUniqueValue") is True:
+        what = f"The HubSpot property {name} holds unique values, which HubSpot drops where another has one."
+        seen.append(Problem(name, "unique", what, f"That cannot be changed: s{other[1:]}."))
     if _is_read_only(found):
         what = f"The HubSpot property {name} is read-only."
         seen.append(Problem(name, "read_only", what, f"{other}."))

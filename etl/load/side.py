@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.load.links import HubSpotLinks
 from etl.load.portal import read_portal
 from etl.load.setup_check import SetupCheck
 from etl.load.words import HubSpotWords
@@ -11,6 +12,7 @@ from etl.load.words import HubSpotWords
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
     from etl.models.portal import Portal
@@ -20,10 +22,24 @@ class HubSpotSide(HubSpotWords):
     """HubSpot as a destination, but for ``deliver``."""
 
     def __init__(
-        self, client: HubSpotClient, properties: Sequence[WantedProperty], *, verified: bool = False
+        self,
+        client: HubSpotClient,
+        properties: Sequence[WantedProperty],
+        *,
+        clock: Clock,
+        verified: bool = False,
+        visitor_id: str = "zenovay_visitor_id",
+        link_property: str | None = None,
     ) -> None:
+        """``visitor_id`` names the property of anonymous contacts, ``link_property`` what a form fills."""
         self._client = client
+        self._visitor_id = visitor_id
         self._setup = SetupCheck(client, properties, verified=verified)
+        self.links = (
+            HubSpotLinks(client, self._setup, property_name=link_property, visitor_id=visitor_id, clock=clock)
+            if link_property
+            else None
+        )
 
     @property
     def requests(self) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import Complaint, complaint, listed
-from etl.models.verdict import CREATED, DEFERRED, REJECTED, UPDATED, Verdict
+from etl.models.contact import RECORD_ID, ContactKey, ContactKind
+from etl.models.verdict import CREATED, DEFERRED, GONE, REFUSED, REJECTED, UPDATED, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     _Result = Mapping[str, Any]
 
 EMAIL = "email"
+MERGED = "hs_merged_object_ids"
 OTHER_EMAILS = "hs_additional_emails"
+GONE_CODE = "GONE"
+_GONE = "HubSpot had this contact and has it no more: it was deleted there."
 UNANSWERED = "HubSpot's answer did not say what became of this contact."
 _CONTRADICTED = "HubSpot's answer both confirmed and refused this contact."
 
@@ -58,8 +62,8 @@ def read_verdicts(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> BatchAn
     loose = []
     for said in nameless:
         named = _identified_by(said, held) - taken.keys() - refusals.keys()
-        if len(named) == 1:
-            refusals[named.pop()] = said
+        if len(named) == 1 or (named and said.is_about_missing):
+            refusals |= dict.fromkeys(named, said)
         else:
             loose.append(said)
     left = [each for each in parcels if each.contact_id not in taken and each.contact_id not in refusals]
@@ -76,7 +80,7 @@ def read_verdicts(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> BatchAn
     }
     return BatchAnswer(
         verdicts,
-        {number: said for number, said in refusals.items() if verdicts[number].outcome is REJECTED},
+        {number: said for number, said in refusals.items() if verdicts[number].outcome in REFUSED},
         next((said for said in complaints if said.is_about_setup), None),
     )
 
@@ -85,6 +89,8 @@ def refused(parcel: Parcel, said: Complaint) -> Verdict:
     """The verdict on a contact that HubSpot complained of: rejected, unless trying again may help."""
     if said.is_about_setup or said.is_temporary:
         return deferred(parcel, f"HubSpot could not take this contact now ({said.code}).")
+    if parcel.record is not None and said.is_about_missing:
+        return Verdict(parcel.contact_id, GONE, reason=_GONE, code=GONE_CODE, final=True)
     return Verdict(
         parcel.contact_id,
         REJECTED,
@@ -98,9 +104,11 @@ def refused(parcel: Parcel, said: Complaint) -> Verdict:
 def confirmed(parcel: Parcel, result: Mapping[str, Any]) -> Verdict:
     """The verdict on a contact that ``result`` shows to be in HubSpot now."""
     new = result.get("new")
-    if not isinstance(new, bool):
+    if parcel.record is not None:
+        new = False
+    elif not isinstance(new, bool):
         new = not parcel.known
-    return Verdict(parcel.contact_id, CREATED if new else UPDATED, _hubspot_id(result.get("id")))
+    return Verdict(parcel.contact_id, CREATED if new else UPDATED, record_in(result))
 
 
 def deferred(parcel: Parcel, reason: str) -> Verdict:
@@ -119,7 +127,14 @@ def normalised(id_property: str, value: str) -> str:
 
 
 def _by_identity(parcels: Iterable[Parcel]) -> dict[tuple[str, str], Parcel]:
-    return {(each.id_property, normalised(each.id_property, each.id_value)): each for each in parcels}
+    return {_identity(each): each for each in parcels}
+
+
+def _identity(parcel: Parcel) -> tuple[str, str]:
+    """The property by which HubSpot is asked for a contact, and its value."""
+    if parcel.record is not None:
+        return RECORD_ID, parcel.record
+    return parcel.id_property, normalised(parcel.id_property, parcel.id_value)
 
 
 def _by_trace(
@@ -174,7 +189,9 @@ def _identified_by(said: Complaint, held: Mapping[tuple[str, str], Parcel]) -> s
 
 
 def identities(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every property of a result that is a text, and its further addresses, as HubSpot compares them."""
+    """A result's id, every property that is a text, and its further addresses, as HubSpot compares them."""
+    if (record := record_in(result)) is not None:
+        yield RECORD_ID, record
     properties = result.get("properties")
     for name, value in properties.items() if isinstance(properties, dict) else ():
         if not isinstance(value, str):
@@ -182,6 +199,17 @@ def identities(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name, normalised(name, value)
         if name == OTHER_EMAILS:
             yield from ((EMAIL, normalised(EMAIL, address)) for address in value.split(";"))
+
+
+def keys_in(result: Mapping[str, Any], visitor_id: str) -> Iterator[ContactKey]:
+    """What leads to a result: its addresses, its visitor id, and the records that were merged into it."""
+    for name, value in identities(result):
+        if name == EMAIL and value:
+            yield ContactKey(ContactKind.EMAIL, value)
+        elif name == visitor_id and value:
+            yield ContactKey(ContactKind.VISITOR, value)
+        elif name == MERGED:
+            yield from (ContactKey(ContactKind.RECORD, each.strip()) for each in value.split(";"))
 
 
 def _verdict(
@@ -203,11 +231,14 @@ def _may_be(parcel: Parcel, result: _Result) -> bool:
     """
     properties = result.get("properties")
     held = properties.get(parcel.id_property) if isinstance(properties, dict) else None
-    contradicts = parcel.id_property != EMAIL and bool(held) and held != parcel.id_value
-    return _hubspot_id(result.get("id")) is not None and not contradicts
+    by_key = parcel.record is None and parcel.id_property != EMAIL
+    contradicts = by_key and bool(held) and held != parcel.id_value
+    return record_in(result) is not None and not contradicts
 
 
-def _hubspot_id(value: Any) -> str | None:
+def record_in(result: Mapping[str, Any]) -> str | None:
+    """The id of the record that a result shows; None where it has none that can be one."""
+    value = result.get("id")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value.isascii() and value.isalnum() else None

@@ -24,6 +24,15 @@ class HubSpotWords:
         )
 
     @staticmethod
+    def gone(contacts: int, *, recreate: bool) -> str:
+        are = f"{contacts} contacts that HubSpot had are" if contacts > 1 else "A contact that HubSpot had is"
+        if recreate:
+            return f"{are} not there any more, and could not be made again: visitor-sync rejections."
+        return (
+            f"{are} not there any more; with SYNC_RECREATE=never that stays so. See: visitor-sync rejections."
+        )
+
+    @staticmethod
     def silent(batches: int) -> ContractBrokenError:
         return ContractBrokenError(
             f"HubSpot's replies to {batches} batches in a row held no verdict on any contact.",

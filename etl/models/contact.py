@@ -13,25 +13,41 @@ if TYPE_CHECKING:
 
 
 class ContactKind(StrEnum):
-    """What a contact is keyed by."""
+    """What leads to a contact: an address, the id of a visitor, or the record that a link names."""
 
     EMAIL = "email"
     VISITOR = "visitor"
+    RECORD = "record"
 
 
-EMAIL, VISITOR = ContactKind
+EMAIL, VISITOR, RECORD = ContactKind
 """By these names for what is done for every contact, as with the outcomes."""
 
 
+RECORD_ID = "hs_object_id"
+"""The property of a record's own id."""
+
+
 class ContactKey(NamedTuple):
-    """The e-mail address (trimmed, lower-cased), else the visitor id."""
+    """Leads to a contact: an e-mail address (trimmed, lower-cased), a visitor id, or a record's id.
+
+    A contact keeps the best of its keys as its own; the others lead to it by way of rows of theirs.
+    """
 
     kind: ContactKind
     value: str
 
+    @property
+    def rank(self) -> int:
+        """The lower, the more it says of a person."""
+        return _RANKS.index(self.kind)
+
+
+_RANKS = (EMAIL, RECORD, VISITOR)
+
 
 class Contact(NamedTuple):
-    """What HubSpot should hold: what the visitors that share the key come to, by the names of the fields."""
+    """What HubSpot should hold of a person: what its visitors come to, by the names of the fields."""
 
     key: ContactKey
     facts: Facts
@@ -42,7 +58,6 @@ class KnownVisitor(NamedTuple):
 
     visitor: Visitor
     contact_id: int | None
-    key: ContactKey | None
     due: bool
 
 
@@ -56,7 +71,9 @@ class Member(NamedTuple):
 class LedgerEntry(NamedTuple):
     """What is wanted of a contact and what HubSpot said of it, as fingerprints.
 
-    ``unanswered`` counts the runs in a row in which HubSpot's answer left it out.
+    ``absent`` is the one for which nobody was found; ``record`` is HubSpot's id of the contact, once it has
+    told it, ``made`` whether this program created it. ``remains`` are the facts of visitors that are not kept
+    any more. ``unanswered`` counts the runs in a row in which HubSpot's answer left it out.
     """
 
     contact_id: int
@@ -64,8 +81,12 @@ class LedgerEntry(NamedTuple):
     wanted: bytes | None
     confirmed: bytes | None
     refused: bytes | None
+    absent: bytes | None
     blocked: bool
     due: bool
+    record: str | None = None
+    made: bool = False
+    remains: Facts | None = None
     unanswered: int = 0
 
 
@@ -80,14 +101,34 @@ class DueContact(NamedTuple):
     fingerprint: bytes
     known: bool
     unanswered: int
+    record: str | None = None
+
+
+class Way(StrEnum):
+    """How a contact travels to HubSpot."""
+
+    UPDATE = "update"
+    """To the record that it is known to be."""
+
+    UPSERT = "upsert"
+    """By its key; the contact is made where it is not there."""
+
+    MATCH = "match"
+    """By its key, but it is never made."""
+
+
+UPDATE, UPSERT, MATCH = Way
 
 
 class Parcel(NamedTuple):
     """A due contact, ready to be delivered.
 
+    ``id_property`` and ``id_value`` are its key, which tells nothing once its ``record`` is known.
     ``properties`` are texts, as HubSpot wants them. ``name_properties`` are to be added only if HubSpot
     refuses to create the contact without a name. ``known`` says that HubSpot has confirmed this contact
     before. ``unanswered`` runs in a row HubSpot's answer left it out: it goes in a request of its own.
+    ``is_matched`` says that it must not be made, ``recreate`` that it is to be sent by its key once more
+    where its record is gone.
     """
 
     contact_id: int
@@ -98,3 +139,12 @@ class Parcel(NamedTuple):
     name_properties: Mapping[str, str] = MappingProxyType({})
     known: bool = False
     unanswered: int = 0
+    record: str | None = None
+    is_matched: bool = False
+    recreate: bool = False
+
+    @property
+    def way(self) -> Way:
+        if self.record is not None:
+            return UPDATE
+        return MATCH if self.is_matched else UPSERT

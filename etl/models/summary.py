@@ -34,6 +34,7 @@ class RowCounts:
     anonymous: int = 0
     opted_out: int = 0
     rejected: int = 0
+    excluded: int = 0
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class ContactCounts:
     updated: int = 0
     rejected: int = 0
     deferred: int = 0
+    absent: int = 0
 
 
 @dataclass(slots=True)

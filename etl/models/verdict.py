@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.errors import SyncError
+    from etl.models.contact import ContactKey
 
 
 class Outcome(StrEnum):
@@ -19,19 +20,29 @@ class Outcome(StrEnum):
     UPDATED = "updated"
     REJECTED = "rejected"
     DEFERRED = "deferred"
+    ABSENT = "absent"
+    """Nobody in HubSpot has the key, and the contact must not be made."""
+
+    GONE = "gone"
+    """The record that HubSpot confirmed once is not there any more."""
 
 
-CREATED, UPDATED, REJECTED, DEFERRED = Outcome
+CREATED, UPDATED, REJECTED, DEFERRED, ABSENT, GONE = Outcome
 """By these names for what is done for every contact: Python 3.11 looks a member up in Python."""
 
 
 TAKEN = (CREATED, UPDATED)
 """HubSpot holds the contact as it was sent."""
 
+REFUSED = (REJECTED, GONE)
+"""HubSpot does not take the contact, for a reason that is listed."""
+
 
 class Verdict(NamedTuple):
     """HubSpot's answer on one contact.
 
+    ``record`` is the id under which HubSpot has it, and ``kin`` are other keys that lead to a record which
+    came back under another id than it was sent to: it was merged, maybe with one that another contact is.
     ``reason``, ``code`` and ``correlation_id`` belong to a rejection, ``reason`` to a deferral too.
     ``final`` marks a rejection that new facts do not lift (an address deleted under GDPR).
     ``unanswered`` marks a deferral although HubSpot did answer: next time the contact goes by itself.
@@ -39,12 +50,13 @@ class Verdict(NamedTuple):
 
     contact_id: int
     outcome: Outcome
-    hubspot_id: str | None = None
+    record: str | None = None
     reason: str | None = None
     code: str | None = None
     correlation_id: str | None = None
     final: bool = False
     unanswered: bool = False
+    kin: tuple[ContactKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

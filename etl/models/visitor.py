@@ -26,7 +26,8 @@ class Visitor(NamedTuple):
     """A valid row, or several rows of one visitor id merged.
 
     The address and the opt-out carry the instant of the row that stated them (``…_at``), so that merging does
-    not depend on the order of rows. ``opted_out`` is None until a row says something explicit.
+    not depend on the order of rows. ``opted_out`` is None until a row says something explicit. ``excluded``
+    says that the settings leave it out: then it has neither facts nor an address.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Visitor(NamedTuple):
     email_at: datetime | None = None
     opted_out: bool | None = None
     opted_out_at: datetime | None = None
+    excluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

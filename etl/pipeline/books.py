@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from etl.errors import BooksDoNotBalanceError
 from etl.models.summary import ContactCounts, RowCounts
-from etl.models.verdict import CREATED, DEFERRED, REJECTED, UPDATED
+from etl.models.verdict import ABSENT, CREATED, DEFERRED, GONE, REFUSED, REJECTED, UPDATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from etl.models.verdict import Verdict
 
-_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED, _CREATED_AND_DUE = range(6)
+_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED, _CREATED_AND_DUE, _ABSENT = range(7)
 _NOT_OURS, _TOUCHED, _CARRIED_OVER = range(0, 24, 8)
 """A contact's mark is one of these plus its standing: two enumerations would cost a microsecond a contact."""
 
@@ -22,12 +22,14 @@ _MADE = (_CREATED, _CREATED_AND_DUE)
 _DUE = tuple(_CREATED_AND_DUE if standing in _MADE else _DEFERRED for standing in _STANDINGS)
 """What each standing becomes when the contact is due, and below when it is due no longer."""
 
-_RELIEVED = (_UNCHANGED, _CREATED, _UPDATED, _REJECTED, _UNCHANGED, _CREATED)
+_RELIEVED = (_UNCHANGED, _CREATED, _UPDATED, _REJECTED, _UNCHANGED, _CREATED, _ABSENT)
 _SAID = {
     CREATED: _CREATED,
     UPDATED: _UPDATED,
     REJECTED: _REJECTED,
     DEFERRED: _DEFERRED,
+    ABSENT: _ABSENT,
+    GONE: _REJECTED,
 }
 
 
@@ -41,6 +43,7 @@ class Books:
     def __init__(self) -> None:
         self.rows = RowCounts()
         self.newly_rejected = 0
+        self.gone = 0
         self._marks = bytearray()
 
     def count_rows_anew(self) -> None:
@@ -65,6 +68,27 @@ class Books:
         """The contact is no longer wanted."""
         self._mark(contact_id, _NOT_OURS + _UNCHANGED)
 
+    def disturb(self, contact_id: int) -> None:
+        """The contact is due once more, though no row of this run belongs to it."""
+        mark = self._read(contact_id)
+        if membership := mark & _MEMBERSHIP:
+            self._mark(contact_id, membership + _DUE[mark & _STANDING])
+        else:
+            self.carry_over(contact_id)
+
+    def unite(self, goes: int, stays: int, *, due: bool) -> None:
+        """Two contacts are one: it belongs to the run as either did, and was created if either was."""
+        gone, kept = self._read(goes), self._read(stays)
+        self.forget(goes)
+        memberships = [mark & _MEMBERSHIP for mark in (gone, kept) if mark & _MEMBERSHIP]
+        if not memberships:
+            if due:
+                self.carry_over(stays)
+            return
+        standings = {mark & _STANDING for mark in (gone, kept) if mark & _MEMBERSHIP}
+        standing = _CREATED if standings & {*_MADE} else max(standings)
+        self._mark(stays, min(memberships) + (_DUE if due else _RELIEVED)[standing])
+
     def was_created(self, contact_id: int) -> bool:
         """Whether the contact was created in this run, be it due again or not."""
         return self._read(contact_id) & _STANDING in _MADE
@@ -72,8 +96,9 @@ class Books:
     def settle(self, verdicts: Iterable[Verdict], *, due: set[int]) -> None:
         """HubSpot spoke. ``due`` are the contacts that are due still, or again, as new facts arrived."""
         for contact_id, outcome, *_ in verdicts:
-            if outcome is REJECTED:
+            if outcome in REFUSED:
                 self.newly_rejected += 1
+                self.gone += outcome is GONE
             mark = self._read(contact_id)
             if membership := mark & _MEMBERSHIP:
                 standing = _CREATED if mark & _STANDING in _MADE else _SAID[outcome]
@@ -83,7 +108,7 @@ class Books:
         """The counts as they stand now."""
         touched = [self._marks.count(_TOUCHED + standing) for standing in _STANDINGS]
         carried_over = [self._marks.count(_CARRIED_OVER + standing) for standing in _STANDINGS]
-        unchanged, created, updated, rejected, deferred, again = map(
+        unchanged, created, updated, rejected, deferred, again, absent = map(
             sum, zip(touched, carried_over, strict=True)
         )
         return ContactCounts(
@@ -94,6 +119,7 @@ class Books:
             updated=updated,
             rejected=rejected,
             deferred=deferred + again,
+            absent=absent,
         )
 
     def balance(self, *, due: int) -> None:
@@ -102,9 +128,21 @@ class Books:
         ``due`` is what the ledger says.
         """
         rows, contacts = self.rows, self.contacts()
-        parts = rows.accepted + rows.out_of_window + rows.anonymous + rows.opted_out + rows.rejected
+        parts = (
+            rows.accepted
+            + rows.out_of_window
+            + rows.anonymous
+            + rows.opted_out
+            + rows.excluded
+            + rows.rejected
+        )
         verdicts = (
-            contacts.unchanged + contacts.created + contacts.updated + contacts.rejected + contacts.deferred
+            contacts.unchanged
+            + contacts.created
+            + contacts.updated
+            + contacts.rejected
+            + contacts.deferred
+            + contacts.absent
         )
         if rows.read != parts:
             raise BooksDoNotBalanceError(f"{rows.read} rows were read, {parts} are accounted for.")

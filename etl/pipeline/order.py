@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.fields import SyncedFields
+    from etl.models.contact import ContactKind
     from etl.models.summary import RunKind
 
 
@@ -21,6 +22,10 @@ class Order:
 
     ``lookback`` is read again behind the watermark, and the whole newest range every ``sweep_interval``
     (None: not now).
+    ``anonymous``: also visitors without address and link are delivered. Contacts of the kinds ``matched`` are
+    never made; who was absent is looked for again after ``recheck``. ``recreate``: a record that is gone is
+    made again. ``merge``: what was made for an anonymous visitor is merged into whom it turned out to be.
+    ``links``: learn first who is who.
     ``max_rejected`` is the share of the verdicts above which rejections stop the run.
     """
 
@@ -33,6 +38,11 @@ class Order:
     sweep_interval: timedelta | None = timedelta(hours=24)
     initial: timedelta = timedelta(days=30)
     anonymous: bool = True
+    matched: frozenset[ContactKind] = frozenset()
+    recheck: timedelta = timedelta(days=7)
+    recreate: bool = False
+    merge: bool = False
+    links: bool = True
     concurrency: int = 4
     synced: SyncedFields = BASIC_FIELDS
     max_rejected: float = 0.2

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from etl.models.verdict import DEFERRED, Delivery, Verdict
+from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.ending import as_bug, graver
 from etl.pipeline.refusals import Refusals
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from etl.pipeline.absorb import Renewed
     from etl.pipeline.books import Books
     from etl.pipeline.order import Order
-    from etl.pipeline.ports import Destination, Store
+    from etl.pipeline.ports import Destination, Store, Transaction
 
 HOLD_BACK_S = 20.0
 """Pages wait for the destination so long in all, and no longer: the source's ranges move on meanwhile."""
@@ -42,10 +43,16 @@ class Outbox:
     _silence: Silence = field(init=False)
     _may_send: bool = field(init=False, default=True)
     _held_back_s: float = field(init=False, default=0.0)
+    _went: dict[int, int] = field(init=False, default_factory=dict)
+    """Contacts that turned out to be others, while they were in flight."""
+
+    _twice: set[int] = field(init=False, default_factory=set)
+    """Contacts that others turned out to be, while they were in flight: what came last is not known."""
+
     _requests_before: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._backlog = Backlog(self.order.synced)
+        self._backlog = Backlog(self.order)
         self._refusals = Refusals(self.order.max_rejected, self.destination.too_many_refused)
         self._silence = Silence(self.destination.silent)
         self._requests_before = self.destination.requests
@@ -109,18 +116,48 @@ class Outbox:
         wait(self.in_flight, timeout=grace_s)
 
     def _settle(self, returned: Sequence[tuple[list[Parcel], Delivery]]) -> int:
-        answered = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
+        everything = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
+        answered = [pair for pair in everything if pair[0].contact_id not in self._went]
         deferred = {verdict.contact_id for _, verdict in answered if verdict.outcome is DEFERRED}
-        with self.store.transaction() as state:
-            due = state.ledger.settle(answered)
-            state.rejections.settle(answered)
-        for batch, delivery in returned:
-            self.books.settle(delivery.verdicts, due=due)
+        for batch, _ in returned:
             self._backlog.returned((parcel.contact_id for parcel in batch), held_back=deferred)
+        with self.store.transaction() as state:
+            settled = state.ledger.settle(answered)
+            state.rejections.settle(answered)
+            self.books.settle((verdict for _, verdict in answered), due=settled.due)
+            again = self._disturb(settled.kin) | self._unite(answered, settled.same, state)
+            again |= self._disturb(state.ledger.doubt(self._overtaken(everything)))
+        for _, delivery in returned:
             self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
-        if due - deferred:
+        if (settled.due - deferred) | again:
             self._backlog.wait_with_some()
-        return len(answered) - len(deferred)
+        return len(everything) - len(deferred)
+
+    def _disturb(self, contact_ids: set[int]) -> set[int]:
+        """These are due once more, for no row's sake."""
+        for contact_id in contact_ids:
+            self.books.disturb(contact_id)
+        return contact_ids
+
+    def _overtaken(self, returned: Sequence[tuple[Parcel, Verdict]]) -> set[int]:
+        """Contacts of which HubSpot may hold what only one of the two said that they were."""
+        ids = {parcel.contact_id for parcel, _ in returned}
+        overtaken = {self._went[contact_id] for contact_id in ids & self._went.keys()} | (ids & self._twice)
+        self._twice -= ids
+        return overtaken
+
+    def _unite(
+        self, answered: Sequence[tuple[Parcel, Verdict]], same: Sequence[tuple[int, int]], state: Transaction
+    ) -> set[int]:
+        """Follow records to their new ids, and make one contact of those that are one record."""
+        for parcel, verdict in answered:
+            if None not in (parcel.record, verdict.record) and parcel.record != verdict.record:
+                state.links.rename(str(parcel.record), str(verdict.record))
+        went = unite(same, synced=self.order.synced, state=state, books=self.books)
+        self._went = {one: went.get(other, other) for one, other in self._went.items()} | went
+        self._twice |= {stays for stays in went.values() if self._backlog.is_in_flight(stays)}
+        self._backlog.renew(dict.fromkeys({*went, *went.values()}))
+        return set(went.values())
 
 
 def _paired(batch: list[Parcel], verdicts: Sequence[Verdict]) -> Iterator[tuple[Parcel, Verdict]]:

@@ -7,14 +7,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import InterruptedRunError, SyncError, UnavailableError
+from etl.errors import InterruptedRunError, LockedError, StateError, SyncError, UnavailableError
 from etl.models.stop import Stop
 from etl.models.summary import RunSummary, utc_text
 from etl.pipeline.books import Books
 from etl.pipeline.ending import as_bug, conclude, graver
 from etl.pipeline.intake import Intake
+from etl.pipeline.linking import drop_all_links, follow_links
 from etl.pipeline.outbox import Outbox
 from etl.pipeline.ownership import recognise
+from etl.pipeline.recheck import look_again
 from etl.pipeline.window import OpenWindow
 
 if TYPE_CHECKING:
@@ -120,6 +122,8 @@ class _Run:
         threads = ThreadPoolExecutor(self.order.concurrency + 1, thread_name_prefix="sync")
         try:
             self._recognise()
+            self._make_due()
+            self._link()
             self._carry_over()
             self._loop(threads)
             failure = graver(self.intake.failure, self.outbox.stop)
@@ -158,10 +162,28 @@ class _Run:
             state.ownership.put(found.owner)
             if found.anew:
                 state.ledger.begin_anew()
+                drop_all_links(self.order, state)
                 state.rejections.strike_out_contacts()
         if found.doubt:
             self._warn([found.doubt])
         return found.owner
+
+    def _make_due(self) -> None:
+        """What the settings, or the time that has passed, make due by themselves."""
+        with self.store.transaction() as state:
+            look_again(self.order, state, now=self.clock.now())
+
+    def _link(self) -> None:
+        """Learn who is who before anything is read; where that cannot be asked, nothing is sent either."""
+        links = self.outbox.destination.links
+        if links is None or self.outbox.stop or not self.order.links:
+            return
+        try:
+            follow_links(links, self.order, self.store)
+        except (InterruptedRunError, StateError, LockedError):
+            raise
+        except SyncError as failure:
+            self.outbox.stop = failure
 
     def _carry_over(self) -> None:
         with self.store.reading() as state:
@@ -233,6 +255,8 @@ class _Run:
         summary.degraded = self.intake.window.degraded
         if not order.dry_run:
             summary.watermark_after = self.intake.website.watermark
+        if self.books.gone:
+            self._warn([self.outbox.destination.gone(self.books.gone, recreate=order.recreate)])
         conclude(summary, failure, newly_rejected=self.books.newly_rejected)
         try:
             with self.store.transaction() as state:

@@ -11,4 +11,21 @@ from etl.state.tables import contacts, metadata
 
 __all__ = ["metadata"]
 
-Index("ix_contacts_due", contacts.c.id, sqlite_where=text("due"), postgresql_where=text("due"))
+_PARTIAL = (
+    ("ix_contacts_due", "id", "due"),
+    ("ix_contacts_absent_at", "absent_at", "absent_at IS NOT NULL"),
+    ("ix_contacts_into", "into", '"into" IS NOT NULL'),
+    ("ix_contacts_gone", "id", "gone"),
+)
+"""Name, column, and which rows it is of."""
+
+for _name, _column, _which in _PARTIAL:
+    Index(_name, contacts.c[_column], sqlite_where=text(_which), postgresql_where=text(_which))
+
+Index(
+    "uq_contacts_record",
+    contacts.c.record,
+    unique=True,
+    sqlite_where=text("record IS NOT NULL"),
+    postgresql_where=text("record IS NOT NULL"),
+)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select, text, update
 
 from etl.instants import instant, microseconds
-from etl.models.verdict import REJECTED, TAKEN, RefusedThing
+from etl.models.verdict import ABSENT, REFUSED, TAKEN, RefusedThing
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, among, new, overwritten, value
@@ -108,12 +108,11 @@ class Rejections:
         return [row for digest, row in rows.items() if digest not in old]
 
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None:
-        """List the contacts that HubSpot rejected; strike out those that it took."""
-        self.strike_out([parcel.contact_id for parcel, verdict in answered if verdict.outcome in TAKEN])
+        """List the contacts that HubSpot refused; strike out those that it took or does not have."""
+        well = (*TAKEN, ABSENT)
+        self.strike_out([parcel.contact_id for parcel, verdict in answered if verdict.outcome in well])
         rejected = {
-            parcel.contact_id: (parcel, verdict)
-            for parcel, verdict in answered
-            if verdict.outcome is REJECTED
+            parcel.contact_id: (parcel, verdict) for parcel, verdict in answered if verdict.outcome in REFUSED
         }
         listed: dict[int, int] = dict(self._statements.among(_BY_CONTACT, rejected))
         new, again = [], []

@@ -20,6 +20,7 @@ from etl.state.database import (
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.ledger import Ledger
 from etl.state.limits import Limits
+from etl.state.links import Links
 from etl.state.lock import Signature, held_by, lock_of, take
 from etl.state.lock import read as read_signature
 from etl.state.notebook import Notebook
@@ -77,12 +78,13 @@ class Transaction:
     ) -> None:
         statements = Statements(connection)
         self.visitors = Visitors(statements)
-        self.ledger = Ledger(statements, anonymous=anonymous)
+        self.ledger = Ledger(statements, anonymous=anonymous, now=now)
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)
         self.limits = Limits(statements, accounts, now=now)
         self.notebook = Notebook(statements)
+        self.links = Links(statements, self.notebook)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -77,7 +78,25 @@ contacts = Table(
     Column("refused", LargeBinary, comment="fingerprint that HubSpot last rejected"),
     Column("blocked", Boolean, nullable=False, comment="rejected for good, until somebody retries it"),
     Column("due", Boolean, nullable=False),
-    Column("hubspot_id", Text),
+    Column("record", Text),
+    Column(
+        "made",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="this program has created the record",
+    ),
+    Column(
+        "gone",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the record was there once and is not any more",
+    ),
+    Column("absent", LargeBinary, comment="fingerprint for which nobody was found in HubSpot"),
+    Column("absent_at", Instant, comment="our clock when nobody was found"),
+    Column("into", _Id, ForeignKey("contacts.id"), comment="the contact that this is another key of"),
+    Column("remains", Text, comment="JSON: the facts of its visitors that are not kept any more"),
     Column(
         "unanswered",
         Integer,
@@ -86,7 +105,7 @@ contacts = Table(
         comment="runs in a row in which HubSpot gave no verdict",
     ),
     UniqueConstraint("key", "kind"),
-    CheckConstraint("kind IN ('email', 'visitor')", name="kind"),
+    CheckConstraint("kind IN ('email', 'visitor', 'record')", name="kind"),
 )
 
 visitors = Table(
@@ -107,6 +126,29 @@ visitors = Table(
     Column("email_at", Instant),
     Column("opted_out", Boolean),
     Column("opted_out_at", Instant),
+    Column(
+        "excluded",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the settings leave it out: nothing but its id is kept",
+    ),
+    sqlite_with_rowid=False,
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("visitor_id", Text, primary_key=True),
+    Column("record", Text, primary_key=True, index=True),
+    Column("since", Instant, nullable=False, comment="HubSpot's clock when the record got the id"),
+    sqlite_with_rowid=False,
+)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True, comment="keyed hash of a key of somebody forgotten"),
     sqlite_with_rowid=False,
 )
 

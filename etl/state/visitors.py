@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, select, update
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
-from etl.models.contact import ContactKey, ContactKind, KnownVisitor, Member
+from etl.models.contact import KnownVisitor, Member
 from etl.models.visitor import Visitor
 from etl.state import tables
 from etl.state.facts import facts_from, facts_text
@@ -23,14 +23,22 @@ if TYPE_CHECKING:
     from etl.state.statements import Row, Statements
 
 _V, _C = tables.visitors.c, tables.contacts.c
-_STATED = (_V.last_seen, _V.facts, _V.email, _V.email_at, _V.opted_out, _V.opted_out_at)
+_STATED = (
+    _V.last_seen,
+    _V.facts,
+    _V.email,
+    _V.email_at,
+    _V.opted_out,
+    _V.opted_out_at,
+    _V.excluded,
+)
 _WRITTEN = ("contact_id", *(column.name for column in _STATED))
 
 
 def _select_known(dialect: str) -> Select[Row]:
     belonging = tables.visitors.outerjoin(tables.contacts, _C.id == _V.contact_id)
     return (
-        select(_V.id, *_STATED, _V.contact_id, _C.kind, _C.key, _C.due)
+        select(_V.id, *_STATED, _V.contact_id, _C.due)
         .select_from(belonging)
         .where(_V.website_id == value("website_id"), among(_V.id, dialect))
     )
@@ -47,6 +55,13 @@ def _overwrite(_dialect: str) -> Update:
 
 _KNOWN = Prepared(_select_known)
 _MEMBERS = Prepared(_select_members)
+_MOVE = Prepared(
+    lambda _: (
+        update(tables.visitors)
+        .values(overwritten("contact_id"))
+        .where(_V.contact_id == value("left_contact_id"))
+    )
+)
 _ADD = Insertion(tables.visitors, "website_id", "id", *_WRITTEN)
 _CHANGE = Prepared(_overwrite, *map(new, _WRITTEN), "website_id", "id")
 
@@ -72,6 +87,10 @@ class Visitors:
         rows = ((*_written(visitor, of), website_id, visitor.id) for visitor, of in members)
         self._statements.change_many(_CHANGE, rows)
 
+    def move(self, goes: int, stays: int) -> None:
+        """Give all visitors of one contact to another."""
+        self._statements.change(_MOVE, new_contact_id=stays, left_contact_id=goes)
+
     def members(self, contact_ids: Collection[int]) -> dict[int, list[Member]]:
         """The visitors of these contacts, on whatever website."""
         found: defaultdict[int, list[Member]] = defaultdict(list)
@@ -82,13 +101,8 @@ class Visitors:
 
 @of_a_row
 def _known(row: Row) -> KnownVisitor:
-    *stated, contact_id, kind, key, due = row
-    return KnownVisitor(
-        visitor=_visitor(*stated),
-        contact_id=contact_id,
-        key=None if kind is None else ContactKey(ContactKind(kind), key),
-        due=bool(due),
-    )
+    *stated, contact_id, due = row
+    return KnownVisitor(visitor=_visitor(*stated), contact_id=contact_id, due=bool(due))
 
 
 @of_a_row
@@ -100,6 +114,7 @@ def _visitor(
     email_at: int | None,
     opted_out: object,
     opted_out_at: int | None,
+    excluded: object,
 ) -> Visitor:
     if not (isinstance(visitor_id, str) and isinstance(email, str | None)):
         raise TypeError
@@ -111,11 +126,12 @@ def _visitor(
         instant_or_none(email_at),
         None if opted_out is None else bool(opted_out),
         instant_or_none(opted_out_at),
+        bool(excluded),
     )
 
 
 def _written(visitor: Visitor, contact_id: int | None) -> Row:
-    _, seen, facts, email, email_at, opted_out, opted_out_at = visitor
+    _, seen, facts, email, email_at, opted_out, opted_out_at, excluded = visitor
     return (
         contact_id,
         microseconds(seen),
@@ -124,4 +140,5 @@ def _written(visitor: Visitor, contact_id: int | None) -> Row:
         microseconds_or_none(email_at),
         opted_out,
         microseconds_or_none(opted_out_at),
+        excluded,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes import FakeClock
 from hubspot_double import (
     READ,
     UPSERT,
@@ -21,7 +22,8 @@ from hubspot_double import (
 
 from etl.errors import AccessRefusedError, ContractBrokenError, SetupError, UnavailableError
 from etl.load.access import prove_read_access, prove_write_access
-from etl.load.preview import Preview, presence
+from etl.load.lookup import presence
+from etl.load.preview import Preview
 from etl.models.verdict import Delivery, Outcome
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def holding(asked: Asked) -> Answer:
 
 def preview(parcels: list[Parcel], answer: Any = holding) -> tuple[Delivery, HubSpotDouble]:
     with HubSpotDouble(answer) as double, client_of(double.url) as client:
-        return Preview(client, WANTED, verified=True).deliver(parcels), double
+        return Preview(client, WANTED, clock=FakeClock(), verified=True).deliver(parcels), double
 
 
 def test_a_preview_looks_up_whom_it_does_not_know() -> None:
@@ -111,7 +113,7 @@ def test_known_contacts_cost_no_request() -> None:
 def test_only_what_hubspot_says_is_missing_would_be_created(
     body: dict[str, Any], expected: list[int]
 ) -> None:
-    assert list(presence([by_visitor(1), by_visitor(2)], body)) == expected
+    assert sorted(presence([by_visitor(1), by_visitor(2)], body).missing) == expected
 
 
 def test_a_preview_stops_where_the_run_would_stop() -> None:
@@ -124,7 +126,7 @@ def test_a_preview_stops_where_the_run_would_stop() -> None:
         return Answer(status=404) if asked.method == "GET" else says({"results": []})
 
     with HubSpotDouble(bare) as double, client_of(double.url) as client:
-        unprepared = Preview(client, WANTED)
+        unprepared = Preview(client, WANTED, clock=FakeClock())
         assert isinstance(unprepared.deliver([by_email(1)]).stop, SetupError)
         assert not unprepared.verified
 

@@ -175,7 +175,7 @@ def test_verify_needs_leave_to_read() -> None:
         properties.verify()
 
 
-@pytest.mark.parametrize("known", [(), ("upsert",), ("read", "upsert")])
+@pytest.mark.parametrize("known", [(), ("update",), ("read", "update")])
 def test_a_hubspot_that_knows_no_path_is_not_one_that_was_never_set_up(known: tuple[str, ...]) -> None:
     def answer(asked: Asked) -> Answer:
         return says({"results": []}) if asked.path.endswith(known) else Answer(status=404)

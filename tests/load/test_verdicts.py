@@ -28,10 +28,8 @@ def outcomes(parcels: list[Parcel], **body: Any) -> list[Outcome]:
     return [verdicts[parcel.contact_id].outcome for parcel in parcels]
 
 
-def result(
-    hubspot_id: Any = "501", *, trace: Any = None, new: Any = True, **properties: Any
-) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": hubspot_id, "properties": properties, "new": new}
+def result(record: Any = "501", *, trace: Any = None, new: Any = True, **properties: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": record, "properties": properties, "new": new}
     return entry if trace is None else {**entry, "objectWriteTraceId": trace}
 
 
@@ -43,8 +41,8 @@ def error(
 
 def test_results_are_matched_by_trace_id_in_any_order() -> None:
     verdicts = read([ANN, BOB], results=[result("502", trace="2", new=False), result("501", trace="1")])
-    assert verdicts[1] == Verdict(1, Outcome.CREATED, hubspot_id="501")
-    assert verdicts[2] == Verdict(2, Outcome.UPDATED, hubspot_id="502")
+    assert verdicts[1] == Verdict(1, Outcome.CREATED, record="501")
+    assert verdicts[2] == Verdict(2, Outcome.UPDATED, record="502")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +155,7 @@ def test_a_contact_both_confirmed_and_refused_is_neither() -> None:
 
 def test_the_first_of_two_results_for_one_contact_counts() -> None:
     verdicts = read([ANN], results=[result("501", trace="1"), result("502", trace="1", new=False)])
-    assert verdicts[1] == Verdict(1, Outcome.CREATED, hubspot_id="501")
+    assert verdicts[1] == Verdict(1, Outcome.CREATED, record="501")
 
 
 def test_an_answer_that_leaves_contacts_out_defers_them_alone() -> None:
@@ -337,6 +335,6 @@ def test_an_answer_for_everybody_confirms_everybody_in_any_order(
         results.append({**entry, "objectWriteTraceId": str(parcel.contact_id)} if traced else entry)
     random.shuffle(results)
     verdicts = read(parcels, results=results)
-    assert {key: verdict.hubspot_id for key, verdict in verdicts.items()} == {
+    assert {key: verdict.record for key, verdict in verdicts.items()} == {
         parcel.contact_id: f"5{parcel.contact_id}" for parcel in parcels
     }

@@ -18,6 +18,7 @@ from strategies import ROWS
 from etl.fields import BASIC_FIELDS
 from etl.models.summary import RowCounts
 from etl.models.verdict import Outcome, Verdict
+from etl.pipeline import Order
 from etl.pipeline.absorb import absorb
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.books import Books
@@ -85,7 +86,7 @@ def absorbed(store: Store, pages: list[Page], *, website: str = "site", anonymou
 def answer_all(store: Store, outcome: Outcome) -> None:
     """HubSpot says the same of everything that is due."""
     with store.transaction() as state:
-        backlog = Backlog(BASIC_FIELDS)
+        backlog = Backlog(Order("run", "incremental", "site"))
         backlog.look(state.ledger, flush=True)
         batch = backlog.next_batch(flush=True)
         state.ledger.settle([(each, Verdict(each.contact_id, outcome)) for each in batch])

@@ -150,6 +150,10 @@ class FakeCrm(HubSpotWords):
     def credential(self) -> str:
         return "the token of the fake"
 
+    @property
+    def links(self) -> None:
+        return None
+
     def portal(self) -> Portal | None:
         return Portal(1)
 
@@ -188,7 +192,7 @@ class FakeCrm(HubSpotWords):
         key = parcel.id_property, parcel.id_value
         outcome = Outcome.UPDATED if key in self.contacts else Outcome.CREATED
         self.contacts.setdefault(key, {}).update(parcel.properties)
-        return Verdict(parcel.contact_id, outcome, hubspot_id=f"hs-{parcel.contact_id}")
+        return Verdict(parcel.contact_id, outcome, record=f"hs-{parcel.contact_id}")
 
 
 def _deferred(parcel: Parcel) -> Verdict:
@@ -247,10 +251,11 @@ class World:
 def assert_balanced(summary: RunSummary) -> None:
     """The first promise of the program."""
     rows, contacts = summary.rows, summary.contacts
-    parts = rows.accepted + rows.out_of_window + rows.anonymous + rows.opted_out + rows.rejected
-    verdicts = (
-        contacts.unchanged + contacts.created + contacts.updated + contacts.rejected + contacts.deferred
+    parts = (
+        rows.accepted + rows.out_of_window + rows.anonymous + rows.opted_out + rows.rejected + rows.excluded
     )
+    taken = contacts.unchanged + contacts.created + contacts.updated
+    verdicts = taken + contacts.rejected + contacts.deferred + contacts.absent
     assert rows.read == parts
     assert contacts.touched + contacts.carried_over == verdicts
 

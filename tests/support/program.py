@@ -50,10 +50,10 @@ def balance(summary: dict[str, Any]) -> None:
     """The first promise."""
     rows, contacts = summary["rows"], summary["contacts"]
     assert rows["read"] == sum(
-        rows[name] for name in ("accepted", "out_of_window", "anonymous", "opted_out", "rejected")
+        rows[name] for name in ("accepted", "out_of_window", "anonymous", "opted_out", "rejected", "excluded")
     )
     assert contacts["touched"] + contacts["carried_over"] == sum(
-        contacts[name] for name in ("unchanged", "created", "updated", "rejected", "deferred")
+        contacts[name] for name in ("unchanged", "created", "updated", "rejected", "deferred", "absent")
     )
 
 

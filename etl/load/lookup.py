@@ -1,0 +1,95 @@
+"""Finding contacts without writing: batch/read, and what it says of each that was asked for."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etl.load.complaints import complaint, listed
+from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
+from etl.load.verdicts import EMAIL, OTHER_EMAILS, identities, normalised, record_in
+from etl.models.contact import RECORD_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from etl.load.client import HubSpotClient
+    from etl.load.complaints import Complaint
+    from etl.models.contact import Parcel
+    from etl.network.reply import Reply
+
+WHERE = "HubSpot batch/read"
+
+
+class Found(NamedTuple):
+    """``records`` of those that are there, and those that HubSpot says are not; both by contact id."""
+
+    records: dict[int, str]
+    missing: set[int]
+
+
+def read_contacts(
+    client: HubSpotClient,
+    id_property: str,
+    ids: Sequence[str],
+    *,
+    properties: Collection[str] = (),
+    with_history: Collection[str] = (),
+) -> Mapping[str, Any] | Complaint:
+    """The reply of batch/read, or HubSpot's complaint of the whole request (400).
+
+    At most 100 ids, 50 ``with_history``; ``RECORD_ID`` reads by record ids.
+    """
+    body: dict[str, Any] = {
+        "inputs": [{"id": each} for each in ids],
+        "properties": sorted({id_property, EMAIL, OTHER_EMAILS, *properties}),
+        "propertiesWithHistory": sorted(with_history),
+    }
+    if id_property != RECORD_ID:
+        body["idProperty"] = id_property
+    return client.send(
+        "POST",
+        f"{client.contacts_path}/batch/read",
+        body=body,
+        read=_answer,
+        expects=frozenset({HTTPStatus.BAD_REQUEST}),
+        where=WHERE,
+        scope=READ_SCOPE,
+    )
+
+
+def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> Found:
+    """What batch/read says of ``parcels``: found, or explicitly not. Pure; leaves out what it does not say.
+
+    HubSpot names the ids that it did not find in ``context.ids``, which its OpenAPI document of contacts
+    does not promise; where it does not, a reply that has nothing but such errors beside its results speaks
+    for all that are left.
+    """
+    results, errors = listed(body.get("results")), listed(body.get("errors"))
+    found = {
+        pair: record
+        for each in results
+        if isinstance(each, dict) and (record := record_in(each)) is not None
+        for pair in identities(each)
+    }
+    complaints = [complaint(each) for each in errors]
+    absences = [each for each in complaints if "not_found" in each.words or "not found" in each.words]
+    named = {value.strip().lower() for each in absences for _, value in each.identities}
+    nameless = not any(each.identities for each in absences)
+    speaks_for_all = bool(absences) and len(absences) == len(complaints) and nameless
+    records: dict[int, str] = {}
+    missing: set[int] = set()
+    for parcel in parcels:
+        record = found.get((parcel.id_property, normalised(parcel.id_property, parcel.id_value)))
+        if record is not None:
+            records[parcel.contact_id] = record
+        elif speaks_for_all or parcel.id_value.strip().lower() in named:
+            missing.add(parcel.contact_id)
+    return Found(records, missing)
+
+
+def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
+    if reply.ok:
+        return results_of(reply)
+    object_of(reply)
+    return complaint_in(reply)

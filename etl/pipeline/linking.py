@@ -1,0 +1,112 @@
+"""Taking up links: which visitors belong to which record, and what of their contacts that changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl import transform
+from etl.models.link import LinkedRecord
+from etl.pipeline.absorb import apply
+from etl.pipeline.books import Books
+from etl.pipeline.decide import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from etl.models.contact import KnownVisitor
+    from etl.models.link import Link, LinkPage, ShownRecord
+    from etl.pipeline.order import Order
+    from etl.pipeline.ports import LinkSource, Store, Transaction
+
+WATCHED = 100
+"""So many linked records are looked at by the way in every run, whether their links were taken away."""
+
+_AT_ONCE = 1000
+
+
+def follow_links(source: LinkSource, order: Order, store: Store) -> None:
+    """Take up what has changed since the last time, page by page: a kill in between loses none.
+
+    Raises SyncError where HubSpot cannot be asked.
+    """
+    name = source.property_name
+    with store.reading() as state:
+        read_to, watched = state.links.read_to(name), state.links.watched(WATCHED)
+    for page in source.changed(read_to, watched=watched):
+        with store.reading() as state:
+            known = state.links.of_records({each.record for each in page.records})
+        found = source.history([each for each in page.records if _is_news(each, known)])
+        found += [
+            LinkedRecord(each.record) for each in page.records if not each.value and each.record in known
+        ]
+        with store.transaction() as state:
+            _take_up(found, order, state)
+            read_to = _note(page, read_to, name, state)
+    with store.transaction() as state:
+        state.links.looked_at(watched)
+
+
+def _note(page: LinkPage, read_to: datetime | None, name: str, state: Transaction) -> datetime | None:
+    if page.read_to is None or (read_to and page.read_to <= read_to):
+        return read_to
+    state.links.note(name, page.read_to)
+    return page.read_to
+
+
+def _is_news(shown: ShownRecord, known: Mapping[str, Collection[Link]]) -> bool:
+    """Whether the record has an id that it is not known to have."""
+    if shown.value is None:
+        return False
+    return shown.value.strip() not in {link.visitor_id for link in known.get(shown.record, ())}
+
+
+def _take_up(found: Sequence[LinkedRecord], order: Order, state: Transaction) -> None:
+    """Write down what links these records have now, and have their visitors' facts go where they belong."""
+    records = {each.record: each for each in found}
+    before = state.links.of_records(records.keys())
+    after = {record: each.links for record, each in records.items()}
+    _replace(records.keys(), after, before, order, state)
+    keys = {key for each in found for key in each.keys}
+    state.ledger.doubt_others(keys, records.keys())
+
+
+def drop_all_links(order: Order, state: Transaction) -> None:
+    """Forget all links: they are those of another portal."""
+    while records := state.links.watched(_AT_ONCE):
+        before = state.links.of_records(records)
+        _replace(records, {}, before, order, state)
+    state.links.begin_anew()
+
+
+def _replace(
+    records: Collection[str],
+    after: Mapping[str, Collection[Link]],
+    before: Mapping[str, Collection[Link]],
+    order: Order,
+    state: Transaction,
+) -> None:
+    links = [link for record in records for link in after.get(record, ())]
+    visitor_ids = {link.visitor_id for link in links}
+    visitor_ids |= {link.visitor_id for record in records for link in before.get(record, ())}
+    led = state.links.of(visitor_ids)
+    state.links.replace(records, links)
+    leads = state.links.of(visitor_ids)
+    relinked = {each for each in visitor_ids if led.get(each) != leads.get(each)}
+    if relinked:
+        _rehome(relinked, leads, order, state)
+
+
+def _rehome(visitor_ids: Collection[str], links: Mapping[str, str], order: Order, state: Transaction) -> None:
+    """Let visitors, on whatever website, belong to the contacts that their keys lead to now."""
+    for website in state.runs.websites().values():
+        known = state.visitors.known(website.id, visitor_ids)
+        changes = [_rehomed(each, links.get(name), order) for name, each in known.items()]
+        apply(changes, website_id=website.id, synced=order.synced, state=state, books=Books())
+
+
+def _rehomed(known: KnownVisitor, linked_to: str | None, order: Order) -> Change:
+    visitor, key = known.visitor, None
+    if transform.is_wanted(visitor, anonymous=order.anonymous, linked_to=linked_to):
+        key = transform.contact_key(visitor, linked_to)
+    return Change(visitor, key, known)
