@@ -48,11 +48,11 @@ class Search:
         if after + limit > MOST_RESULTS:
             raise invalid(f"The paging limit of a search is {MOST_RESULTS} results; use a narrower filter.")
         name, direction = _sort(body.get("sorts") or ["createdate"])
-        names = body.get("properties") or []
+        names = body.get("properties", [])
         if not isinstance(names, list):
             raise invalid("Invalid input JSON: properties must be a list")
         return cls(
-            groups=filter_groups(body.get("filterGroups") or [], schema),
+            groups=filter_groups(body.get("filterGroups", []), schema),
             sort=searchable(schema, name),
             descending=direction == "DESCENDING",
             limit=limit,
