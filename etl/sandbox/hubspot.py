@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from etl.sandbox.contacts import Contacts
-from etl.sandbox.history import BOOKKEEPING, CRM_UI, versions
+from etl.sandbox.contacts import EMAIL, Contacts
+from etl.sandbox.history import BOOKKEEPING, CRM_UI, FORM, versions
 from etl.sandbox.hubspot_errors import RowRefusedError, refused
-from etl.sandbox.hubspot_schema import Schema, normal_address
+from etl.sandbox.hubspot_schema import Schema, normal_address, writable
 from etl.sandbox.search_pace import SearchPace
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class HubSpotWorld:
     """How long after a write search still shows what was there before."""
     searches_per_second: int | None = 5
     """None is no limit."""
+    form_conflict: Literal["dropped", "refused"] = "dropped"
+    """What comes of a submitted unique value that another contact owns, or of the whole submission."""
+    form_snippet: str = ""
+    """What the company has put at the end of the page with its form."""
+    form_submissions: int = 0
+    """How many there were, refused ones too."""
 
     schema: Schema = field(default_factory=Schema)
     store: Contacts = field(init=False)
@@ -96,6 +102,26 @@ class HubSpotWorld:
         with self.lock:
             contact_id = self.known(record_id)
             self.store.update(contact_id, _normal(properties), now=self.now(), source=CRM_UI)
+
+    def submit(self, values: Mapping[str, str]) -> str | None:
+        """The form, filled in: writes what is not empty and good to the contact that has the address.
+
+        The id of the contact; None where the submission was refused and nothing is written.
+        """
+        with self.lock:
+            self.form_submissions += 1
+            wanted = writable(self.schema, values)
+            address = wanted.get(EMAIL)
+            if address is None or self.objection(address):
+                return None
+            found = self.store.find(EMAIL, address)
+            taken = {name for name, _ in self.store.conflicts(wanted, found)}
+            if taken and self.form_conflict == "refused":
+                return None
+            if found is None:
+                return self.store.create(_without(wanted, taken), now=self.now(), source=FORM)
+            self.store.update(found, _without(wanted, {EMAIL, *taken}), now=self.now(), source=FORM)
+            return found
 
     def archive(self, record_id: str) -> None:
         """Into the recycle bin."""
@@ -184,6 +210,10 @@ def object_json(stored: Mapping[str, str], names: Iterable[str]) -> dict[str, An
         "updatedAt": stored["lastmodifieddate"],
         "archived": False,
     }
+
+
+def _without(properties: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    return {name: text for name, text in properties.items() if name not in names}
 
 
 def _normal(properties: Mapping[str, str]) -> dict[str, str]:

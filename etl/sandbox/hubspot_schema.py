@@ -234,6 +234,17 @@ def stored_value(definition: Definition, value: str) -> str | BadValue:
         return BadValue(name, error, complaint.format(value))
 
 
+def writable(schema: Schema, values: Mapping[str, str]) -> dict[str, str]:
+    """Of ``values``, as HubSpot keeps them, those that can be written and are not empty."""
+    kept: dict[str, str] = {}
+    for name, value in values.items():
+        definition = schema.active(name)
+        stored = stored_value(definition, value) if definition else ""
+        if stored and isinstance(stored, str):
+            kept[name] = stored
+    return kept
+
+
 def _address(_definition: Definition, value: str) -> str:
     address = normal_address(value)
     if len(address) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(address) or ".." in address:

@@ -18,6 +18,7 @@ from etl.sandbox.contacts_app import ContactEndpoints
 from etl.sandbox.gate import Gate
 from etl.sandbox.hubspot_app import HubSpotEndpoints
 from etl.sandbox.page import contacts_page
+from etl.sandbox.site import FORM_PATH, SCRIPT_PATH, SiteEndpoints
 from etl.sandbox.zenovay import PATH
 from etl.sandbox.zenovay_app import ZenovayEndpoints
 
@@ -35,12 +36,18 @@ _START_S = 10.0
 
 
 def application(zenovay: ZenovayWorld, hubspot: HubSpotWorld) -> Starlette:
-    """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``."""
+    """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``, a form."""
 
     async def page(_request: Request) -> HTMLResponse:
         return HTMLResponse(contacts_page(hubspot.contacts))
 
-    return Starlette(routes=[Route("/", page), *_zenovay_routes(zenovay), *_hubspot_routes(hubspot)])
+    site = SiteEndpoints(zenovay, hubspot)
+    pages = [
+        Route("/", page),
+        Route(FORM_PATH, Gate(hubspot, site.form, guarded=False), methods=["GET", "POST"]),
+        Route(SCRIPT_PATH, Gate(zenovay, site.script, guarded=False), methods=["GET"]),
+    ]
+    return Starlette(routes=[*pages, *_zenovay_routes(zenovay), *_hubspot_routes(hubspot)])
 
 
 def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
