@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,7 +13,7 @@ from contacts_api import OBJECTS, change, entry
 from storm import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from contacts_api import ContactsApi
     from storm import Storm, StormyHubSpot
@@ -22,6 +23,19 @@ ANN, BO, CY = "ann@example.test", "bo@example.test", "cy@example.test"
 
 def kinds(hubspot: StormyHubSpot) -> list[str]:
     return [each.kind for each in hubspot.violations]
+
+
+@contextmanager
+def at_work(api: ContactsApi, hubspot: StormyHubSpot, record_id: str) -> Iterator[None]:
+    """While an update of the record is in progress."""
+    hubspot.latency_s = 0.4
+    update = threading.Thread(target=lambda: api.update(change(record_id)))
+    update.start()
+    while not hubspot.busy:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    yield
+    update.join()
 
 
 def test_requests_are_counted_by_verb_and_path(api: ContactsApi, hubspot: StormyHubSpot) -> None:
@@ -95,27 +109,20 @@ def test_one_record_in_two_requests_at_once_is_noted(
 ) -> None:
     hubspot.merge(hubspot.seed({"email": ANN}), hubspot.seed({"email": BO}))
     hubspot.seed({"email": CY})
-    hubspot.latency_s = 0.3
-    first = threading.Thread(target=lambda: api.update(change("501")))
-    first.start()
-    while not hubspot.busy:
-        time.sleep(0.005)
-    WRITES[write](api)
-    first.join()
+    with at_work(api, hubspot, "501"):
+        hubspot.latency_s = 0
+        WRITES[write](api)
     assert kinds(hubspot) == ["same_contact_twice"]
 
 
 def test_other_records_and_reads_are_free(api: ContactsApi, hubspot: StormyHubSpot) -> None:
     ann, bo = hubspot.seed({"email": ANN}), hubspot.seed({"email": BO})
-    hubspot.latency_s = 0.3
-    first = threading.Thread(target=lambda: api.update(change(ann)))
-    first.start()
-    while not hubspot.busy:
-        time.sleep(0.005)
-    api.update(change(bo))
-    api.read(ann)
-    api.search()
-    first.join()
+    with at_work(api, hubspot, ann):
+        hubspot.latency_s = 0
+        api.update(change(bo))
+        api.read(ann)
+        api.search()
+        assert hubspot.busy
     assert kinds(hubspot) == []
 
 
