@@ -32,22 +32,31 @@ def invalid(message: str) -> RefusedError:
     return refused(400, VALIDATION, message)
 
 
-class RowRefusedError(Exception):
-    """One input of a batch is refused. ``status`` is that of the whole batch, should it be refused for it."""
+def not_unique(name: str) -> RefusedError:
+    return invalid(f"The property '{name}' is not a unique property of CONTACT.")
 
-    def __init__(self, category: str, message: str, *, status: int = 400) -> None:
+
+class RowRefusedError(Exception):
+    """One input of a batch is refused. ``status`` is that of the whole batch, should it be refused for it.
+
+    ``ids`` are those that lead to nobody.
+    """
+
+    def __init__(self, category: str, message: str, *, status: int = 400, ids: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.category = category
         self.message = message
         self.status = status
+        self.ids = ids
 
     def as_json(self, trace_id: str | None) -> dict[str, Any]:
         """An entry of ``errors`` in a 207."""
+        context = {"ids": list(self.ids), "objectWriteTraceId": [trace_id] if trace_id else []}
         return {
             "status": "error",
             "category": self.category,
             "message": self.message,
-            "context": {} if trace_id is None else {"objectWriteTraceId": [trace_id]},
+            "context": {name: listed for name, listed in context.items() if listed},
             "errors": [],
             "links": {},
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.sandbox.hubspot_errors import BadValue, invalid, refused
+from etl.sandbox.hubspot_errors import BadValue, invalid, not_unique, refused
 from etl.sandbox.wire import instant_text
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ MOST_UNIQUE = 10
 LONGEST_ADDRESS = 254
 FLAG_OPTIONS = (("true", "Yes"), ("false", "No"))
 """What a bool needs."""
+MARKETABLE_OPTIONS = (("true", "Marketing contact"), ("false", "Non-marketing contact"))
 BUILT_IN_AT = datetime(2020, 1, 1, tzinfo=UTC)
 
 _FIELD_TYPES = {
@@ -52,6 +53,8 @@ class Definition:
     read_only: bool = False
     archived: bool = False
     built_in: bool = False
+    form_field: bool = False
+    """Whether forms may ask for it."""
     created: datetime = BUILT_IN_AT
 
     def as_json(self) -> dict[str, Any]:
@@ -70,7 +73,7 @@ class Definition:
             "hasUniqueValue": self.unique,
             "hidden": False,
             "hubspotDefined": self.built_in,
-            "formField": not self.read_only,
+            "formField": self.form_field,
             "createdAt": instant_text(self.created),
             "updatedAt": instant_text(self.created),
             "modificationMetadata": {
@@ -93,8 +96,11 @@ def standard_properties() -> dict[str, Definition]:
         *(Definition(name, read_only=True) for name in fixed_texts),
         *(Definition(name, "datetime", "date", read_only=True) for name in times),
         Definition("hs_analytics_num_page_views", "number", "number", read_only=True),
+        Definition(
+            "hs_marketable_status", "enumeration", "radio", options=MARKETABLE_OPTIONS, read_only=True
+        ),
     ]
-    return {definition.name: replace(definition, built_in=True) for definition in definitions}
+    return {each.name: replace(each, built_in=True, form_field=not each.read_only) for each in definitions}
 
 
 @dataclass(slots=True)
@@ -119,7 +125,7 @@ class Schema:
         """Raises RefusedError where contacts cannot be found by the property."""
         definition = self.active(name)
         if definition is None or not definition.unique:
-            raise invalid(f"The property '{name}' is not a unique property of CONTACT.")
+            raise not_unique(name)
 
     def unique_names(self) -> list[str]:
         return [name for name, definition in self.definitions.items() if definition.unique]
@@ -138,7 +144,8 @@ class Schema:
             label=wanted["label"],
             description=wanted.get("description", ""),
             options=_options(wanted),
-            unique=bool(wanted.get("hasUniqueValue", False)),
+            unique=wanted.get("hasUniqueValue", False),
+            form_field=wanted.get("formField", False),
             created=now,
         )
         custom = [each for each in self.definitions.values() if each.unique and not each.built_in]
@@ -168,8 +175,9 @@ class Schema:
             raise invalid(message)
         if wanted["groupName"] not in self.groups:
             raise invalid(f"The property group '{wanted['groupName']}' does not exist.")
-        if not isinstance(wanted.get("hasUniqueValue", False), bool):
-            raise invalid("hasUniqueValue must be a boolean.")
+        for flag in ("hasUniqueValue", "formField"):
+            if not isinstance(wanted.get(flag, False), bool):
+                raise invalid(f"{flag} must be a boolean.")
         values = [value for value, _ in _options(wanted)]
         if wanted["type"] == "bool" and set(values) != {value for value, _ in FLAG_OPTIONS}:
             raise invalid("Boolean properties must have exactly two options: true, false.")
@@ -224,6 +232,17 @@ def stored_value(definition: Definition, value: str) -> str | BadValue:
         return kept(definition, value)
     except (ValueError, OverflowError):
         return BadValue(name, error, complaint.format(value))
+
+
+def writable(schema: Schema, values: Mapping[str, str]) -> dict[str, str]:
+    """Of ``values``, as HubSpot keeps them, those that can be written and are not empty."""
+    kept: dict[str, str] = {}
+    for name, value in values.items():
+        definition = schema.active(name)
+        stored = stored_value(definition, value) if definition else ""
+        if stored and isinstance(stored, str):
+            kept[name] = stored
+    return kept
 
 
 def _address(_definition: Definition, value: str) -> str:

@@ -14,9 +14,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from etl.errors import SettingsError
+from etl.sandbox.contacts_app import ContactEndpoints
 from etl.sandbox.gate import Gate
 from etl.sandbox.hubspot_app import HubSpotEndpoints
 from etl.sandbox.page import contacts_page
+from etl.sandbox.site import FORM_PATH, SCRIPT_PATH, SiteEndpoints
 from etl.sandbox.zenovay import PATH
 from etl.sandbox.zenovay_app import ZenovayEndpoints
 
@@ -34,12 +36,18 @@ _START_S = 10.0
 
 
 def application(zenovay: ZenovayWorld, hubspot: HubSpotWorld) -> Starlette:
-    """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``."""
+    """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``, a form."""
 
     async def page(_request: Request) -> HTMLResponse:
         return HTMLResponse(contacts_page(hubspot.contacts))
 
-    return Starlette(routes=[Route("/", page), *_zenovay_routes(zenovay), *_hubspot_routes(hubspot)])
+    site = SiteEndpoints(zenovay, hubspot)
+    pages = [
+        Route("/", page),
+        Route(FORM_PATH, Gate(hubspot, site.form, guarded=False), methods=["GET", "POST"]),
+        Route(SCRIPT_PATH, Gate(zenovay, site.script, guarded=False), methods=["GET"]),
+    ]
+    return Starlette(routes=[*pages, *_zenovay_routes(zenovay), *_hubspot_routes(hubspot)])
 
 
 def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
@@ -58,15 +66,33 @@ def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
 
 def _hubspot_routes(world: HubSpotWorld) -> list[BaseRoute]:
     ends = HubSpotEndpoints(world)
-    routes = [Route("/account-info/{version}/details", Gate(world, ends.account), methods=["GET"])]
+    account = Gate(world, ends.account)
+    routes: list[BaseRoute] = [Route("/account-info/{version}/details", account, methods=["GET"])]
     for objects in ("/crm/objects/{version}/contacts", "/crm/{version}/objects/contacts"):
-        routes.append(Route(f"{objects}/batch/upsert", Gate(world, ends.upsert), methods=["POST"]))
-        routes.append(Route(f"{objects}/batch/read", Gate(world, ends.read), methods=["POST"]))
+        routes += _contact_routes(objects, world)
     for properties in ("/crm/properties/{version}/contacts", "/crm/{version}/properties/contacts"):
         routes.append(Route(properties, Gate(world, ends.properties), methods=["GET", "POST"]))
         routes.append(Route(f"{properties}/groups", Gate(world, ends.groups), methods=["GET", "POST"]))
         routes.append(Route(f"{properties}/{{name}}", Gate(world, ends.property), methods=["GET"]))
     return [*routes, Route("/{rest:path}", Gate(world, ends.unknown))]
+
+
+def _contact_routes(objects: str, world: HubSpotWorld) -> list[BaseRoute]:
+    ends = ContactEndpoints(world)
+    posted = {
+        "batch/upsert": ends.upsert,
+        "batch/update": ends.update,
+        "batch/read": ends.read,
+        "batch/archive": ends.archive_batch,
+        "search": ends.search,
+        "merge": ends.merge,
+        "gdpr-delete": ends.erase,
+    }
+    routes = [
+        Route(f"{objects}/{path}", Gate(world, operation), methods=["POST"])
+        for path, operation in posted.items()
+    ]
+    return [*routes, Route(f"{objects}/{{contact}}", Gate(world, ends.archive), methods=["DELETE"])]
 
 
 class _Protocol(H11Protocol):

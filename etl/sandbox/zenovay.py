@@ -43,6 +43,8 @@ class ZenovayWorld:
     requests_per_month: int | None = None
     month_used: int = 0
     skew: timedelta = timedelta()
+    visitor_id_delay_s: float = 0.0
+    """How long the script on the company's page knows no visitor id yet."""
     max_limit: int = 1000
     max_per_page: int = 100
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -103,6 +103,24 @@ def test_standard_properties_say_what_they_are(client: httpx.Client, base: str) 
     assert created["modificationMetadata"]["readOnlyValue"] is True
 
 
+def test_a_property_says_whether_forms_may_ask_for_it(client: httpx.Client, base: str) -> None:
+    made = {
+        "by_default": client.post(base, json=wanted("by_default")),
+        "on": client.post(base, json=wanted("on", formField=True)),
+        "off": client.post(base, json=wanted("off", formField=False)),
+    }
+    assert {name: reply.json()["formField"] for name, reply in made.items()} == {
+        "by_default": False,
+        "on": True,
+        "off": False,
+    }
+    assert client.get(f"{base}/on").json()["formField"] is True
+    assert client.post(base, json=wanted("other", formField="yes")).status_code == 400
+    standard = [client.get(f"{base}/{name}").json() for name in ("firstname", "hs_marketable_status")]
+    assert [each["formField"] for each in standard] == [True, False]
+    assert standard[1]["modificationMetadata"]["readOnlyValue"] is True
+
+
 def test_an_archived_property_is_shown_on_demand_only(
     sandbox: Storm, client: httpx.Client, base: str
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from contacts_api import entry
 from storm import Storm
 
 from etl.sandbox.hubspot_schema import FLAG_OPTIONS, Definition
@@ -19,14 +20,6 @@ ANN = "ann@example.test"
 def sandbox(sandbox: Storm) -> Storm:
     sandbox.hubspot.install_properties()
     return sandbox
-
-
-def entry(name: str, /, *, by: str = "email", trace: str | None = "", **properties: Any) -> dict[str, Any]:
-    """An input with a trace id of its own, unless ``trace`` is None or another one."""
-    built: dict[str, Any] = {"id": name, "idProperty": by, "properties": properties}
-    if trace is not None:
-        built["objectWriteTraceId"] = trace or f"trace of {name}"
-    return built
 
 
 def upsert(client: httpx.Client, *inputs: Any, path: str = UPSERT) -> httpx.Response:

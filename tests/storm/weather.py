@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.sandbox.gate import arrived, deliver
 from etl.sandbox.loopback import TRANSPORT
+from etl.sandbox.site import FORM_PATH, SCRIPT_PATH
 from etl.sandbox.wire import RefusedError, Reply
 from etl.sandbox.zenovay import PATH
 from storm.faults import Delivery, Fault
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from storm.log import Exchange
     from storm.worlds import StormyHubSpot, StormyZenovay
 
+_PAGES = frozenset({"/", FORM_PATH, SCRIPT_PATH})
+"""What browsers ask for, untouched and uncounted."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -44,7 +47,7 @@ class Weather:
     observers: Sequence[Callable[[Exchange], None]] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/":
+        if scope["path"] in _PAGES:
             await self.within(scope, receive, send)
             return
         world = self.zenovay if scope["path"].startswith((PATH, "/live", "/e/live")) else self.hubspot

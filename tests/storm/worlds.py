@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.sandbox import HubSpotWorld, ZenovayWorld
-from etl.sandbox.contacts import BOOKKEEPING, comparable
+from etl.sandbox.contacts import comparable
+from etl.sandbox.history import BOOKKEEPING
 from etl.sandbox.hubspot_errors import VALIDATION, RowRefusedError
 from etl.sandbox.hubspot_schema import Definition
 from etl.sandbox.rows import instant_of
+from etl.sandbox.search_pace import SearchPace
 from etl.sandbox.wire import Reply, json_bytes
 from etl.sandbox.zenovay import timestamp
+from storm.conduct import creates, offences, operation, writes_a_batch, written
 from storm.faults import Faults
 from storm.log import Recorded, Violation, json_of
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from etl.sandbox.wire import Call
 
 VISITOR_ID = "zenovay_visitor_id"
+MOST_SEARCHES = 5
+"""In any second."""
 _UNWELCOME = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 429: "rate_limited"}
 
 
@@ -119,17 +125,38 @@ class StormyHubSpot(HubSpotWorld):
     requests: list[Recorded] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     busy: set[tuple[str, str]] = field(default_factory=set)
-    """The contacts that requests in progress are about: how each is named, and its record."""
+    """The contacts that requests in progress write to: how each is named, and its record."""
+    _arrivals: SearchPace = field(default_factory=SearchPace)
+
+    @property
+    def counted(self) -> Counter[tuple[str, str]]:
+        """How many requests there were, by verb and path."""
+        return Counter((entry.method, entry.path) for entry in self.requests)
+
+    @property
+    def creating_calls(self) -> int:
+        """How many requests could have made a contact, whatever they were answered."""
+        return sum(creates(entry) for entry in self.requests)
 
     @property
     def upserts(self) -> list[Any]:
         """The JSON bodies of all upserts, whatever they were answered."""
-        return [entry.body for entry in self.requests if entry.path.endswith("/batch/upsert")]
+        return self._bodies("batch/upsert")
+
+    @property
+    def updates(self) -> list[Any]:
+        """The same of all updates."""
+        return self._bodies("batch/update")
 
     @property
     def upserted_inputs(self) -> int:
         """How many inputs all upserts held."""
         return sum(len(body["inputs"]) for body in self.upserts)
+
+    @property
+    def updated_inputs(self) -> int:
+        """How many inputs all updates held."""
+        return sum(len(body["inputs"]) for body in self.updates)
 
     def contact(self, *, visitor_id: str) -> dict[str, str] | None:
         with self.lock:
@@ -155,6 +182,14 @@ class StormyHubSpot(HubSpotWorld):
     def date(self) -> datetime:
         return self.now()
 
+    def admit(self, call: Call) -> None:
+        self.violations += offences(call)
+        if operation(call.path) == "search":
+            self._arrivals.add(self.now())
+            if (count := self._arrivals.count(self.now())) > MOST_SEARCHES:
+                self.violations.append(Violation("too_many_searches", f"{count} in a second"))
+        super().admit(call)
+
     def objection(self, address: str) -> RowRefusedError | None:
         if address in self.refused_addresses:
             return RowRefusedError(VALIDATION, self.refused_addresses[address])
@@ -179,19 +214,24 @@ class StormyHubSpot(HubSpotWorld):
         """The answer as this HubSpot gives it; what was wrong with the request is noted."""
         if reply.status in _UNWELCOME:
             self.violations.append(Violation(_UNWELCOME[reply.status], call.path))
-        if call.path.endswith("/batch/upsert") and not _traced(call):
-            self.violations.append(
-                Violation("missing_trace_id", "objectWriteTraceId is absent or not unique")
-            )
         body = json_of(reply.body)
-        if reply.status not in {200, 207} or not isinstance(body, dict) or "results" not in body:
+        if reply.status not in {200, 207} or not isinstance(body, dict):
             return reply
+        shaped = self._result(body) if operation(call.path) == "merge" else self._results(call, body)
+        return reply if shaped == body else replace(reply, body=json_bytes(shaped))
+
+    def _results(self, call: Call, body: dict[str, Any]) -> dict[str, Any]:
+        if "results" not in body:
+            return body
         shaped = {**body, "results": [self._result(each) for each in body["results"]]}
-        if call.path.endswith("/batch/upsert"):
+        if writes_a_batch(call.path):
             shaped["results"] = shaped["results"][self.results_dropped :]
         if "errors" in body:
             shaped["errors"] = [self._error(each) for each in body["errors"]]
-        return reply if shaped == body else replace(reply, body=json_bytes(shaped))
+        return shaped
+
+    def _bodies(self, asked: str) -> list[Any]:
+        return [entry.body for entry in self.requests if operation(entry.path) == asked]
 
     def _result(self, result: dict[str, Any]) -> dict[str, Any]:
         shaped = dict(result)
@@ -206,29 +246,16 @@ class StormyHubSpot(HubSpotWorld):
         if self.error_context == "absent":
             return {name: value for name, value in error.items() if name != "context"}
         if self.error_context == "string" and "objectWriteTraceId" in context:
-            return {**error, "context": {"objectWriteTraceId": context["objectWriteTraceId"][0]}}
+            return {**error, "context": {name: listed[0] for name, listed in context.items()}}
         return error
 
     def _identities(self, call: Call) -> Iterator[tuple[str, str]]:
-        body = json_of(call.body) if call.path.endswith("/batch/upsert") else None
-        inputs = body.get("inputs") if isinstance(body, dict) else None
-        for each in inputs if isinstance(inputs, list) else ():
-            if not isinstance(each, dict) or not isinstance(each.get("id"), str):
-                continue
-            name = str(each.get("idProperty") or "")
-            yield name, comparable(name, each["id"])
+        for name, value in written(call):
+            yield name, comparable(name, value)
             with self.lock:
-                owner = self.store.find(name or None, each["id"])
+                owner = self.store.find(name or None, value)
             if owner is not None:
                 yield "hs_object_id", owner
-
-
-def _traced(call: Call) -> bool:
-    """Whether every input can be told from the others in an answer."""
-    body = json_of(call.body)
-    inputs = body.get("inputs") if isinstance(body, dict) else None
-    traces = [each.get("objectWriteTraceId") for each in inputs or () if isinstance(each, dict)]
-    return None not in traces and len(set(traces)) == len(traces)
 
 
 def _key(contact: Mapping[str, str]) -> str:

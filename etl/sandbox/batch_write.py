@@ -1,54 +1,49 @@
-"""POST …/batch/upsert: what HubSpot accepts, writes, and answers."""
+"""POST …/batch/upsert and …/batch/update: what HubSpot accepts, writes, and answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from typing import TYPE_CHECKING, Any
 
+from etl.sandbox.batch_inputs import all_traced, inputs_to_write
 from etl.sandbox.contacts import EMAIL, comparable
-from etl.sandbox.hubspot_errors import VALIDATION, BadValue, RowRefusedError, bad_values, invalid, refused
-from etl.sandbox.hubspot_schema import normal_address, stored_value
+from etl.sandbox.hubspot_errors import (
+    VALIDATION,
+    BadValue,
+    RowRefusedError,
+    bad_values,
+    invalid,
+    not_unique,
+    refused,
+)
+from etl.sandbox.hubspot_schema import stored_value
 from etl.sandbox.wire import instant_text, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etl.sandbox.batch_inputs import Input
     from etl.sandbox.hubspot import HubSpotWorld
     from etl.sandbox.wire import Reply
 
-MOST_INPUTS = 100
 _NAMES = (EMAIL, "firstname", "lastname")
 _STRICT_VERSION = "2026-09"
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One well-formed element of ``inputs``; without ``id_property`` the id is HubSpot's own."""
+class BatchWrite:
+    """One request; an update unless it ``creates``. ``reply`` raises RefusedError for the whole batch."""
 
-    id: str
-    id_property: str | None
-    properties: dict[str, str]
-    trace_id: str | None
-
-    @property
-    def addresses(self) -> set[str]:
-        """The addresses that it names, as HubSpot keeps them."""
-        named = {self.properties.get(EMAIL, ""), self.id if self.id_property == EMAIL else ""}
-        return {normal_address(address) for address in named if address}
-
-
-class Upsert:
-    """One request. ``reply`` raises RefusedError where the whole batch is refused."""
-
-    def __init__(self, world: HubSpotWorld, *, version: str) -> None:
+    def __init__(self, world: HubSpotWorld, *, version: str, creates: bool) -> None:
         self._world = world
-        self._version = version
+        self._strict = version == _STRICT_VERSION
+        self._creates = creates
         self._started = world.now()
 
     def reply(self, body: dict[str, Any]) -> Reply:
         if "inputs" not in body:
             return json_reply(self._answer([], []))
-        inputs = self._inputs(body["inputs"])
+        inputs = inputs_to_write(body["inputs"])
+        self._check(inputs)
         results: list[dict[str, Any]] = []
         errors: list[dict[str, Any]] = []
         with self._world.store.all_or_nothing():
@@ -56,47 +51,53 @@ class Upsert:
                 try:
                     results.append(self._written(each))
                 except RowRefusedError as objection:
-                    if not _all_traced(inputs):
+                    if not all_traced(inputs):
                         raise refused(objection.status, objection.category, objection.message) from objection
                     errors.append(objection.as_json(each.trace_id))
         self._world.random.shuffle(results)
         self._world.random.shuffle(errors)
         return json_reply(self._answer(results, errors), status=207 if errors else 200)
 
-    def _inputs(self, raw: Any) -> list[Input]:
-        if not isinstance(raw, list):
-            raise invalid("Invalid input JSON: inputs must be a list")
-        if not raw:
-            raise invalid("Some required fields were not set: [inputs]")
-        if len(raw) > MOST_INPUTS:
-            raise invalid(f"The maximum batch size is {MOST_INPUTS}; {len(raw)} inputs were given.")
-        inputs = [_input(each) for each in raw]
+    def _check(self, inputs: Sequence[Input]) -> None:
+        """Raises RefusedError where one input forbids all of them."""
         for name in {each.id_property for each in inputs} - {None}:
+            if not self._creates:
+                raise not_unique(str(name))
             self._world.schema.require_unique(str(name))
         seen: set[tuple[str, str]] = set()
         for each in inputs:
-            identity = each.id_property or "", comparable(each.id_property, each.id)
+            identity = self._identity(each)
             if identity in seen:
                 raise invalid(f"Duplicate IDs found in batch input: [{each.id}]. IDs must be unique")
             seen.add(identity)
-        return inputs
+
+    def _identity(self, each: Input) -> tuple[str, str]:
+        """What no other input may have."""
+        if each.id_property is None and self._world.merged_twice == "refused":
+            return "", self._world.store.successor(each.id)
+        return each.id_property or "", comparable(each.id_property, each.id)
 
     def _written(self, each: Input) -> dict[str, Any]:
         """The contact that was created or updated. Raises RowRefusedError."""
         for address in each.addresses:
             if objection := self._world.objection(address):
                 raise objection
-        store, now = self._world.store, self._world.now()
-        found = store.find(each.id_property, each.id)
+        found = self._world.store.find(each.id_property, each.id)
+        if found is None and each.id_property is None:
+            raise RowRefusedError("OBJECT_NOT_FOUND", f"No contact has the ID {each.id}.", ids=[each.id])
         properties = self._properties(each, found)
         self._refuse_taken(properties, found)
-        if found is not None:
-            store.update(found, properties, now=now)
-            return self._result(each, found, new=False)
-        if each.id_property is None:
-            raise RowRefusedError("OBJECT_NOT_FOUND", f"No contact has the ID {each.id}.")
+        if found is None:
+            return self._created(each, properties)
+        self._world.store.update(found, properties, now=self._world.now())
+        return self._result(each, found, new=False)
+
+    def _created(self, each: Input, properties: dict[str, str]) -> dict[str, Any]:
+        self._refuse_archived(properties)
         self._refuse_incomplete(properties)
-        return self._result(each, store.create(properties, now=now), new=True)
+        status = {"hs_marketable_status": "true"} if self._world.marketing_contacts else {}
+        contact_id = self._world.store.create({**properties, **status}, now=self._world.now())
+        return self._result(each, contact_id, new=True)
 
     def _properties(self, each: Input, found: str | None) -> dict[str, str]:
         """What is to be stored. Raises RowRefusedError with every value that is wrong."""
@@ -107,7 +108,7 @@ class Upsert:
         if wrong := [value for value in kept.values() if isinstance(value, BadValue)]:
             raise bad_values(wrong)
         stored = {name: str(value) for name, value in kept.items()}
-        if found is not None and self._is_secondary(found, stored.get(EMAIL)):
+        if found is not None and self._world.store.is_secondary(found, stored.get(EMAIL, "")):
             del stored[EMAIL]
         return stored
 
@@ -115,33 +116,34 @@ class Upsert:
         definition = self._world.schema.active(name)
         if definition is None:
             return BadValue(name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
+        rule = self._world.validation_rules.get(name) if self._strict else None
+        if rule is not None and value and not re.fullmatch(rule, value):
+            message = f'{value} does not follow the validation rule "{rule}" of property "{name}".'
+            return BadValue(name, "PROPERTY_VALIDATION_RULE_VIOLATED", message)
         return stored_value(definition, value)
 
-    def _is_secondary(self, contact_id: str, address: str | None) -> bool:
-        """Whether the address is the contact's own, but not its primary one: then it stays secondary."""
-        store = self._world.store
-        return (
-            bool(address)
-            and store.by_id[contact_id].get(EMAIL) != address
-            and store.find(EMAIL, str(address)) == contact_id
-        )
-
     def _refuse_taken(self, properties: dict[str, str], found: str | None) -> None:
-        for name in self._world.schema.unique_names():
-            value = properties.get(name)
-            owner = self._world.store.find(name, value) if value else None
-            if owner is None or owner == found:
-                continue
+        for name, owner in self._world.store.conflicts(properties, found):
             if name == EMAIL:
                 message = f"Contact already exists. Existing ID: {owner}"
                 raise RowRefusedError("CONFLICT", message, status=409)
-            message = (
-                f"Cannot set {name}={value} on {found or 'a new contact'}. {owner} already has that value."
-            )
+            whom = found or "a new contact"
+            message = f"Cannot set {name}={properties[name]} on {whom}. {owner} already has that value."
             raise bad_values([BadValue(name, "CONFLICTING_UNIQUE_VALUE", message)], status=409)
 
+    def _refuse_archived(self, properties: dict[str, str]) -> None:
+        """Where it would be a new contact with a value of one in the recycle bin."""
+        if self._world.archived_upsert == "new":
+            return
+        store = self._world.store
+        for name in self._world.schema.unique_names():
+            value = properties.get(name)
+            if value and (owner := store.find_archived(name, value)):
+                message = f"Contact already exists. Existing ID: {owner}"
+                raise RowRefusedError("CONFLICT", message, status=409)
+
     def _refuse_incomplete(self, properties: dict[str, str]) -> None:
-        asked = self._world.required_properties if self._version == _STRICT_VERSION else set()
+        asked = self._world.required_properties if self._strict else set()
         if missing := sorted(name for name in asked if not properties.get(name)):
             message = f"Required properties are missing: {', '.join(missing)}"
             raise RowRefusedError("MISSING_REQUIRED_PROPERTY", message)
@@ -160,35 +162,6 @@ class Upsert:
 
     def _result(self, each: Input, contact_id: str, *, new: bool) -> dict[str, Any]:
         names = dict.fromkeys((*each.properties, EMAIL, each.id_property or EMAIL))
+        stated = {"new": new} if self._creates else {}
         traced = {"objectWriteTraceId": each.trace_id} if each.trace_id else {}
-        return {**self._world.object_json(contact_id, names), "new": new, **traced}
-
-
-def _input(raw: Any) -> Input:
-    if not isinstance(raw, dict):
-        raise invalid("Invalid input JSON: an input must be an object")
-    properties, contact_id = raw.get("properties"), raw.get("id")
-    if not isinstance(contact_id, str) or not contact_id.strip() or not isinstance(properties, dict):
-        raise invalid("Some required fields were not set: [id, properties]")
-    for name, value in properties.items():
-        if not isinstance(value, str):
-            message = f"Invalid input JSON: Cannot deserialize value of type `java.lang.String` for {name}"
-            raise invalid(message)
-    return Input(
-        id=contact_id,
-        id_property=_optional_text(raw, "idProperty"),
-        properties=properties,
-        trace_id=_optional_text(raw, "objectWriteTraceId"),
-    )
-
-
-def _optional_text(raw: dict[str, Any], name: str) -> str | None:
-    value = raw.get(name)
-    if value is not None and not isinstance(value, str):
-        raise invalid(f"Invalid input JSON: {name} must be a string")
-    return value or None
-
-
-def _all_traced(inputs: Sequence[Input]) -> bool:
-    traces = {each.trace_id for each in inputs}
-    return None not in traces and len(traces) == len(inputs)
+        return {**self._world.shown(contact_id, names), **stated, **traced}
