@@ -114,8 +114,11 @@ class Contacts:
     def restore(self, contact_id: str, *, now: datetime) -> None:
         """Without the unique values that others have taken up meanwhile."""
         held = self.recycle_bin.pop(contact_id).properties
+        keys = self._keys(contact_id, held)
+        others = {key: self._owners[key] for key in keys if key in self._owners}
         free = {name: text for name, text in held.items() if not self.find(name, text)}
         self._put(contact_id, {**free, "lastmodifieddate": instant_text(now)}, now=now, source=CRM_UI)
+        self._owners |= others
 
     def delete(self, contact_id: str, *, now: datetime) -> None:
         """For good, from the recycle bin too."""

@@ -84,6 +84,18 @@ def test_a_restored_contact_leaves_others_what_they_took_up(hubspot: StormyHubSp
     assert len(api.read("v1", by=LINK).json()["results"]) == 1
 
 
+def test_further_keys_of_a_restored_contact_stay_with_whom_they_went_to(
+    hubspot: StormyHubSpot, api: ContactsApi
+) -> None:
+    merged = hubspot.merge(hubspot.seed({"email": ANN, LINK: "v1"}), hubspot.seed({"email": BO, LINK: "v2"}))
+    hubspot.archive(merged)
+    other = hubspot.seed({"email": BO, LINK: "v2"})
+    hubspot.restore(merged)
+    assert [each["id"] for each in api.read(BO, by="email").json()["results"]] == [other]
+    assert [each["id"] for each in api.read("v2", by=LINK).json()["results"]] == [other]
+    assert [each["id"] for each in api.read(ANN, by="email").json()["results"]] == [merged]
+
+
 def test_an_erased_contact_is_gone_and_its_addresses_are_blocked(
     api: ContactsApi, hubspot: StormyHubSpot
 ) -> None:
