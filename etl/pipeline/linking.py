@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl import transform
+from etl.models.contact import RECORD, ContactKey
 from etl.models.link import LinkedRecord
 from etl.pipeline.absorb import apply
 from etl.pipeline.books import Books
@@ -62,12 +63,17 @@ def _is_news(shown: ShownRecord, known: Mapping[str, Collection[Link]]) -> bool:
 
 
 def _take_up(found: Sequence[LinkedRecord], order: Order, state: Transaction) -> None:
-    """Write down what links these records have now, and have their visitors' facts go where they belong."""
+    """Write down what links these records have now, and have their visitors' facts go where they belong.
+
+    What else leads to such a record, or shares a visitor with it, may have been merged into it.
+    """
     records = {each.record: each for each in found}
     before = state.links.of_records(records.keys())
     after = {record: each.links for record, each in records.items()}
     _replace(records.keys(), after, before, order, state)
     keys = {key for each in found for key in each.keys}
+    rivals = state.links.of_visitors({link.visitor_id for each in found for link in each.links})
+    keys |= {ContactKey(RECORD, link.record) for link in rivals}
     state.ledger.doubt_others(keys, records.keys())
 
 

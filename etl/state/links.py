@@ -49,10 +49,14 @@ class Links:
         self._statements = statements
         self._notebook = notebook
 
+    def of_visitors(self, visitor_ids: Collection[str]) -> list[Link]:
+        """All links of these visitors."""
+        return list(map(_link, self._statements.among(_OF_VISITORS, visitor_ids)))
+
     def of(self, visitor_ids: Collection[str]) -> dict[str, str]:
-        """The record of each visitor that has one: the one that got the id last; of two, the smaller id."""
+        """The record of each visitor that has one: the one that got the id last; of two, the newer record."""
         best: dict[str, Link] = {}
-        for link in map(_link, self._statements.among(_OF_VISITORS, visitor_ids)):
+        for link in self.of_visitors(visitor_ids):
             rival = best.get(link.visitor_id)
             if rival is None or _beats(link, rival):
                 best[link.visitor_id] = link
@@ -126,4 +130,4 @@ def _link(row: Row) -> Link:
 
 
 def _beats(one: Link, other: Link) -> bool:
-    return (one.since, -len(one.record), other.record) > (other.since, -len(other.record), one.record)
+    return (one.since, len(one.record), one.record) > (other.since, len(other.record), other.record)
