@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +21,7 @@ from etl.errors import SettingsError, StateError, SyncError
 from etl.extract import account
 from etl.extract.budget import Budget
 from etl.extract.visitors import ZenovayVisitors
+from etl.load import records
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
 from etl.load.properties import Properties, raise_for
@@ -95,6 +97,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
         stack.callback(hubspot.close)
         synced = settings.sync.synced
         visitors = ZenovayVisitors(zenovay, paging=settings.zenovay.paging, page_size=SAMPLE, synced=synced)
+        sample = cache(lambda website: _sample(visitors, website))
         wanted = wiring.wanted_of(settings.sync)
         properties = Properties(hubspot, wanted)
         checks: list[tuple[str, Callable[[], str]]] = [
@@ -103,7 +106,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             *(
                 (
                     f"zenovay rows of {website}",
-                    lambda website=website: _rows(visitors, website, synced),
+                    lambda website=website: _rows(sample(website), synced),
                 )
                 for website in settings.zenovay.website_id
             ),
@@ -112,6 +115,7 @@ def _outside(settings: Settings) -> list[tuple[Finding, int]]:
             ("hubspot read scope", lambda: _proved(lambda: prove_read_access(hubspot))),
             ("hubspot write scope", lambda: _proved(lambda: prove_write_access(hubspot))),
             ("hubspot portal", lambda: _portal(hubspot, settings, clock)),
+            ("strangers", lambda: _strangers(settings, clock, sample, hubspot)),
             ("hubspot properties", lambda: _properties(properties, len(wanted))),
         ]
         return [_run(name, probe) for name, probe in checks]
@@ -197,9 +201,7 @@ def _websites(client: ZenovayClient, settings: Settings) -> str:
     return f"accepted; sees {len(found)} websites"
 
 
-def _rows(visitors: ZenovayVisitors, website: str, synced: SyncedFields) -> str:
-    pages = visitors.read(ReadRequest(website, initial=ONE_DAY))
-    page = next(page for page in pages if isinstance(page, Page))
+def _rows(page: Page, synced: SyncedFields) -> str:
     clocks = page.clocks
     reasons = Counter(rejection.code for rejection in page.rejections)
     known = sum(1 for visitor in page.visitors if visitor.email)
@@ -245,6 +247,35 @@ def _portal(client: HubSpotClient, settings: Settings, clock: SystemClock) -> st
     if doubt:
         raise SettingsError(doubt)
     return str(met) if met else "HubSpot does not say which portal the token opens"
+
+
+def _strangers(
+    settings: Settings, clock: SystemClock, sample: Callable[[str], Page], client: HubSpotClient
+) -> str:
+    """What visitors of whom only the id is known come to, and whether they cost money."""
+    mode = settings.sync.anonymous
+    if mode != "upsert":
+        return f"no contact is made for visitors without an address (SYNC_ANONYMOUS={mode})"
+    valid = [visitor for website in settings.zenovay.website_id for visitor in sample(website).visitors]
+    unknown = len({visitor.id for visitor in valid if not visitor.email})
+    found = (
+        f"{unknown} visitors without an address in {len(valid)} rows of the last 24 hours: each gets a"
+        " contact of its own, so many a day at least; SYNC_ANONYMOUS=match or skip makes none"
+    )
+    with read_state(derived.state_url(settings.sync), clock) as state:
+        made = state.ledger.one_made() if state else None
+    marketing = records.is_marketing(client, made) if made else None
+    if marketing:
+        found += (
+            "; warning: a contact that this program made is a marketing contact, which costs money at once: "
+            "switch that off for this app (HubSpot: Settings, Integrations, Marketing contacts)"
+        )
+    return found
+
+
+def _sample(visitors: ZenovayVisitors, website: str) -> Page:
+    pages = visitors.read(ReadRequest(website, initial=ONE_DAY))
+    return next(page for page in pages if isinstance(page, Page))
 
 
 def _properties(properties: Properties, count: int) -> str:

@@ -175,6 +175,7 @@ def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) 
             recheck=settings.sync.recheck,
             recreate=settings.sync.recreate == "always",
             merge=settings.sync.merge == "anonymous",
+            retention=settings.sync.retention,
             links=website == settings.zenovay.website_id[0],
             concurrency=settings.hubspot.concurrency,
             synced=settings.sync.synced,

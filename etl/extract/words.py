@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from etl.errors import ContractBrokenError, TooManyRejectedError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class ZenovayWords:
@@ -24,6 +29,13 @@ class ZenovayWords:
         return TooManyRejectedError(
             f"{refused} of {rows} rows in the window were refused, more than SYNC_MAX_REJECTED allows.",
             fix=f"See: visitor-sync rejections. {again} once the cause is mended, or allow for more.",
+        )
+
+    @staticmethod
+    def older_than_kept(since: datetime) -> str:
+        return (
+            f"Rows from before {since:%Y-%m-%d} are left out: who was seen then is not kept any more"
+            " (SYNC_RETENTION), and would be counted twice."
         )
 
     @staticmethod

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.load import records
 from etl.load.links import HubSpotLinks
 from etl.load.portal import read_portal
 from etl.load.setup_check import SetupCheck
 from etl.load.words import HubSpotWords
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
     from etl.models.portal import Portal
+    from etl.models.record import ShownContact
 
 
 class HubSpotSide(HubSpotWords):
@@ -49,6 +51,18 @@ class HubSpotSide(HubSpotWords):
     @property
     def credential(self) -> str:
         return self._client.credential
+
+    def look(self, record: str) -> ShownContact | None:
+        """The record behind an id, which may have another one now; None where there is none."""
+        return records.look(self._client, record)
+
+    def clear(self, record: str, names: Collection[str]) -> None:
+        """Empty properties of a record."""
+        records.clear(self._client, record, names)
+
+    def merge(self, primary: str, other: str) -> str | None:
+        """The id of what both records are from now on; None where HubSpot refuses that."""
+        return records.merge(self._client, primary, other)
 
     def portal(self) -> Portal | None:
         return read_portal(self._client)

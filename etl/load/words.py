@@ -24,6 +24,15 @@ class HubSpotWords:
         )
 
     @staticmethod
+    def strangers(contacts: int, days: float) -> str:
+        return (
+            f"{contacts} contacts without an address, about {round(contacts / max(days, 1))} a day: HubSpot"
+            " gets one for every new visitor id. They cost money where the portal makes this app's contacts"
+            " marketing contacts (HubSpot: Settings, Integrations, Marketing contacts), and fill up a free"
+            " account. SYNC_ANONYMOUS=match or skip makes none."
+        )
+
+    @staticmethod
     def gone(contacts: int, *, recreate: bool) -> str:
         are = f"{contacts} contacts that HubSpot had are" if contacts > 1 else "A contact that HubSpot had is"
         if recreate:

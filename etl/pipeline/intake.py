@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from etl.errors import SyncError
@@ -14,6 +14,7 @@ from etl.pipeline.window import is_suspect
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor, Future
+    from datetime import datetime
 
     from etl.models.reading import KnownWebsite, Page, Window
     from etl.pipeline.absorb import Renewed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 class Intake:
     """The reading of one window.
 
+    Rows from before ``kept_since`` are out of it: who was seen then was taken off the state, but for sums.
     ``next`` is the page that is being read; None once there is none to come. ``failure`` is what ended the
     reading, or keeps the watermark where it is. ``seen`` is the window as the source answered it.
     """
@@ -37,6 +39,7 @@ class Intake:
     books: Books
     window: OpenWindow
     website: KnownWebsite
+    kept_since: datetime | None = None
     next: Future[Page | ReadResult] | None = field(init=False, default=None)
     failure: SyncError | None = field(init=False, default=None)
     seen: Window | None = field(init=False, default=None)
@@ -94,6 +97,7 @@ class Intake:
     def _absorb(self, page: Page) -> Renewed:
         if page.restarted:
             self.books.count_rows_anew()
+        page = self._without_old(page)
         with self.store.transaction() as state:
             renewed = absorb(
                 page,
@@ -105,6 +109,17 @@ class Intake:
             )
             self.window.absorbed(page, state, requests=self.requests)
         return renewed
+
+    def _without_old(self, page: Page) -> Page:
+        since = self.kept_since
+        if since is None:
+            return page
+        visitors = tuple(visitor for visitor in page.visitors if visitor.last_seen >= since)
+        old = len(page.visitors) - len(visitors)
+        told = self.order.kind == "backfill"
+        if old and told and (warning := self.source.older_than_kept(since)) not in self.warnings:
+            self.warnings.append(warning)
+        return replace(page, visitors=visitors, out_of_window=page.out_of_window + old) if old else page
 
     def _close(self, result: ReadResult) -> None:
         """The window is in the state to its end: only now may the watermark move."""

@@ -25,7 +25,7 @@ class Order:
     ``anonymous``: also visitors without address and link are delivered. Contacts of the kinds ``matched`` are
     never made; who was absent is looked for again after ``recheck``. ``recreate``: a record that is gone is
     made again. ``merge``: what was made for an anonymous visitor is merged into whom it turned out to be.
-    ``links``: learn first who is who.
+    ``links``: learn first who is who. Visitors who were not seen for ``retention`` are not kept.
     ``max_rejected`` is the share of the verdicts above which rejections stop the run.
     """
 
@@ -42,6 +42,7 @@ class Order:
     recheck: timedelta = timedelta(days=7)
     recreate: bool = False
     merge: bool = False
+    retention: timedelta = timedelta(days=400)
     links: bool = True
     concurrency: int = 4
     synced: SyncedFields = BASIC_FIELDS

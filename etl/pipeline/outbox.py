@@ -6,7 +6,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from etl.models.verdict import DEFERRED, Delivery, Verdict
+from etl.models.verdict import CREATED, DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.ending import as_bug, graver
@@ -30,13 +30,17 @@ HOLD_BACK_S = 20.0
 
 @dataclass(slots=True)
 class Outbox:
-    """The deliveries of one run. ``stop`` is why nothing more is sent; None as long as there is no reason."""
+    """The deliveries of one run. ``stop`` is why nothing more is sent; None as long as there is no reason.
+
+    ``strangers`` are the contacts that were made, or would be, for visitors of whom only the id is known.
+    """
 
     order: Order
     destination: Destination
     store: Store
     books: Books
     stop: SyncError | None = None
+    strangers: int = 0
     in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
     _backlog: Backlog = field(init=False)
     _refusals: Refusals = field(init=False)
@@ -119,6 +123,10 @@ class Outbox:
         everything = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
         answered = [pair for pair in everything if pair[0].contact_id not in self._went]
         deferred = {verdict.contact_id for _, verdict in answered if verdict.outcome is DEFERRED}
+        self.strangers += sum(
+            verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id
+            for parcel, verdict in answered
+        )
         for batch, _ in returned:
             self._backlog.returned((parcel.contact_id for parcel in batch), held_back=deferred)
         with self.store.transaction() as state:

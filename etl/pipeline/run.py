@@ -14,9 +14,11 @@ from etl.pipeline.books import Books
 from etl.pipeline.ending import as_bug, conclude, graver
 from etl.pipeline.intake import Intake
 from etl.pipeline.linking import drop_all_links, follow_links
+from etl.pipeline.merging import merge_left
 from etl.pipeline.outbox import Outbox
 from etl.pipeline.ownership import recognise
 from etl.pipeline.recheck import look_again
+from etl.pipeline.retention import prune, pruned_to
 from etl.pipeline.window import OpenWindow
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ TICK_S = 0.5
 
 NOTE_S = 2.0
 """At least so often the requests sent so far are written down, and a lost state is noticed."""
+
+MANY_STRANGERS = 1000
+"""A run that makes more contacts without an address than this should not go unnoticed, the first time."""
+
+DAY_S = 86_400.0
+_STRANGERS = "strangers"
 
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
@@ -82,9 +90,10 @@ def _begin(
         if order.kind == "backfill" and order.since is not None:
             backfill = state.backfills.begin(website.id, order.since, order.until)
         state.runs.begin(order.run, website.id, order.kind, now)
+        kept_since = pruned_to(order.website, state)
     summary.watermark_before = summary.watermark_after = website.watermark
     window = OpenWindow(order, website, backfill, started=now, source=source)
-    return Intake(order, source, store, books, window, website)
+    return Intake(order, source, store, books, window, website, kept_since)
 
 
 def _known_website(order: Order, state: Transaction, summary: RunSummary, *, now: datetime) -> KnownWebsite:
@@ -126,6 +135,8 @@ class _Run:
             self._link()
             self._carry_over()
             self._loop(threads)
+            self._merge()
+            self._prune()
             failure = graver(self.intake.failure, self.outbox.stop)
             self._close_books(graver(failure, self.interruption()))
         except SyncError as failure:
@@ -212,6 +223,26 @@ class _Run:
                 give_up_at = self.clock.monotonic() + GRACE_S
                 self.intake.next = None
 
+    def _merge(self) -> None:
+        """Merge what was made for visitors who turned out to be others, once all is delivered."""
+        if not self.order.merge or self.order.dry_run or self.outbox.stop:
+            return
+        try:
+            merge_left(self.outbox.destination, self.store, interruption=self.interruption)
+        except (InterruptedRunError, StateError, LockedError):
+            raise
+        except SyncError as failure:
+            self.outbox.stop = failure
+
+    def _prune(self) -> None:
+        """Bounded, and only where the source's clock and ours agree well enough on what is old."""
+        order, clock = self.order, self.intake.website.watermark
+        if order.kind == "incremental" and not order.dry_run and clock and not self.interruption():
+            now = min(clock, self.clock.now())
+            pruned = prune(order, website_id=self.intake.website.id, clock=now, store=self.store)
+            if pruned:
+                log.info("visitors pruned", extra={**_facts(order, "visitors_pruned"), "visitors": pruned})
+
     def _note_requests(self) -> None:
         """Limits are kept over restarts, also where this run is killed while it waits for a long time."""
         if self.clock.monotonic() - self.noted_at > NOTE_S:
@@ -257,6 +288,8 @@ class _Run:
             summary.watermark_after = self.intake.website.watermark
         if self.books.gone:
             self._warn([self.outbox.destination.gone(self.books.gone, recreate=order.recreate)])
+        if audit:
+            self._tell_of_strangers()
         conclude(summary, failure, newly_rejected=self.books.newly_rejected)
         try:
             with self.store.transaction() as state:
@@ -272,6 +305,18 @@ class _Run:
             if audit:
                 raise
             log.warning("the end of the run was not written down", extra=_facts(order, "run_not_recorded"))
+
+    def _tell_of_strangers(self) -> None:
+        """Say once what it means to make so many contacts without an address."""
+        made, window = self.outbox.strangers, self.summary.window
+        if made <= MANY_STRANGERS or window is None:
+            return
+        with self.store.transaction() as state:
+            if state.notebook.mapping(_STRANGERS):
+                return
+            state.notebook.put(_STRANGERS, '{"told": true}')
+        days = (window.until - window.since).total_seconds() / DAY_S
+        self._warn([self.outbox.destination.strangers(made, days)])
 
     def _write_down(self, state: Transaction) -> None:
         state.runs.end(self.order.run, self.clock.now(), self.summary.as_dict())

@@ -16,6 +16,7 @@ _PARTIAL = (
     ("ix_contacts_absent_at", "absent_at", "absent_at IS NOT NULL"),
     ("ix_contacts_into", "into", '"into" IS NOT NULL'),
     ("ix_contacts_gone", "id", "gone"),
+    ("ix_contacts_left", "id", "made AND wanted IS NULL"),
 )
 """Name, column, and which rows it is of."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, false, func, not_, null, or_, select, text, true, update
+from sqlalchemy import and_, delete, false, func, not_, null, or_, select, text, true, update
 
 from etl.instants import microseconds
 from etl.models.contact import RECORD, VISITOR, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
@@ -220,6 +220,41 @@ _COUNTS = Prepared(
         func.count().filter(_C.gone),
     )
 )
+_REMAIN = Prepared(lambda _: _change(overwritten("remains")), "new_remains", "contact_id")
+_DROP = Prepared(lambda dialect: delete(_T).where(among(_C.id, dialect)))
+_IS_LEFT = and_(text("contacts.made"), _C.wanted.is_(None))
+"""As the partial index has it: HubSpot has it from this program, and nobody belongs to it any more."""
+
+
+def _select_left(_dialect: str) -> Select[Any]:
+    """Contacts that were made for a visitor who is known now, each with the contact that the visitor is."""
+    websites, visitors, known = tables.websites, tables.visitors, _T.alias("known")
+    found = (
+        _T.join(websites, true())
+        .join(visitors, and_(visitors.c.website_id == websites.c.id, visitors.c.id == _C.key))
+        .join(known, known.c.id == visitors.c.contact_id)
+    )
+    return (
+        select(*_ENTRY, *_entry_of(known))
+        .select_from(found)
+        .where(
+            _IS_LEFT,
+            _C.kind == VISITOR.value,
+            _C.record.is_not(None),
+            not_(_C.blocked),
+            known.c.kind != VISITOR.value,
+            known.c.record.is_not(None),
+            known.c.confirmed.is_not(None),
+            not_(known.c.blocked),
+        )
+        .order_by(_C.id)
+        .limit(value("most"))
+    )
+
+
+_LEFT = Prepared(_select_left)
+_DISOWN = Prepared(lambda _: _change({"made": false()}))
+_FOLLOW = Prepared(lambda _: _change(overwritten("record")))
 _MADE = Prepared(lambda _: select(_C.record).where(_C.made, _C.record.is_not(None)).limit(1))
 _DUE = _for_both(
     lambda deliverable: (
@@ -459,6 +494,30 @@ class Ledger:
             new_remains=facts_text(remains) if remains else None,
             contact_id=stays.contact_id,
         )
+
+    def left(self, most: int) -> list[tuple[LedgerEntry, LedgerEntry]]:
+        """Contacts made for visitors who turned out to be others, each with whom it turned out to be."""
+        width = len(_ENTRY)
+        rows = [tuple(row) for row in self._statements.rows(_LEFT, most=most)]
+        pairs = {row[0]: (_entry(row[:width]), _entry(row[width:])) for row in rows}
+        return list(pairs.values())
+
+    def disown(self, contact_id: int) -> None:
+        """Take the record for somebody else's from now on."""
+        self._statements.change(_DISOWN, contact_id=contact_id)
+
+    def follow(self, contact_id: int, record: str) -> None:
+        """The contact's record is to be found under another id."""
+        self._statements.change(_FOLLOW, new_record=record, contact_id=contact_id)
+
+    def keep_remains(self, remains: Mapping[int, Facts]) -> None:
+        """Keep these facts of visitors that are not kept any more, by contact."""
+        rows = [(facts_text(facts), contact_id) for contact_id, facts in remains.items()]
+        self._statements.change_many(_REMAIN, rows)
+
+    def drop(self, contact_ids: Collection[int]) -> None:
+        """Keep these contacts no more; nobody belongs to them, and no key leads to them."""
+        self._statements.change_among(_DROP, contact_ids)
 
     def recheck(self, kind: ContactKind, *, before: datetime, most: int) -> int:
         """Make due up to ``most`` of those that were absent ``before`` then, the longest ago first."""

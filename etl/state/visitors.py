@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, delete, select, update
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.contact import KnownVisitor, Member
@@ -17,6 +17,7 @@ from etl.state.statements import Insertion, Prepared, among, new, overwritten, v
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from datetime import datetime
 
     from sqlalchemy import Select, Update
 
@@ -62,6 +63,17 @@ _MOVE = Prepared(
         .where(_V.contact_id == value("left_contact_id"))
     )
 )
+_SEEN = Prepared(
+    lambda _: (
+        select(_V.id, _V.last_seen)
+        .where(_V.website_id == value("website_id"), _V.id > value("after"))
+        .order_by(_V.id)
+        .limit(value("most"))
+    )
+)
+_DROP = Prepared(
+    lambda dialect: delete(tables.visitors).where(_V.website_id == value("website_id"), among(_V.id, dialect))
+)
 _ADD = Insertion(tables.visitors, "website_id", "id", *_WRITTEN)
 _CHANGE = Prepared(_overwrite, *map(new, _WRITTEN), "website_id", "id")
 
@@ -90,6 +102,15 @@ class Visitors:
     def move(self, goes: int, stays: int) -> None:
         """Give all visitors of one contact to another."""
         self._statements.change(_MOVE, new_contact_id=stays, left_contact_id=goes)
+
+    def seen(self, website_id: int, *, after: str, most: int) -> list[tuple[str, datetime]]:
+        """Visitors of a website with ids behind ``after``, in order, and when each was last seen."""
+        rows = self._statements.rows(_SEEN, website_id=website_id, after=after, most=most)
+        return [(visitor_id, instant(last_seen)) for visitor_id, last_seen in rows]
+
+    def drop(self, website_id: int, ids: Collection[str]) -> None:
+        """Keep these visitors of a website no more."""
+        self._statements.change_among(_DROP, ids, website_id=website_id)
 
     def members(self, contact_ids: Collection[int]) -> dict[int, list[Member]]:
         """The visitors of these contacts, on whatever website."""

@@ -40,6 +40,7 @@ def upgrade() -> None:
         ("ix_contacts_absent_at", "absent_at", "absent_at IS NOT NULL"),
         ("ix_contacts_into", "into", '"into" IS NOT NULL'),
         ("ix_contacts_gone", "id", "gone"),
+        ("ix_contacts_left", "id", "made AND wanted IS NULL"),
     ):
         op.create_index(
             name, "contacts", [column], sqlite_where=sa.text(which), postgresql_where=sa.text(which)
@@ -103,7 +104,13 @@ def downgrade() -> None:
     op.drop_table("forgotten")
     op.drop_table("links")
     op.drop_column("visitors", "excluded")
-    for index in ("uq_contacts_record", "ix_contacts_gone", "ix_contacts_into", "ix_contacts_absent_at"):
+    for index in (
+        "uq_contacts_record",
+        "ix_contacts_left",
+        "ix_contacts_gone",
+        "ix_contacts_into",
+        "ix_contacts_absent_at",
+    ):
         op.drop_index(index, "contacts")
     op.execute(
         "UPDATE visitors SET contact_id = NULL WHERE contact_id IN (SELECT id FROM contacts"

@@ -117,18 +117,19 @@ class HubSpot:
             return _response(429, orjson.dumps(refusal))
         if method == b"GET":
             return _response(200, orjson.dumps(_property(target.decode().rpartition("/")[2])))
-        results = [self._upserted(each) for each in orjson.loads(body)["inputs"]]
+        results = [self._written(each) for each in orjson.loads(body)["inputs"]]
         now = "2026-01-01T00:00:00Z"
         reply = {"status": "COMPLETE", "startedAt": now, "completedAt": now, "results": results}
         return _response(200, orjson.dumps(reply))
 
-    def _upserted(self, given: dict[str, Any]) -> dict[str, Any]:
-        known = len(self.contacts)
-        number = self.contacts.setdefault(given["id"], known + 1)
+    def _written(self, given: dict[str, Any]) -> dict[str, Any]:
+        """An upsert by a property, or an update of what has the number."""
+        known, by = len(self.contacts), given.get("idProperty")
+        number = self.contacts.setdefault(given["id"], known + 1) if by else int(given["id"])
         now = "2026-01-01T00:00:00Z"
         return {
             "id": str(number),
-            "properties": {**given["properties"], given["idProperty"]: given["id"]},
+            "properties": {**given["properties"], **({by: given["id"]} if by else {})},
             "createdAt": now,
             "updatedAt": now,
             "archived": False,

@@ -14,13 +14,14 @@ from etl.instants import microseconds
 from etl.load.words import HubSpotWords
 from etl.models.portal import Portal
 from etl.models.reading import Page, ReadResult, Window
+from etl.models.record import ShownContact
 from etl.models.verdict import Delivery, Outcome, Verdict
 from etl.models.visitor import Visitor
 from etl.pipeline import Order, sync
 from etl.state.store import Store, open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from etl.clock import Clock
     from etl.errors import SyncError
@@ -153,6 +154,15 @@ class FakeCrm(HubSpotWords):
     @property
     def links(self) -> None:
         return None
+
+    def look(self, record: str) -> ShownContact | None:
+        return ShownContact(record, {})
+
+    def clear(self, record: str, names: Collection[str]) -> None:
+        raise AssertionError((record, names))
+
+    def merge(self, primary: str, other: str) -> str | None:
+        raise AssertionError((primary, other))
 
     def portal(self) -> Portal | None:
         return Portal(1)

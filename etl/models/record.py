@@ -1,0 +1,20 @@
+"""A record as HubSpot shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ShownContact(NamedTuple):
+    """``record`` is the id that it has now, ``properties`` are those that have a value."""
+
+    record: str
+    properties: Mapping[str, str]
+
+    @property
+    def has_address(self) -> bool:
+        """Whether somebody gave it one."""
+        return any(name in self.properties for name in ("email", "hs_additional_emails"))
