@@ -15,7 +15,7 @@
     if (typeof answer !== "string") { return; }
     if (/^\s*(null|undefined)?\s*$/i.test(answer)) { return; }
     id = answer.trim();
-    fill();
+    quietly(fill);
   }
   function fill() {
     if (!id) { return; }
@@ -33,7 +33,7 @@
   }
   function write(field) {
     if (field.value === id) { return; }
-    var kind = Object.getPrototypeOf(field);
+    var kind = field.ownerDocument.defaultView.HTMLInputElement.prototype;
     Object.getOwnPropertyDescriptor(kind, "value").set.call(field, id);
     ["input", "change"].forEach(function (name) {
       field.dispatchEvent(new Event(name, { bubbles: true }));
