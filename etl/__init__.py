@@ -17,11 +17,14 @@ row         what the source sent, as it came
 visitor     a valid row; rows of one id are merged
 field       one fact about visitors that is synced
 contact     what HubSpot should hold of one person
-record      the HubSpot object behind a contact
+record      the HubSpot object behind a contact, by its id
+link        that a visitor belongs to a record, learnt from HubSpot
 ledger      what HubSpot has confirmed, by contact
 due         what is wanted differs from what is confirmed
 batch       up to 100 contacts in one request
-verdict     what HubSpot said of one contact: confirmed, rejected or deferred
+verdict     what HubSpot said of one contact: confirmed, rejected, deferred or absent
+absent      nobody in HubSpot is this contact, and it must not be made
+gone        rejected, as the record that HubSpot once confirmed is not there any more
 rejection   a row or a contact that was refused, with its reason
 backfill    a past window that was asked for; it never moves the watermark
 dry run     reads everything, writes nothing
@@ -39,7 +42,8 @@ The path of a row:
 5. A contact is due where that is not the fingerprint that the ledger says HubSpot confirmed last.
 6. The outbox hands ``etl.load`` what is due, up to 100 in a batch and several batches at a time.
 7. That reads a verdict for every single contact, and the outbox commits them. What was confirmed is in the
-   ledger; what was rejected waits for other facts or a person; what was deferred is due again next time.
+   ledger; what was rejected waits for other facts or a person; what was deferred is due again next time; what
+   was absent waits for other facts, a link, or its recheck.
 8. Once the whole window is absorbed, the watermark moves to where the source's clock stood at the start.
 
 One thread runs the pipeline and alone writes the state; pages and batches are futures that it waits for. So

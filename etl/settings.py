@@ -188,6 +188,14 @@ class PlaceSettings(_Section):
     log_file: File | None = None
 
 
+class LinkSettings(_Section):
+    """The part of SyncSettings that ``help`` shows, whatever else is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNC_")
+
+    link_property: PropertyName | None = None
+
+
 class ZenovaySettings(_Section):
     model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
 
@@ -348,6 +356,15 @@ def load_places() -> PlaceSettings | None:
     try:
         envfile.is_there(ENV_FILE)
         return PlaceSettings()
+    except (SettingsError, ValidationError):
+        return None
+
+
+def load_link_property() -> str | None:
+    """The property that links are learnt from; None where none is set, or it cannot be read."""
+    try:
+        envfile.is_there(ENV_FILE)
+        return LinkSettings().link_property
     except (SettingsError, ValidationError):
         return None
 

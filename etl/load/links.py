@@ -119,6 +119,7 @@ class HubSpotLinks:
                     "filterGroups": groups,
                     "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
                     "limit": _PAGE,
+                    "after": "0",
                     "properties": [self.property_name, _MODIFIED],
                 },
                 read=_answer,

@@ -14,7 +14,8 @@ from program import COMMAND
 from rich.console import Console
 from rich.markdown import Markdown
 
-from etl.cli.help import about, topics
+from etl.cli.help import LINK_PROPERTY, about, topics
+from etl.sandbox import site
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,28 @@ def test_on_a_terminal_a_topic_is_rendered() -> None:
 
 def test_help_needs_no_settings(program: Program) -> None:
     assert program("help", "state", ZENOVAY_API_KEY="", SYNC_NONSENSE="1").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, LINK_PROPERTY),
+        ({"SYNC_LINK_PROPERTY": "from_which_browser"}, "from_which_browser"),
+        ({"SYNC_LINK_PROPERTY": "Not A Property", "SYNC_NONSENSE": "1"}, LINK_PROPERTY),
+    ],
+    ids=["not set", "set", "wrong"],
+)
+def test_the_snippet_fills_the_property_that_is_set(
+    program: Program, settings: dict[str, str], name: str
+) -> None:
+    shown = program("help", "links", **settings).stdout
+
+    assert shown == TOPICS["links"].replace(LINK_PROPERTY, name)
+    assert f'var property = "{name}"' in shown
+
+
+def test_the_form_of_the_sandbox_has_the_field_of_the_snippet() -> None:
+    assert site.LINK_PROPERTY == LINK_PROPERTY
 
 
 @pytest.mark.parametrize(
