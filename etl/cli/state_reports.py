@@ -60,7 +60,7 @@ def _title(where: str, state: Transaction | None) -> str:
 
 _EMPTY: dict[str, Any] = {
     "websites": [],
-    "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
+    "contacts": {"confirmed": 0, "due": 0, "rejected": 0, "absent": 0, "gone": 0},
     "lock": None,
     "portal": None,
     "stops": [],
@@ -120,7 +120,9 @@ def _holder(holder: Holder | None) -> dict[str, Any] | None:
 
 
 def _print_status(found: dict[str, Any]) -> None:
-    click.echo("contacts: {confirmed} confirmed, {due} due, {rejected} rejected".format(**found["contacts"]))
+    contacts = found["contacts"]
+    more = "".join(f", {contacts[each]} {each}" for each in ("absent", "gone") if contacts[each])
+    click.echo("contacts: {confirmed} confirmed, {due} due, {rejected} rejected".format(**contacts) + more)
     lock = found["lock"]
     holder = f"process {lock['pid']} on {lock['host']} since {lock['since']}" if lock else "free"
     click.echo(f"lock: {holder}")

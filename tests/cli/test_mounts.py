@@ -14,7 +14,7 @@ from program import COMMAND, Ended
 from situations import ANN, synced, without_privileges
 
 from etl.state import migrate
-from etl.state.database import connect
+from etl.state.database import connect, rebuilding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def make_older(url: str, revision: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(migrate.scripts()))
-    with connect(url) as connection, connection.begin():
+    with connect(url) as connection, rebuilding(connection), connection.begin():
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
 

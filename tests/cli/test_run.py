@@ -41,17 +41,18 @@ def test_a_first_run_brings_every_visitor_and_a_second_one_sends_nothing(program
     assert len(program.sandbox.hubspot.upserts) == 25
 
 
-def test_one_changed_visitor_costs_one_upsert_of_one_input(program: Program) -> None:
+def test_one_changed_visitor_costs_one_update_of_one_input(program: Program) -> None:
     rows = many(250)
     program.visitors(*rows)
     program.run()
-    before = len(program.sandbox.hubspot.upserts)
+    hubspot = program.sandbox.hubspot
+    (record,) = (each for each, known in hubspot.contacts.items() if known.get("email") == "p0@example.test")
 
     program.replace_visitors({**rows[0], "pageviews": 99}, *rows[1:])
     ended = program.run()
 
-    (upsert,) = program.sandbox.hubspot.upserts[before:]
-    assert [each["id"] for each in upsert["inputs"]] == ["p0@example.test"]
+    (update,) = hubspot.updates
+    assert [each["id"] for each in update["inputs"]] == [record]
     assert ended.summary["contacts"]["updated"] == 1
     assert ended.summary["requests"]["hubspot"] == 1
     assert program.sandbox.hubspot.snapshot()["p0@example.test"]["zenovay_pageviews"] == "99"
@@ -236,7 +237,7 @@ def test_an_anonymous_contact_is_named_once_and_never_again(program: Program) ->
 
     program.sandbox.hubspot.delete(hubspot_id)
     program.visitors(row(1, minutes_ago=5))
-    ended = program.run()
+    ended = program.run(SYNC_RECREATE="always")
     assert ended.exit_code == 0
     (made_again,) = program.sandbox.hubspot.contacts.values()
     assert made_again["firstname"] == "Visitor"

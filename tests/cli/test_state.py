@@ -36,7 +36,7 @@ def test_status_tells_watermark_runs_and_contacts(program: Program) -> None:
 
     status = program("status", "--json").value
 
-    assert status["contacts"] == {"confirmed": 1, "due": 0, "rejected": 1}
+    assert status["contacts"] == {"confirmed": 1, "due": 0, "rejected": 1, "absent": 0, "gone": 0}
     (website,) = status["websites"]
     assert website["website"] == program.website
     assert website["watermark"] == ran["watermark"]["after"]
