@@ -176,7 +176,6 @@ def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) 
             recreate=settings.sync.recreate == "always",
             merge=settings.sync.merge == "anonymous",
             retention=settings.sync.retention,
-            links=website == settings.zenovay.website_id[0],
             concurrency=settings.hubspot.concurrency,
             synced=settings.sync.synced,
             max_rejected=settings.sync.max_rejected,
@@ -204,13 +203,14 @@ def _sync_all(
 
     with stoppable(clock), session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
         opened.store.notes += _newness(settings, orders[0], opened)
-        campaign = _campaign(orders, opened)
+        campaign, knows_links = _campaign(orders, opened), False
         for mine in orders:
             with opened.store.reading() as state:
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
-            report.add(rests or _sync_one(mine, opened, clock, report))
+            report.add(rests or _sync_one(replace(mine, links=not knows_links), opened, clock, report))
+            knows_links = knows_links or rests is None
             if campaign and opened.store.is_usable:
                 with opened.store.transaction() as state:
                     campaign.note(state)

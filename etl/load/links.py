@@ -43,10 +43,11 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class _Shown(NamedTuple):
-    """A page of the search, and HubSpot's clock beside it."""
+    """A page of the search, HubSpot's clock beside it, and whether there is more than the page holds."""
 
     records: tuple[ShownRecord, ...]
     date: datetime | None
+    has_more: bool
 
 
 class HubSpotLinks:
@@ -72,9 +73,9 @@ class HubSpotLinks:
         self._setup.before_first()
         since = read_to - LAG if read_to else _BEGINNING
         began, page = self._clock.now(), self._search(self._since(since), lost=watched)
-        while len(page.records) >= _PAGE:
+        while page.has_more:
             yield LinkPage(page.records, _latest(page, now=self._clock.now()))
-            last = page.records[-1].modified
+            last = page.records[-1].modified if page.records else _BEGINNING
             if last < since:
                 raise _out_of_order()
             if last == since:
@@ -92,7 +93,7 @@ class HubSpotLinks:
             behind = {"propertyName": RECORD_ID, "operator": "GT", "value": str(after)}
             page = self._search([at, behind], sort=RECORD_ID)
             yield LinkPage(page.records, None)
-            if len(page.records) < _PAGE:
+            if not page.has_more:
                 return
             last = max((int(each.record) for each in page.records if each.record.isdigit()), default=0)
             if last <= after:
@@ -131,7 +132,7 @@ class HubSpotLinks:
             raise self._setup.disprove(answer)
         body, date = answer
         shown = (self._shown(each) for each in listed(body.get("results")))
-        return _Shown(tuple(each for each in shown if each is not None), date)
+        return _Shown(tuple(each for each in shown if each is not None), date, _has_more(body))
 
     def _shown(self, result: Any) -> ShownRecord | None:
         record = record_in(result) if isinstance(result, dict) else None
@@ -190,6 +191,13 @@ class HubSpotLinks:
 def _is_meant(visitor_id: str) -> bool:
     """Whether the text can be the id of a visitor, and none of the words for nothing."""
     return visitor_id.isprintable() and len(visitor_id) <= _LONGEST_ID and visitor_id.lower() not in NOTHING
+
+
+def _has_more(body: Mapping[str, Any]) -> bool:
+    """HubSpot may give less on a page than was asked for."""
+    paging = body.get("paging")
+    is_going_on = isinstance(paging, dict) and bool(paging.get("next"))
+    return bool(listed(body.get("results"))) and (is_going_on or len(listed(body["results"])) >= _PAGE)
 
 
 def _latest(page: _Shown, *, now: datetime) -> datetime | None:

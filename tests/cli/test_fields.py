@@ -318,6 +318,7 @@ def restored(program: Program) -> None:
     with closing(sqlite3.connect(program.state_file)) as state:
         state.executescript((DATA / "state_0003.sql").read_text())
     program.sandbox.zenovay.frozen_at = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    program.sandbox.hubspot.store._next_id = 9001  # HubSpot never gives an id a second time
     program.visitors(*json.loads((DATA / "state_0003_rows.json").read_text()))
     with (
         closing(sqlite3.connect(program.state_file)) as state,
