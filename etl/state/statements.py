@@ -135,10 +135,10 @@ class Statements:
         for part in self._collections(members):
             yield from self._execute(statement, values | part).all()
 
-    def change_among(self, statement: Prepared, members: Collection[Any]) -> None:
+    def change_among(self, statement: Prepared, members: Collection[Any], **values: Any) -> None:
         """Run a statement that returns nothing for ``members``."""
         for part in self._collections(members):
-            self._execute(statement, part)
+            self._execute(statement, values | part)
 
     def stream(self, statement: Prepared) -> Iterator[Row]:
         """Rows that need not fit into memory, while nothing else is asked."""
