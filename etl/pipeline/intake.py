@@ -9,6 +9,7 @@ from etl.errors import SyncError
 from etl.models.reading import ReadResult
 from etl.pipeline.absorb import absorb
 from etl.pipeline.ending import as_bug
+from etl.pipeline.forgetting import without_forgotten
 from etl.pipeline.window import is_suspect
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ class Intake:
         if page.restarted:
             self.books.count_rows_anew()
         with self.store.transaction() as state:
-            renewed = absorb(
-                page,
+            others, renewed = without_forgotten(page, synced=self.order.synced, state=state, books=self.books)
+            renewed |= absorb(
+                others,
                 website_id=self.website.id,
                 anonymous=self.order.anonymous,
                 synced=self.order.synced,

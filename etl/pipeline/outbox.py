@@ -117,7 +117,8 @@ class Outbox:
 
     def _settle(self, returned: Sequence[tuple[list[Parcel], Delivery]]) -> int:
         everything = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
-        answered = [pair for pair in everything if pair[0].contact_id not in self._went]
+        away = self._went.keys() | self.books.erased
+        answered = [pair for pair in everything if pair[0].contact_id not in away]
         deferred = {verdict.contact_id for _, verdict in answered if verdict.outcome is DEFERRED}
         for batch, _ in returned:
             self._backlog.returned((parcel.contact_id for parcel in batch), held_back=deferred)
