@@ -37,6 +37,15 @@ class Trace(NamedTuple):
     contact_id: int | None
 
 
+class Screened(NamedTuple):
+    """What of a visitor tells whether the settings leave it out, and whether they did."""
+
+    visitor_id: str
+    email: str | None
+    country: str | None
+    excluded: bool
+
+
 @dataclass(slots=True)
 class Person:
     """All that is kept of somebody: the ids of contacts, and what leads to them.

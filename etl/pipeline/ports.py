@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Member,
         Parcel,
     )
-    from etl.models.erasure import Holdings, Lead, Person, Trace
+    from etl.models.erasure import Holdings, Lead, Person, Screened, Trace
     from etl.models.link import Link, LinkedRecord, LinkPage, ShownRecord
     from etl.models.portal import Owner, Portal
     from etl.models.reading import Answered, Backfill, Bookmark, KnownWebsite, Page, ReadRequest, ReadResult
@@ -186,6 +186,14 @@ class Erasure(Protocol):
     def erase(self, person: Person) -> None: ...
 
 
+class Screening(Protocol):
+    """All visitors and addresses, page by page; see ``etl.state.screening``."""
+
+    def visitors(self, website_id: int, *, after: str, most: int) -> list[Screened]: ...
+    def addresses(self, *, after: int, most: int) -> list[tuple[int, str]]: ...
+    def lift(self, website_id: int, visitor_ids: Collection[str]) -> None: ...
+
+
 class Rejections(Protocol):
     def refuse_rows(self, website_id: int, refused: Iterable[Rejection]) -> int: ...
     def unlisted(
@@ -218,6 +226,7 @@ class Limits(Protocol):
 
 
 class Notebook(Protocol):
+    def get(self, name: str) -> str | None: ...
     def mapping(self, name: str) -> dict[str, Any]: ...
     def put(self, name: str, value: str) -> None: ...
 
@@ -240,6 +249,8 @@ class Transaction(Protocol):
     def forgotten(self) -> Forgotten: ...
     @property
     def erasure(self) -> Erasure: ...
+    @property
+    def screening(self) -> Screening: ...
     @property
     def notebook(self) -> Notebook: ...
     @property

@@ -29,6 +29,7 @@ from etl.state.notebook import Notebook
 from etl.state.ownership import Ownership
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
+from etl.state.screening import Screening
 from etl.state.snapshot import snapshot
 from etl.state.statements import Statements
 from etl.state.urls import exists, place
@@ -89,6 +90,7 @@ class Transaction:
         self.links = Links(statements, self.notebook)
         self.forgotten = Forgotten(statements, self.notebook)
         self.erasure = Erasure(statements)
+        self.screening = Screening(statements)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection
