@@ -57,6 +57,16 @@ _MEMBERS, _STATING = _traces(_V.contact_id), _traces(_V.email)
 _REJECTED_CONTACTS, _REJECTED_KEYS = _rejections(_R.contact_id), _rejections(_R.key)
 _DROP_VISITORS, _DROP_MEMBERS = _drop(_V.id, _OF_WEBSITE), _drop(_V.contact_id)
 _DROP_REJECTIONS = _drop(_R.id)
+_ANY_REJECTION = Prepared(lambda _: select(_R.id).limit(1))
+_UNNAME = Prepared(
+    lambda _: (
+        update(tables.rejections)
+        .values(reason=func.replace(_R.reason, value("said"), "…"))
+        .where(func.replace(_R.reason, value("said"), "…") != _R.reason)
+    )
+)
+"""HubSpot may name somebody in what it says of somebody else."""
+
 _DROP_ALIASES, _DROP_CONTACTS = _drop(_C.id, _C.into.is_not(None)), _drop(_C.id)
 _LARGEST_ID = Prepared(lambda _: select(func.max(_C.id)))
 _BLANK = Prepared(
@@ -129,6 +139,9 @@ class Erasure:
         """
         drop = self._statements.change_among
         drop(_DROP_REJECTIONS, self._rejections(person))
+        if self._statements.value(_ANY_REJECTION) is not None:
+            for key in person.keys:
+                self._statements.change(_UNNAME, said=key.value)
         drop(_DROP_MEMBERS, person.contacts)
         for website_id in self._websites():
             drop(_DROP_VISITORS, person.visitors, website_id=website_id)

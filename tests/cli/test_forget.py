@@ -74,9 +74,10 @@ def _rows(url: str) -> str:
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         tables = inspect(connection).get_table_names()
-        rows = [connection.execute(text(f'SELECT t::text FROM "{table}" t')).scalars() for table in tables]
-        statistics = connection.execute(text("SELECT s::text FROM pg_stats s WHERE schemaname = 'public'"))
-        return "\n".join(str(each) for found in (*rows, statistics.scalars()) for each in found)
+        rows = [connection.execute(text(f'SELECT * FROM "{table}"')).all() for table in tables]
+        if connection.dialect.name == "postgresql":
+            rows.append(connection.execute(text("SELECT s::text FROM pg_stats s")).all())
+        return "\n".join(str(each) for found in rows for each in found)
 
 
 def record_of(program: Program, address: str) -> str:
@@ -224,6 +225,41 @@ def test_who_opted_out_is_found_by_the_address_as_well(stateful: Program) -> Non
 
     assert forgotten(stateful, ANN)["visitors"] == 1
     assert ANNS_PHONE.encode() not in kept(stateful)
+
+
+def test_another_address_of_a_forgotten_record_does_not_bring_it_back(stateful: Program) -> None:
+    far_away(stateful)
+    stateful.visitors(phone())
+    stateful.run()
+    ann = record_of(stateful, ANN)
+    forgotten(stateful, ANN)
+    hubspot = stateful.sandbox.hubspot
+    with hubspot.lock:
+        hubspot.store.update(ann, {"email": "ann.second@example.test"}, now=hubspot.now())
+
+    stateful.replace_visitors(laptop(email="ann.second@example.test"), row(3, email=BO))
+    met = stateful.run()
+    again = stateful.run()
+
+    assert (met.exit_code, met.summary["contacts"]["touched"]) == (0, 1)
+    assert again.summary["rows"]["excluded"] == 1
+    for trace in ("ann.second", ANNS_LAPTOP, ann):
+        assert trace.encode() not in _rows(stateful.environment()["SYNC_STATE_URL"]).encode()
+
+
+def test_what_is_said_of_others_names_nobody_who_was_forgotten(stateful: Program) -> None:
+    far_away(stateful)
+    stateful.visitors(phone())
+    stateful.run()
+    stateful.sandbox.hubspot.refused_addresses[BO] = f"taken by {record_of(stateful, ANN)}"
+    stateful.visitors(row(3, email=BO, minutes_ago=0))
+    assert stateful.run().exit_code == 3
+
+    forgotten(stateful, ANN)
+
+    (rejection,) = stateful("rejections", "--json").value
+    assert (rejection["key"], rejection["reason"]) == (BO, "taken by …")
+    assert b"770123456" not in kept(stateful)
 
 
 def test_a_dry_run_writes_nothing(stateful: Program) -> None:
