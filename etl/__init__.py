@@ -28,6 +28,8 @@ gone        rejected, as the record that HubSpot once confirmed is not there any
 rejection   a row or a contact that was refused, with its reason
 backfill    a past window that was asked for; it never moves the watermark
 dry run     reads everything, writes nothing
+forget      erase all that is kept of a person, and keep the person away
+tombstone   the keyed hash of what led to a person who was forgotten
 portal      one HubSpot account
 sandbox     a Zenovay and a HubSpot of our own, on loopback
 
@@ -54,7 +56,8 @@ Imports point down this list, and what stands on one line does not know each oth
 
 etl.cli                                commands, assembly, error to exit code; alone it prints and exits
 etl.sandbox | etl.settings             both APIs on loopback; the settings, read once
-etl.own_fields                         the fields that the user declares
+etl.config_file                        visitor-sync.toml
+etl.own_fields                         the fields that the user declares in it
 etl.extract | etl.load | etl.state     Zenovay; HubSpot; the database
 etl.network                            the way to both APIs: URLs, proxies, trust in TLS, what failed
 etl.pipeline                           one run, and the Protocols of what it needs
@@ -62,7 +65,7 @@ etl.transform                          pure: visitors to contacts, their propert
 etl.fields                             the synced fields, said once
 etl.kinds                              what a field may hold: read, written, and which rules fit
 etl.rules                              what several statements of one fact come to
-etl.pace | etl.retry                   the rate limit; the one retry policy
+etl.exclusions | etl.pace | etl.retry  whom the settings leave out; the rate limit; the one retry policy
 etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile | etl.naming
                                        time as an argument, bounded waiting, and what values are made of
 etl.models                             the values that travel through the job

@@ -111,6 +111,7 @@ FIELDS = (
 )
 """In the order in which they are shown."""
 
+COUNTRY_FIELD = FIELDS[0]
 BASIC = tuple(field for field in FIELDS if field.member == "basic")
 SETS = tuple(dict.fromkeys(field.member for field in FIELDS))
 

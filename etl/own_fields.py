@@ -1,16 +1,13 @@
-"""The user's own fields: the tables ``[fields.NAME]`` of a TOML file, read by pydantic-settings."""
+"""The user's own fields: the tables ``[fields.NAME]`` of the configuration file."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
 from etl import envfile, fields
-from etl.errors import SettingsError
 from etl.kinds import KINDS, PAGE, TEXT
 from etl.naming import checked_property, nearest
 from etl.rules import People, Rows
@@ -19,15 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from enum import StrEnum
 
-    from pydantic_settings import PydanticBaseSettingsSource
-
     from etl.kinds import Kind
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _URLS = ("_page", "_referrer")
 _RESERVED = {*fields.SETS, fields.OWN, fields.EVERYTHING, "visitor_id"}
 _LONGEST_LABEL = 100
-_FIX = "Save it as TOML in UTF-8, with a table [fields.NAME] for each field: visitor-sync help fields."
 
 
 def _one_of(words: type[StrEnum] | Mapping[str, Any], what: str) -> BeforeValidator:
@@ -90,53 +84,17 @@ class _Declaration(BaseModel):
         )
 
 
-class _File(BaseSettings):
-    """The whole file: TOML is its only source, as nothing in it is secret."""
-
-    model_config = SettingsConfigDict(extra="allow", hide_input_in_errors=True)
-
-    fields: dict[str, Any] = {}
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], *_others: Any, **_more: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (_Toml(settings_cls),)
-
-
-class _Toml(TomlConfigSettingsSource):
-    def _read_file(self, file_path: Any) -> dict[str, Any]:
-        return tomllib.loads(file_path.read_text(envfile.ENCODING))
-
-
-def read(path: str, *, must_exist: bool) -> tuple[tuple[fields.Field, ...], list[str]]:
-    """The fields that the file at ``path`` declares, and a sentence for everything that is wrong with it.
+def declared(tables: Mapping[str, Any]) -> tuple[tuple[fields.Field, ...], list[str]]:
+    """The fields that ``tables`` declare, by name, and what is wrong with them, each a sentence without end.
 
     A field that is declared wrongly is there all the same, as a text, so that one mistake is told once.
-    Raises SettingsError where the file cannot be read at all.
     """
-    if envfile.text_of(path, fix=_FIX) is None:
-        missing = [f"SYNC_CONFIG names {envfile.place(path)}, which is not there."] if must_exist else []
-        return (), missing
-    where = envfile.place(path)
-    model = type("_FileAtHand", (_File,), {"model_config": SettingsConfigDict(toml_file=path)})
-    try:
-        file = model()
-    except tomllib.TOMLDecodeError as exc:
-        place = re.search(r"line \d+", str(exc))
-        raise SettingsError(f"{where}: {place[0] if place else 'its end'} is not TOML.", fix=_FIX) from None
-    except ValidationError:
-        return (), [f"{where}: fields must be a table for each field, as [fields.plan]."]
     found: list[fields.Field] = []
-    problems = [
-        f"{where}: {envfile.printable(key)} is no key of this file; the nearest one is fields, and a secret"
-        " never stands in it."
-        for key in file.model_extra or ()
-    ]
-    for name, table in file.fields.items():
+    problems: list[str] = []
+    for name, table in tables.items():
         field, wrong = _declared(name, table)
         found += [field] if field else []
-        problems += [f"{where}: fields.{envfile.printable(name)}{each}." for each in wrong]
+        problems += [f"fields.{envfile.printable(name)}{each}" for each in wrong]
     return tuple(found), problems
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 
 _ADDRESS = re.compile(r"[^\s\"'<>,;:()\[\]{}=]*@[^\s\"'<>,;:()\[\]{}=]*")
+_NUMBER = re.compile(r"\d{3,}")
 _LONGEST = 300
 
 
 def addresses(text: str) -> str:
     """``text`` without anything that could be an e-mail address."""
     return _ADDRESS.sub("<address>", text) if "@" in text else text
+
+
+def numbers(text: str) -> str:
+    """``text`` without the ids of records, which would make each sentence one of its own."""
+    return _NUMBER.sub("<number>", text)
 
 
 def secrets(text: str, *values: str) -> str:

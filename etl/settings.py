@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from etl import envfile
 from etl.errors import SettingsError
+from etl.exclusions import NOBODY
 from etl.fields import DEFAULT, EVERYTHING, FIELDS, OWN, SETS, SyncedFields, selected
 from etl.models.contact import EMAIL, VISITOR, ContactKind
 from etl.naming import checked_property, nearest
@@ -36,6 +37,7 @@ from etl.network import urls
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from etl.exclusions import Exclusions
     from etl.fields import Field
 
 ENV_FILE = ".env"
@@ -245,6 +247,9 @@ class SyncSettings(_Section):
     own: ClassVar[tuple[Field, ...]] = ()
     """The user's own fields."""
 
+    exclusions: ClassVar[Exclusions] = NOBODY
+    """Whom the configuration file leaves out."""
+
     @property
     def matched(self) -> frozenset[ContactKind]:
         """The kinds of contacts that are never made, only found."""
@@ -284,7 +289,7 @@ def _all_fields(own: tuple[Field, ...]) -> tuple[Field, ...]:
 
 
 @cache
-def _sync_settings(own: tuple[Field, ...] = ()) -> type[SyncSettings]:
+def _sync_settings(own: tuple[Field, ...] = (), exclusions: Exclusions = NOBODY) -> type[SyncSettings]:
     """The settings of the synchronisation, with one that names the property of each field."""
     properties: dict[str, Any] = {
         f"{field.name}_property": (PropertyName, field.property_name) for field in _all_fields(own)
@@ -294,12 +299,12 @@ def _sync_settings(own: tuple[Field, ...] = ()) -> type[SyncSettings]:
     made: type[SyncSettings] = create_model(
         "SyncSettings", __base__=SyncSettings, fields=(names, DEFAULT), **properties
     )
-    made.own = own
+    made.own, made.exclusions = own, exclusions
     return made
 
 
 class _ConfigSettings(_Section):
-    """Where one's own fields stand; read before all others."""
+    """Where the configuration file is; read before all others."""
 
     model_config = SettingsConfigDict(env_prefix="SYNC_")
 
@@ -404,11 +409,11 @@ def _load(*sections: type[_Section]) -> list[_Section]:
     found = envfile.is_there(ENV_FILE)
     undecodable = _undecodable_variables()
     problems = [f"{envfile.printable(name)} holds bytes that are not UTF-8." for name in undecodable]
-    own, wrong = _own_fields()
+    (own, exclusions), wrong = _config()
     problems += [*wrong, *_unknown_variables(own)]
     loaded: list[_Section] = []
     for section in sections:
-        made = _sync_settings(own) if section is SyncSettings else section
+        made = _sync_settings(own, exclusions) if section is SyncSettings else section
         try:
             loaded.append(made())
         except ValidationError as exc:
@@ -427,20 +432,21 @@ def _load(*sections: type[_Section]) -> list[_Section]:
     return loaded
 
 
-def _own_fields() -> tuple[tuple[Field, ...], list[str]]:
-    """The user's own fields, and what is wrong with their file."""
+def _config() -> tuple[tuple[tuple[Field, ...], Exclusions], list[str]]:
+    """The user's own fields and whom to leave out, and what is wrong with the file that says so."""
+    nothing = (), NOBODY
     try:
         named = _ConfigSettings().config
     except ValidationError:
-        return (), []  # told with the other settings
+        return nothing, []  # told with the other settings
     if named is None and not Path(CONFIG_FILE).is_symlink() and not Path(CONFIG_FILE).exists():
-        return (), []
-    from etl import own_fields  # noqa: PLC0415 -- the models cost 20 ms that few need
+        return nothing, []
+    from etl import config_file  # noqa: PLC0415 -- the models cost 20 ms that few need
 
     try:
-        return own_fields.read(str(named or CONFIG_FILE), must_exist=named is not None)
+        return config_file.read(str(named or CONFIG_FILE), must_exist=named is not None)
     except SettingsError as exc:
-        return (), [f"{exc.what} {exc.fix}"]
+        return nothing, [f"{exc.what} {exc.fix}"]
 
 
 def _looked_for(*, found: bool) -> str:

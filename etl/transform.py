@@ -38,13 +38,13 @@ def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> 
     """
     if one == other:
         return one
-    if one.excluded or other.excluded:
-        return left_out(one.id, max(one.last_seen, other.last_seen))
     last_seen = max(one.last_seen, other.last_seen)
-    email, email_at = _latest(one.email, one.email_at, other.email, other.email_at)
     stays_in, opted_out_at = _latest(
         _negated(one.opted_out), one.opted_out_at, _negated(other.opted_out), other.opted_out_at
     )
+    if one.excluded or other.excluded:
+        return left_out(one.id, last_seen, _negated(stays_in), opted_out_at)
+    email, email_at = _latest(one.email, one.email_at, other.email, other.email_at)
     return Visitor(
         one.id,
         last_seen,
@@ -56,9 +56,14 @@ def merge(one: Visitor, other: Visitor, synced: SyncedFields = BASIC_FIELDS) -> 
     )
 
 
-def left_out(visitor_id: str, last_seen: datetime) -> Visitor:
-    """All that is kept of a visitor whom the settings exclude."""
-    return Visitor(visitor_id, last_seen, {}, excluded=True)
+def left_out(
+    visitor_id: str,
+    last_seen: datetime,
+    opted_out: bool | None = None,  # noqa: FBT001 -- as it stands in a visitor
+    opted_out_at: datetime | None = None,
+) -> Visitor:
+    """All that is kept of a visitor whom the settings exclude: an opt-out outlives the exclusion."""
+    return Visitor(visitor_id, last_seen, {}, opted_out=opted_out, opted_out_at=opted_out_at, excluded=True)
 
 
 def _merged(one: Visitor, other: Visitor, synced: SyncedFields, last_seen: int) -> Facts:

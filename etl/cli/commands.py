@@ -81,6 +81,22 @@ def status(*, as_json: bool) -> int:
 
 
 @program.command()
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...|-")
+@click.option("--in-hubspot", is_flag=True, help="Also have HubSpot delete them, for good (GDPR).")
+@click.option("--dry-run", is_flag=True, help="Only say what would be erased.")
+@JSON_OPTION
+def forget(*, keys: tuple[str, ...], in_hubspot: bool, dry_run: bool, as_json: bool) -> int:
+    """Erase people, by address, visitor id or record id, and keep them away.
+
+    A dash reads the keys from stdin, one a line.
+    """
+    from etl.cli.forgetting import forget_people
+
+    code = forget_people(keys, in_hubspot=in_hubspot, dry_run=dry_run, as_json=as_json)
+    return code if dry_run else Kept(code)
+
+
+@program.command()
 @click.option("--website", metavar="W", help="Only the contacts of this website's visitors.")
 @click.option("--dry-run", is_flag=True, help="Only say how many contacts would become due.")
 @click.option("--yes", "agreed", is_flag=True, help="Do not ask.")

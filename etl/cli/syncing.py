@@ -178,6 +178,7 @@ def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) 
             retention=settings.sync.retention,
             concurrency=settings.hubspot.concurrency,
             synced=settings.sync.synced,
+            exclusions=settings.sync.exclusions,
             max_rejected=settings.sync.max_rejected,
             dry_run=dry_run,
             **window,

@@ -175,6 +175,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
                 paging=settings.zenovay.paging,
                 page_size=settings.zenovay.page_size,
                 synced=settings.sync.synced,
+                exclusions=settings.sync.exclusions,
             ),
             destination=Preview(hubspot, **side)
             if dry_run

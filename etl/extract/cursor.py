@@ -83,7 +83,7 @@ class Cursor:
         ceiling = clock + timedelta.resolution  # a row at the clock itself is in, one at ``until`` is not
         self.window = Window(since, clock if until is None else min(until, clock), self.span.range)
         last = ceiling if until is None else min(until, ceiling)
-        self.filter = WindowFilter(since, last, self.endpoint.synced)
+        self.filter = WindowFilter(since, last, self.endpoint.synced, self.endpoint.exclusions)
 
     def jump(self, start: int) -> Answer[Payload]:
         """Go to another place of the same list; what was seen of the order between them is no more."""

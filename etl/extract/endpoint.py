@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from etl.exclusions import Exclusions
     from etl.extract.client import Answer, ZenovayClient
     from etl.extract.paging import Dialect
     from etl.extract.payload import Payload
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """One website's rows, in the dialect that its API speaks; ``synced`` are the fields to read of them."""
+    """One website's rows, in the dialect that its API speaks.
+
+    ``synced`` are the fields to read of them, ``exclusions`` say of whom nothing is read.
+    """
 
     def __init__(
-        self, client: ZenovayClient, website: str, dialect: Dialect, size: int, synced: SyncedFields
+        self,
+        client: ZenovayClient,
+        website: str,
+        dialect: Dialect,
+        size: int,
+        synced: SyncedFields,
+        exclusions: Exclusions,
     ) -> None:
         self.synced = synced
+        self.exclusions = exclusions
         self._client = client
         self._dialect: Dialect = dialect
         self._size = size

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from etl.exclusions import Exclusions
     from etl.fields import SyncedFields
 
 
@@ -35,11 +36,18 @@ class WindowFilter:
     since: datetime
     ceiling: datetime
     synced: SyncedFields
+    exclusions: Exclusions
 
     def put(self, row: Any, found: Sorted) -> datetime | None:
         """Put ``row`` where it belongs in ``found``. Returns when it was last seen, if it says so."""
         found.read += 1
-        read = read_row(row, since=self.since, ceiling=self.ceiling, synced=self.synced)
+        read = read_row(
+            row,
+            since=self.since,
+            ceiling=self.ceiling,
+            synced=self.synced,
+            exclusions=self.exclusions,
+        )
         if isinstance(read, Visitor):
             found.visitors.append(read)
             return read.last_seen

@@ -7,19 +7,23 @@ counts. Unknown fields are ignored. Reading a row never raises.
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from etl.fields import BASIC_FIELDS
+from etl.exclusions import NOBODY
+from etl.fields import BASIC_FIELDS, COUNTRY_FIELD
 from etl.instants import EARLIEST_YEAR, parsed
 from etl.jsontext import canonical
 from etl.kinds import NOTHING, UnfitError
 from etl.models.visitor import Rejection, Visitor
+from etl.transform import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from etl.exclusions import Exclusions
     from etl.fields import Field, SyncedFields
     from etl.models.visitor import Facts, Value
 
@@ -40,9 +44,14 @@ class _RefusedError(Exception):
 
 
 def read_row(
-    row: Any, *, since: datetime, ceiling: datetime, synced: SyncedFields = BASIC_FIELDS
+    row: Any,
+    *,
+    since: datetime,
+    ceiling: datetime,
+    synced: SyncedFields = BASIC_FIELDS,
+    exclusions: Exclusions = NOBODY,
 ) -> Visitor | Rejection | None:
-    """What ``row`` says of the fields that are on.
+    """What ``row`` says of the fields that are on; of whom ``exclusions`` cover nothing but the id.
 
     None if it was last seen outside ``[since, ceiling)``, whatever else it holds.
     """
@@ -52,7 +61,7 @@ def read_row(
         last_seen = _last_seen(row)
         if not since <= last_seen < ceiling:
             return None
-        return _visitor(row, last_seen, synced)
+        return _visitor(row, last_seen, synced, exclusions)
     except _RefusedError as refused:
         row_digest = digest(row)
         key = _usable_id(row) or f"row {row_digest.hex()[:12]}"
@@ -97,9 +106,13 @@ def _surface(value: Any, *, depth: int) -> Any:
     return {key: _surface(inner, depth=depth - 1) for key, inner in value.items()}
 
 
-def _visitor(row: Mapping[str, Any], last_seen: datetime, synced: SyncedFields) -> Visitor:
+def _visitor(
+    row: Mapping[str, Any], last_seen: datetime, synced: SyncedFields, exclusions: Exclusions
+) -> Visitor:
     visitor_id = _visitor_id(row)
     opted_out = _opted_out(row)
+    if exclusions and _is_excluded(row, visitor_id, exclusions):
+        return left_out(visitor_id, last_seen, opted_out, None if opted_out is None else last_seen)
     if opted_out:
         return Visitor(visitor_id, last_seen, {}, opted_out=True, opted_out_at=last_seen)
     facts: Facts = {}
@@ -116,6 +129,17 @@ def _visitor(row: Mapping[str, Any], last_seen: datetime, synced: SyncedFields) 
         opted_out,
         None if opted_out is None else last_seen,
     )
+
+
+def _is_excluded(row: Mapping[str, Any], visitor_id: str, exclusions: Exclusions) -> bool:
+    """An odd address or country covers nobody: the row is refused for it, where it counts."""
+    country, email = None, None
+    with suppress(_RefusedError):
+        country = _said(row, COUNTRY_FIELD)
+    with suppress(_RefusedError):
+        email = _email(row)
+    known = country if isinstance(country, str) else None
+    return exclusions.cover(visitor_id=visitor_id, email=email, country=known)
 
 
 def _said(row: Mapping[str, Any], field: Field) -> Value | None:

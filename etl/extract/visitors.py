@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.exclusions import NOBODY
 from etl.extract.backfill import backfill
 from etl.extract.endpoint import Endpoint
 from etl.extract.newest import newest
@@ -13,6 +14,7 @@ from etl.fields import BASIC_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from etl.exclusions import Exclusions
     from etl.extract.client import ZenovayClient
     from etl.extract.paging import Dialect
     from etl.fields import SyncedFields
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ZenovayVisitors(ZenovayWords):
-    """The source of visitors: what the rows say of the ``synced`` fields.
+    """The source of visitors: what the rows say of the ``synced`` fields, but for whom ``exclusions`` cover.
 
     ``page_size`` is lowered to the largest that the API allows.
     """
@@ -32,9 +34,11 @@ class ZenovayVisitors(ZenovayWords):
         paging: Dialect,
         page_size: int,
         synced: SyncedFields = BASIC_FIELDS,
+        exclusions: Exclusions = NOBODY,
     ) -> None:
         self._client = client
         self._synced = synced
+        self._exclusions = exclusions
         self._paging = paging
         self._page_size = page_size
 
@@ -50,5 +54,7 @@ class ZenovayVisitors(ZenovayWords):
         their time will come. Raises the errors of ZenovayClient.get, ContractBrokenError for pages without
         end, and UnavailableError for rows that move or leave faster than they can be read.
         """
-        endpoint = Endpoint(self._client, request.website, self._paging, self._page_size, self._synced)
+        endpoint = Endpoint(
+            self._client, request.website, self._paging, self._page_size, self._synced, self._exclusions
+        )
         return backfill(endpoint, request) if request.past else newest(endpoint, request)

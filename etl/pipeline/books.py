@@ -44,6 +44,9 @@ class Books:
         self.rows = RowCounts()
         self.newly_rejected = 0
         self.gone = 0
+        self.erased: set[int] = set()
+        """Contacts that are not in the ledger any more; one may be in flight."""
+
         self._marks = bytearray()
 
     def count_rows_anew(self) -> None:
@@ -67,6 +70,12 @@ class Books:
     def forget(self, contact_id: int) -> None:
         """The contact is no longer wanted."""
         self._mark(contact_id, _NOT_OURS + _UNCHANGED)
+
+    def erase(self, contact_ids: Iterable[int]) -> None:
+        """The contacts were erased from the ledger."""
+        for contact_id in contact_ids:
+            self.forget(contact_id)
+            self.erased.add(contact_id)
 
     def disturb(self, contact_id: int) -> None:
         """The contact is due once more, though no row of this run belongs to it."""

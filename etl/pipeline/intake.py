@@ -9,6 +9,7 @@ from etl.errors import SyncError
 from etl.models.reading import ReadResult
 from etl.pipeline.absorb import absorb
 from etl.pipeline.ending import as_bug
+from etl.pipeline.forgetting import without_forgotten
 from etl.pipeline.window import is_suspect
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ class Intake:
             self.books.count_rows_anew()
         page = self._without_old(page)
         with self.store.transaction() as state:
-            renewed = absorb(
-                page,
+            others, renewed = without_forgotten(page, synced=self.order.synced, state=state, books=self.books)
+            renewed |= absorb(
+                others,
                 website_id=self.website.id,
                 anonymous=self.order.anonymous,
                 synced=self.order.synced,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl import transform
-from etl.models.contact import RECORD, ContactKey
+from etl.models.contact import RECORD, VISITOR, ContactKey
 from etl.models.link import LinkedRecord
 from etl.pipeline.absorb import apply
 from etl.pipeline.books import Books
 from etl.pipeline.decide import Change
+from etl.pipeline.forgetting import stay_away
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -67,6 +69,7 @@ def _take_up(found: Sequence[LinkedRecord], order: Order, state: Transaction) ->
 
     What else leads to such a record, or shares a visitor with it, may have been merged into it.
     """
+    found = _without_forgotten(found, order, state)
     records = {each.record: each for each in found}
     before = state.links.of_records(records.keys())
     after = {record: each.links for record, each in records.items()}
@@ -75,6 +78,27 @@ def _take_up(found: Sequence[LinkedRecord], order: Order, state: Transaction) ->
     rivals = state.links.of_visitors({link.visitor_id for each in found for link in each.links})
     keys |= {ContactKey(RECORD, link.record) for link in rivals}
     state.ledger.doubt_others(keys, records.keys())
+
+
+def _without_forgotten(
+    found: Sequence[LinkedRecord], order: Order, state: Transaction
+) -> Sequence[LinkedRecord]:
+    """``found`` without records and visitors that were forgotten; who is linked to such a record is, too."""
+    if state.forgotten.is_empty():
+        return found
+    records = {ContactKey(RECORD, each.record) for each in found}
+    linked = {ContactKey(VISITOR, link.visitor_id) for each in found for link in each.links}
+    buried = state.forgotten.among(records | linked)
+    theirs = [each for each in found if ContactKey(RECORD, each.record) in buried]
+    news = {link.visitor_id for each in theirs for link in each.links}
+    keys = {key for each in theirs for key in each.keys}
+    stay_away(news, keys, synced=order.synced, state=state, books=Books())
+    away = news | {key.value for key in buried if key.kind is VISITOR}
+    return [
+        replace(each, links=tuple(link for link in each.links if link.visitor_id not in away))
+        for each in found
+        if ContactKey(RECORD, each.record) not in buried
+    ]
 
 
 def drop_all_links(order: Order, state: Transaction) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from etl.exclusions import NOBODY
 from etl.fields import BASIC_FIELDS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from etl.exclusions import Exclusions
     from etl.fields import SyncedFields
     from etl.models.contact import ContactKind
     from etl.models.summary import RunKind
@@ -26,6 +28,7 @@ class Order:
     never made; who was absent is looked for again after ``recheck``. ``recreate``: a record that is gone is
     made again. ``merge``: what was made for an anonymous visitor is merged into whom it turned out to be.
     ``links``: learn first who is who. Visitors who were not seen for ``retention`` are not kept.
+    ``exclusions`` cover whom the state must not hold.
     ``max_rejected`` is the share of the verdicts above which rejections stop the run.
     """
 
@@ -46,5 +49,6 @@ class Order:
     links: bool = True
     concurrency: int = 4
     synced: SyncedFields = BASIC_FIELDS
+    exclusions: Exclusions = NOBODY
     max_rejected: float = 0.2
     dry_run: bool = False

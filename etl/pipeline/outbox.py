@@ -6,10 +6,12 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from etl.models.contact import RECORD, ContactKey
 from etl.models.verdict import CREATED, DEFERRED, Delivery, Verdict
 from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.ending import as_bug, graver
+from etl.pipeline.forgetting import stay_away
 from etl.pipeline.refusals import Refusals
 from etl.pipeline.silence import Silence
 
@@ -121,7 +123,8 @@ class Outbox:
 
     def _settle(self, returned: Sequence[tuple[list[Parcel], Delivery]]) -> int:
         everything = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
-        answered = [pair for pair in everything if pair[0].contact_id not in self._went]
+        away = self._went.keys() | self.books.erased
+        answered = [pair for pair in everything if pair[0].contact_id not in away]
         deferred = {verdict.contact_id for _, verdict in answered if verdict.outcome is DEFERRED}
         self.strangers += sum(
             verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id
@@ -130,6 +133,7 @@ class Outbox:
         for batch, _ in returned:
             self._backlog.returned((parcel.contact_id for parcel in batch), held_back=deferred)
         with self.store.transaction() as state:
+            answered = self._without_forgotten(answered, state)
             settled = state.ledger.settle(answered)
             state.rejections.settle(answered)
             self.books.settle((verdict for _, verdict in answered), due=settled.due)
@@ -140,6 +144,24 @@ class Outbox:
         if (settled.due - deferred) | again:
             self._backlog.wait_with_some()
         return len(everything) - len(deferred)
+
+    def _without_forgotten(
+        self, answered: list[tuple[Parcel, Verdict]], state: Transaction
+    ) -> list[tuple[Parcel, Verdict]]:
+        """A contact that turns out to be a record which was forgotten is forgotten, too."""
+        if state.forgotten.is_empty():
+            return answered
+        told = {
+            parcel.contact_id: ContactKey(RECORD, verdict.record)
+            for parcel, verdict in answered
+            if verdict.record is not None and verdict.record != parcel.record
+        }
+        buried = state.forgotten.among(told.values())
+        contacts = state.ledger.by_id([number for number, key in told.items() if key in buried])
+        keys = {entry.key for entry in contacts.values()}
+        synced, books = self.order.synced, self.books
+        self._backlog.renew(stay_away((), keys, synced=synced, state=state, books=books))
+        return [pair for pair in answered if pair[0].contact_id not in books.erased]
 
     def _disturb(self, contact_ids: set[int]) -> set[int]:
         """These are due once more, for no row's sake."""

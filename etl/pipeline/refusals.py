@@ -48,7 +48,8 @@ class Refusals:
         for verdict in verdicts:
             self._verdicts += verdict.outcome is not DEFERRED
             if verdict.outcome is REJECTED:
-                self._reasons[f"{verdict.code}: {redact.vendor_text(verdict.reason or '')}"] += 1
+                said = redact.numbers(redact.vendor_text(verdict.reason or ""))
+                self._reasons[f"{verdict.code}: {said}"] += 1
 
     def _too_many(self) -> TooManyRejectedError | None:
         rejected, contacts = self._reasons.total(), max(self._verdicts, self._asked)

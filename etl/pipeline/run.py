@@ -12,6 +12,7 @@ from etl.models.stop import Stop
 from etl.models.summary import RunSummary, utc_text
 from etl.pipeline.books import Books
 from etl.pipeline.ending import as_bug, conclude, graver
+from etl.pipeline.excluding import follow_exclusions
 from etl.pipeline.intake import Intake
 from etl.pipeline.linking import drop_all_links, follow_links
 from etl.pipeline.merging import merge_left
@@ -132,6 +133,7 @@ class _Run:
         try:
             self._recognise()
             self._make_due()
+            follow_exclusions(self.order, self.store)
             self._link()
             self._carry_over()
             self._loop(threads)

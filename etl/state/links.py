@@ -88,9 +88,12 @@ class Links:
                 latest[link.visitor_id] = link._replace(record=record)
         self.replace({old, record}, latest.values())
 
-    def drop(self, visitor_ids: Collection[str]) -> None:
-        """Forget all links of these visitors."""
+    def erase(self, visitor_ids: Collection[str], records: Collection[str]) -> None:
+        """Erase all links of these visitors and of these records."""
         self._statements.change_among(_DROP_VISITORS, visitor_ids)
+        self._statements.change_among(_DROP_RECORDS, records)
+        if self._notebook.get(_WATCHED) in records:
+            self._notebook.drop(_WATCHED)
 
     def read_to(self, property_name: str) -> datetime | None:
         """Up to when HubSpot's changes of the property are read, by its clock; None: not at all."""

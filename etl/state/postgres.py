@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from etl.errors import InterruptedRunError, SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from sqlalchemy import URL, Connection, Engine
 
@@ -137,3 +137,19 @@ def unhurried(connection: Connection) -> Iterator[None]:
         yield
     finally:
         raw.patience_s = before
+
+
+def rewrite(connection: Connection, tables: Iterable[str]) -> None:
+    """Write these tables anew, with what the planner knows of them, and without what was deleted."""
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    raw: Any = connection.connection.driver_connection
+    before, raw.patience_s = raw.patience_s, MIGRATION_S
+    try:
+        connection.exec_driver_sql(f"SET statement_timeout = '{MIGRATION_S * 750:.0f}ms'")
+        for table in tables:
+            connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
+        connection.exec_driver_sql(f"SET statement_timeout = '{before * 750:.0f}ms'")
+    finally:
+        raw.patience_s = before
+        connection.commit()
+        connection.execution_options(isolation_level="READ COMMITTED")

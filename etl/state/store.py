@@ -17,7 +17,9 @@ from etl.state.database import (
     spare,
     upgrade,
 )
+from etl.state.erasure import Erasure, scrub
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
+from etl.state.forgotten import Forgotten
 from etl.state.ledger import Ledger
 from etl.state.limits import Limits
 from etl.state.links import Links
@@ -27,6 +29,7 @@ from etl.state.notebook import Notebook
 from etl.state.ownership import Ownership
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
+from etl.state.screening import Screening
 from etl.state.snapshot import snapshot
 from etl.state.statements import Statements
 from etl.state.urls import exists, place
@@ -85,6 +88,9 @@ class Transaction:
         self.limits = Limits(statements, accounts, now=now)
         self.notebook = Notebook(statements)
         self.links = Links(statements, self.notebook)
+        self.forgotten = Forgotten(statements, self.notebook)
+        self.erasure = Erasure(statements)
+        self.screening = Screening(statements)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection
@@ -179,6 +185,12 @@ class Store:
         with self._noting_failures(), self._connection.begin() as transaction:
             yield self._tables()
             transaction.rollback()
+
+    def scrub(self) -> None:
+        """Leave nothing of what was erased in any file. Raises LockedError where somebody reads meanwhile."""
+        with self._noting_failures():
+            self._prove_the_lock()
+            scrub(self._connection)
 
     @contextmanager
     def _noting_failures(self) -> Iterator[None]:

@@ -1,0 +1,137 @@
+"""The file ``visitor-sync.toml``: one's own fields, and whom to leave out. Read by pydantic-settings."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
+
+from etl import countries, envfile, own_fields
+from etl.errors import SettingsError
+from etl.exclusions import NOBODY, Exclusions
+from etl.naming import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+    from etl.fields import Field
+
+_FIX = (
+    "Save it as TOML in UTF-8, with a table [fields.NAME] for each field (visitor-sync help fields), and"
+    " [exclude] for whom to leave out (visitor-sync help privacy)."
+)
+
+
+class Config(NamedTuple):
+    """What the file says."""
+
+    own: tuple[Field, ...] = ()
+    exclusions: Exclusions = NOBODY
+
+
+class _File(BaseSettings):
+    """The whole file: TOML is its only source, as nothing in it is secret."""
+
+    model_config = SettingsConfigDict(extra="allow", hide_input_in_errors=True)
+
+    fields: dict[str, Any] = {}
+    exclude: dict[str, Any] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *_others: Any, **_more: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (_Toml(settings_cls),)
+
+
+class _Toml(TomlConfigSettingsSource):
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return tomllib.loads(file_path.read_text(envfile.ENCODING))
+
+
+_SHAPES = {
+    "fields": "fields must be a table for each field, as [fields.plan]",
+    "exclude": "exclude must be a table, as [exclude]",
+}
+
+
+def read(path: str, *, must_exist: bool) -> tuple[Config, list[str]]:
+    """What the file at ``path`` says, and a sentence for everything that is wrong with it.
+
+    A field that is declared wrongly is there all the same, as a text, so that one mistake is told once.
+    Raises SettingsError where the file cannot be read at all.
+    """
+    if envfile.text_of(path, fix=_FIX) is None:
+        missing = [f"SYNC_CONFIG names {envfile.place(path)}, which is not there."] if must_exist else []
+        return Config(), missing
+    where = envfile.place(path)
+    model = type("_FileAtHand", (_File,), {"model_config": SettingsConfigDict(toml_file=path)})
+    try:
+        file = model()
+    except tomllib.TOMLDecodeError as exc:
+        place = re.search(r"line \d+", str(exc))
+        raise SettingsError(f"{where}: {place[0] if place else 'its end'} is not TOML.", fix=_FIX) from None
+    except ValidationError as exc:
+        wrong = dict.fromkeys(str(error["loc"][0]) for error in exc.errors())
+        return Config(), [f"{where}: {_SHAPES[key]}." for key in wrong]
+    problems = [
+        f"{envfile.printable(key)} is no key of this file; the nearest one is {nearest(key, [*_SHAPES])},"
+        " and a secret never stands in it"
+        for key in file.model_extra or ()
+    ]
+    own, wrong_fields = own_fields.declared(file.fields)
+    exclusions, wrong_exclusions = _exclusions(file.exclude)
+    problems += [*wrong_fields, *wrong_exclusions]
+    return Config(own, exclusions), [f"{where}: {each}." for each in problems]
+
+
+def _domain(text: str) -> str | None:
+    domain = text.lower().removeprefix("@").removesuffix(".")
+    return domain if domain and "@" not in domain and all(domain.split(".")) else None
+
+
+def _address(text: str) -> str | None:
+    return text.lower()
+
+
+def _visitor(text: str) -> str | None:
+    return text
+
+
+_KEYS: dict[str, tuple[Callable[[str], str | None], str]] = {
+    "domains": (_domain, "the domain of an address, as example.com"),
+    "addresses": (_address, "an address"),
+    "visitors": (_visitor, "the id of a visitor"),
+    "countries": (countries.code, "a country: an ISO 3166-1 code, or its English name"),
+}
+"""What reads an entry, and what it should be."""
+
+
+def _exclusions(table: dict[str, Any]) -> tuple[Exclusions, list[str]]:
+    found: dict[str, frozenset[str]] = {}
+    problems: list[str] = []
+    for key, entries in table.items():
+        name = envfile.printable(key)
+        if key not in _KEYS:
+            problems.append(f"exclude.{name} is no key of it; the nearest one is {nearest(key, [*_KEYS])}")
+        elif not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            problems.append(f'exclude.{name} must be a list of texts, as ["…", "…"]')
+        else:
+            found[key], wrong = _entries(key, entries)
+            problems += wrong
+    return Exclusions(**found), problems
+
+
+def _entries(key: str, entries: list[str]) -> tuple[frozenset[str], list[str]]:
+    """What the entries mean, and what is wrong with the others, of which the place is told and no value."""
+    read, meant = _KEYS[key]
+    found = [read(entry.strip()) if entry.strip() else None for entry in entries]
+    wrong = [
+        f"exclude.{key}: entry {number} is not {meant}" for number, each in enumerate(found, 1) if not each
+    ]
+    return frozenset(each for each in found if each), wrong
