@@ -23,8 +23,10 @@ Row = tuple[Any, ...]
 MEMBERS = "members"
 """The name of the value that ``among`` compares with."""
 
+_DIGESTS = "digests"
+_SIZE = "size"
+
 _MOST_MEMBERS = 10_000
-_MOST_DIGESTS = 50
 _MOST_VALUES = 999  # in one statement: what every SQLite takes
 _FETCHED_AT_ONCE = 10_000
 _PARAMSTYLES = {"sqlite": "qmark", "postgresql": "format"}
@@ -84,13 +86,10 @@ def among(column: ColumnElement[Any], dialect: str) -> ColumnElement[bool]:
     """Whether ``column`` is one of the members that ``Statements.among`` is given."""
     if dialect != "sqlite":
         return column == any_(bindparam(MEMBERS, type_=ARRAY(column.type)))
+    listed: Any = func.json_each(bindparam(MEMBERS)).table_valued("value").c.value
     if isinstance(column.type, LargeBinary):
-        return column.in_([bindparam(_digest(number)) for number in range(_MOST_DIGESTS)])
-    return column.in_(select(func.json_each(bindparam(MEMBERS)).table_valued("value").c.value))
-
-
-def _digest(number: int) -> str:
-    return f"{MEMBERS}_{number}"
+        listed = func.substr(bindparam(_DIGESTS), listed, bindparam(_SIZE))
+    return column.in_(select(listed))
 
 
 class Insertion:
@@ -172,17 +171,18 @@ class Statements:
     def _collections(self, members: Collection[Any]) -> Iterator[dict[str, Any]]:
         """What stands for ``members`` among the values of a statement, part by part.
 
-        SQLite takes them as JSON; JSON takes no bytes, so digests come one by one, the last of them again
-        and again.
+        SQLite takes them as JSON. JSON takes no bytes, so digests, all of one size, come joined, and with the
+        places where each of them begins.
         """
-        asked = list(members)
-        if not self._is_sqlite or not asked or not isinstance(asked[0], bytes):
-            for part in _parts(asked, most=_MOST_MEMBERS):
-                yield {MEMBERS: orjson.dumps(part).decode() if self._is_sqlite else part}
-            return
-        for part in _parts(asked, most=_MOST_DIGESTS):
-            padded = part + part[-1:] * (_MOST_DIGESTS - len(part))
-            yield {_digest(number): digest for number, digest in enumerate(padded)}
+        for part in _parts(list(members), most=_MOST_MEMBERS):
+            if not self._is_sqlite:
+                yield {MEMBERS: part}
+            elif isinstance(part[0], bytes):
+                size = len(part[0])
+                places = [*range(1, len(part) * size + 1, size)]
+                yield {MEMBERS: orjson.dumps(places).decode(), _DIGESTS: b"".join(part), _SIZE: size}
+            else:
+                yield {MEMBERS: orjson.dumps(part).decode()}
 
 
 def _parts(members: list[Any], *, most: int) -> Iterator[list[Any]]:
