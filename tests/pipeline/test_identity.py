@@ -69,6 +69,19 @@ def test_a_link_taken_away_after_a_merge_counts_no_more_under_the_old_id(portal:
     assert views(portal) == {both: "5"}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_record_is_not_sent_again_while_who_it_turned_out_to_be_is_in_flight(
+    portal: NearPortal, seed: int
+) -> None:
+    ann = portal.hubspot.seed({"email": ANN, LINK: "v2"})
+    seen(portal, "v1", 3, ANN)
+    seen(portal, "v2", 4)
+    summary, _ = portal.run(seed=seed)
+    assert summary
+    assert summary.exit_code == 0, summary.reason
+    assert views(portal) == {ann: "7"}
+
+
 def move_to_another_portal(portal: NearPortal) -> None:
     """The ids of its records begin where those of the one before did."""
     with portal.state() as store, store.transaction() as state:
