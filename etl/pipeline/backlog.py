@@ -36,8 +36,8 @@ _PAGE = 1000
 class Backlog:
     """Due contacts, nearly in the order of their ids, and round again; a batch goes one way.
 
-    A contact in flight is never handed out, so that it is never in two requests at once; one that was held
-    back is not handed out again in this run.
+    A contact in flight is never handed out, so that it is never in two requests at once, nor one of which
+    another turned out to be that is in flight; one that was held back is not handed out again in this run.
     """
 
     def __init__(self, order: Order) -> None:
@@ -45,6 +45,7 @@ class Backlog:
         self._after = 0
         self._in_flight: set[int] = set()
         self._held_back: set[int] = set()
+        self._behind: dict[int, int] = {}
         self._ahead: dict[_Route, dict[int, DueContact]] = {}
         self._lone: dict[int, DueContact] = {}
         self._is_complete = False
@@ -58,7 +59,7 @@ class Backlog:
         """These are due with new facts, or None: due no longer. Nothing else has changed in the ledger."""
         for contact_id, due in contacts.items():
             had = self._take_back(contact_id)
-            if due is None or contact_id in self._in_flight or contact_id in self._held_back:
+            if due is None or self._is_taken(contact_id):
                 continue
             if had is None and not self._takes_more:
                 self._is_complete = False  # the next look finds it
@@ -127,21 +128,35 @@ class Backlog:
 
     def _free(self, ledger: Ledger) -> Iterator[DueContact]:
         """Due contacts that may be handed out: those after the last batch, then those before."""
-        taken = self._in_flight | self._held_back
         for after, until in ((self._after, None), (0, self._after)):
             found = ledger.due(after=after, most=_AHEAD)
             while found:
                 for due in found:
                     if until is not None and due.contact_id > until:
                         return
-                    if due.contact_id not in taken:
+                    if not self._is_taken(due.contact_id):
                         yield due
                 found = ledger.due(after=found[-1].contact_id, most=_AHEAD) if len(found) == _AHEAD else []
 
+    def _is_taken(self, contact_id: int) -> bool:
+        return (
+            contact_id in self._in_flight
+            or contact_id in self._held_back
+            or contact_id in self._behind.values()
+        )
+
     def returned(self, contact_ids: Iterable[int], *, held_back: Iterable[int]) -> None:
         """These are no longer in flight; ``held_back`` are not to be sent again in this run."""
-        self._in_flight.difference_update(contact_ids)
+        for contact_id in contact_ids:
+            self._in_flight.discard(contact_id)
+            self._behind.pop(contact_id, None)
         self._held_back.update(held_back)
+
+    def unite(self, went: Mapping[int, int]) -> None:
+        """Contacts turned out to be others: these wait until all that is in flight of them has returned."""
+        self._behind = {one: went.get(other, other) for one, other in self._behind.items()}
+        self._behind |= {goes: stays for goes, stays in went.items() if goes in self._in_flight}
+        self.renew(dict.fromkeys({*went, *went.values()}))
 
     def is_in_flight(self, contact_id: int) -> bool:
         return contact_id in self._in_flight

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl import transform
 from etl.models.contact import RECORD, VISITOR, ContactKey
-from etl.models.link import LinkedRecord
+from etl.models.link import LinkedRecord, ShownRecord
 from etl.pipeline.absorb import apply
 from etl.pipeline.books import Books
 from etl.pipeline.decide import Change
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.contact import KnownVisitor
-    from etl.models.link import Link, LinkPage, ShownRecord
+    from etl.models.link import Link, LinkPage
     from etl.pipeline.order import Order
     from etl.pipeline.ports import LinkSource, Store, Transaction
 
@@ -39,7 +39,7 @@ def follow_links(source: LinkSource, order: Order, store: Store) -> None:
     for page in source.changed(read_to, watched=watched):
         with store.reading() as state:
             known = state.links.of_records({each.record for each in page.records})
-        found = source.history([each for each in page.records if _is_news(each, known)])
+        found = _histories(source, [each for each in page.records if _is_news(each, known)], store)
         found += [
             LinkedRecord(each.record) for each in page.records if not each.value and each.record in known
         ]
@@ -58,10 +58,30 @@ def _note(page: LinkPage, read_to: datetime | None, name: str, state: Transactio
 
 
 def _is_news(shown: ShownRecord, known: Mapping[str, Collection[Link]]) -> bool:
-    """Whether the record has an id that it is not known to have."""
+    """Whether the record has another id than the one that it is known to have got last."""
     if shown.value is None:
         return False
-    return shown.value.strip() not in {link.visitor_id for link in known.get(shown.record, ())}
+    links = known.get(shown.record, ())
+    last = max((link.since for link in links), default=None)
+    return shown.value.strip() not in {link.visitor_id for link in links if link.since == last}
+
+
+def _histories(source: LinkSource, news: Sequence[ShownRecord], store: Store) -> list[LinkedRecord]:
+    """All links of the records with ``news``, and again those of records that share a visitor with them.
+
+    One that answers no more under its id was merged, or is gone: what it shared is not its any more.
+    """
+    found = {each.record: each for each in source.history(news)}
+    shared = {link.visitor_id for each in found.values() for link in each.links}
+    with store.reading() as state:
+        rivals = {link.record: link for link in state.links.of_visitors(shared) if link.record not in found}
+        links = state.links.of_records(rivals.keys())
+    answered = source.history([ShownRecord(each.record, None, each.since) for each in rivals.values()])
+    found = {each.record: each for each in answered} | found
+    for record in rivals.keys() - found.keys():
+        kept = [link for link in links[record] if link.visitor_id not in shared]
+        found[record] = LinkedRecord(record, tuple(kept))
+    return list(found.values())
 
 
 def _take_up(found: Sequence[LinkedRecord], order: Order, state: Transaction) -> None:
@@ -101,8 +121,21 @@ def _without_forgotten(
     ]
 
 
-def drop_all_links(order: Order, state: Transaction) -> None:
-    """Forget all links: they are those of another portal."""
+def begin_anew(order: Order, state: Transaction) -> None:
+    """Forget what another portal said: of contacts, of links, and of which contacts are one."""
+    joined = state.ledger.begin_anew()
+    _drop_all_links(order, state)
+    websites = state.runs.websites().values()
+    for start in range(0, len(joined), _AT_ONCE):
+        members = state.visitors.members(joined[start : start + _AT_ONCE])
+        everybody = [each for theirs in members.values() for each in theirs]
+        for website in websites:
+            visitor_ids = {each.visitor.id for each in everybody if each.website_id == website.id}
+            _rehome_on(website.id, visitor_ids, {}, order, state)
+    state.ledger.drop_linked()
+
+
+def _drop_all_links(order: Order, state: Transaction) -> None:
     while records := state.links.watched(_AT_ONCE):
         before = state.links.of_records(records)
         _replace(records, {}, before, order, state)
@@ -130,9 +163,15 @@ def _replace(
 def _rehome(visitor_ids: Collection[str], links: Mapping[str, str], order: Order, state: Transaction) -> None:
     """Let visitors, on whatever website, belong to the contacts that their keys lead to now."""
     for website in state.runs.websites().values():
-        known = state.visitors.known(website.id, visitor_ids)
-        changes = [_rehomed(each, links.get(name), order) for name, each in known.items()]
-        apply(changes, website_id=website.id, synced=order.synced, state=state, books=Books())
+        _rehome_on(website.id, visitor_ids, links, order, state)
+
+
+def _rehome_on(
+    website_id: int, visitor_ids: Collection[str], links: Mapping[str, str], order: Order, state: Transaction
+) -> None:
+    known = state.visitors.known(website_id, visitor_ids)
+    changes = [_rehomed(each, links.get(name), order) for name, each in known.items()]
+    apply(changes, website_id=website_id, synced=order.synced, state=state, books=Books())
 
 
 def _rehomed(known: KnownVisitor, linked_to: str | None, order: Order) -> Change:

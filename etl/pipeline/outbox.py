@@ -186,7 +186,7 @@ class Outbox:
         went = unite(same, synced=self.order.synced, state=state, books=self.books)
         self._went = {one: went.get(other, other) for one, other in self._went.items()} | went
         self._twice |= {stays for stays in went.values() if self._backlog.is_in_flight(stays)}
-        self._backlog.renew(dict.fromkeys({*went, *went.values()}))
+        self._backlog.unite(went)
         return set(went.values())
 
 

@@ -14,7 +14,7 @@ from etl.pipeline.books import Books
 from etl.pipeline.ending import as_bug, conclude, graver
 from etl.pipeline.excluding import follow_exclusions
 from etl.pipeline.intake import Intake
-from etl.pipeline.linking import drop_all_links, follow_links
+from etl.pipeline.linking import begin_anew, follow_links
 from etl.pipeline.merging import merge_left
 from etl.pipeline.outbox import Outbox
 from etl.pipeline.ownership import recognise
@@ -174,9 +174,8 @@ class _Run:
         with self.store.transaction() as state:
             state.ownership.put(found.owner)
             if found.anew:
-                state.ledger.begin_anew()
-                drop_all_links(self.order, state)
                 state.rejections.strike_out_contacts()
+                begin_anew(self.order, state)
         if found.doubt:
             self._warn([found.doubt])
         return found.owner

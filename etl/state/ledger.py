@@ -156,15 +156,21 @@ _ANEW = Prepared(
             "confirmed": null(),
             "record": null(),
             "made": false(),
+            "into": null(),
             "due": and_(_C.wanted.is_not(None), _C.kind != RECORD.value),
         }
     )
 )
-_UNLINKED = Prepared(
+_JOINED = Prepared(
     lambda _: (
-        update(_T).values(facts=null(), wanted=null()).where(_C.kind == RECORD.value, _C.record.is_(None))
+        select(_C.id)
+        .where(
+            or_(_C.kind == RECORD.value, _C.id.in_(select(_MEANT.c.into).where(_MEANT.c.into.is_not(None))))
+        )
+        .order_by(_C.id)
     )
 )
+_DROP_LINKED = Prepared(lambda _: delete(_T).where(_C.kind == RECORD.value))
 _REVIVE = Prepared(
     lambda _: (
         update(_T)
@@ -580,10 +586,18 @@ class Ledger:
         count: int = self._statements.value(Prepared(lambda _: query))
         return count
 
-    def begin_anew(self) -> None:
-        """Forget all that HubSpot ever said: this is another portal. Every contact is due that has a key."""
+    def begin_anew(self) -> Sequence[int]:
+        """Forget all that HubSpot ever said: this is another portal. Every contact is due that has a key.
+
+        Returns those that somebody may belong to for what was said there.
+        """
+        joined = [contact_id for (contact_id,) in self._statements.rows(_JOINED)]
         self._change_all(_ANEW)
-        self._statements.change(_UNLINKED)
+        return joined
+
+    def drop_linked(self) -> None:
+        """Keep no contact to which only a link led; nobody belongs to one any more."""
+        self._statements.change(_DROP_LINKED)
 
     def _change_all(self, statement: Prepared) -> None:
         """Run ``statement`` over ranges of ids."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import shutil
 import threading
-from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from fakes import NOW, FakeClock, World, modelled, opened, row
+from fakes import NOW, FakeClock, World, modelled, row
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from killed import Killed, MortalStore, empty_state
 from strategies import COUNTRIES
 
 from etl.errors import UnavailableError
@@ -32,15 +30,12 @@ from etl.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from etl.models.contact import Parcel
     from etl.models.reading import Page, ReadRequest, ReadResult
     from etl.models.summary import RunSummary
     from etl.models.visitor import Visitor
-    from etl.pipeline.ports import Transaction
-    from etl.state.store import Store
 
 LOOKBACK = timedelta(minutes=10)
 BEGINNING = NOW - timedelta(days=20)
@@ -55,10 +50,6 @@ FACTS = st.fixed_dictionaries(
         "opted_out": st.booleans(),
     },
 )
-
-
-class Killed(BaseException):
-    """The process ends here: nothing that catches errors may catch this."""
 
 
 class Website(ZenovayWords):
@@ -122,39 +113,6 @@ def json_row(visitor: Visitor) -> dict[str, Any]:
         "email": visitor.email,
         "gpc_opted_out": visitor.opted_out,
     }
-
-
-class MortalStore:
-    """Dies at its n-th commit, right before or right after it."""
-
-    def __init__(self, store: Store, *, commits: int, after: bool) -> None:
-        self._store = store
-        self._commits = commits
-        self._after = after
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        self._commits -= 1
-        with self._store.transaction() as state:
-            yield state
-            if self._commits == 0 and not self._after:
-                raise Killed
-        if self._commits == 0:
-            raise Killed
-
-    def reading(self) -> AbstractContextManager[Transaction]:
-        return self._store.reading()
-
-    def take_notes(self) -> tuple[str, ...]:
-        return self._store.take_notes()
-
-
-@cache
-def empty_state() -> Path:
-    path = Path(mkdtemp()) / "state.db"
-    with opened(f"sqlite:///{path}", FakeClock()):
-        pass
-    return path
 
 
 class Promises(RuleBasedStateMachine):
