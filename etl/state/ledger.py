@@ -237,6 +237,7 @@ def _select_left(_dialect: str) -> Select[Any]:
     return (
         select(*_ENTRY, *_entry_of(known))
         .select_from(found)
+        .with_hint(_T, "INDEXED BY ix_contacts_left", "sqlite")
         .where(
             _IS_LEFT,
             _C.kind == VISITOR.value,
