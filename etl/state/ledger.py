@@ -221,6 +221,7 @@ _COUNTS = Prepared(
     )
 )
 _REMAIN = Prepared(lambda _: _change(overwritten("remains")), "new_remains", "contact_id")
+_DROP_KEYS = Prepared(lambda dialect: delete(_T).where(among(_C.into, dialect)))
 _DROP = Prepared(lambda dialect: delete(_T).where(among(_C.id, dialect)))
 _IS_LEFT = and_(text("contacts.made"), _C.wanted.is_(None))
 """As the partial index has it: HubSpot has it from this program, and nobody belongs to it any more."""
@@ -522,7 +523,8 @@ class Ledger:
         self._statements.change_many(_REMAIN, rows)
 
     def drop(self, contact_ids: Collection[int]) -> None:
-        """Keep these contacts no more; nobody belongs to them, and no key leads to them."""
+        """Keep these contacts no more, to whom nobody belongs, nor the other keys that lead to them."""
+        self._statements.change_among(_DROP_KEYS, contact_ids)
         self._statements.change_among(_DROP, contact_ids)
 
     def recheck(self, kind: ContactKind, *, before: datetime, most: int) -> int:
