@@ -76,13 +76,9 @@ def _take_off(
         if each.contact_id is not None:
             by_contact[each.contact_id].append(each.visitor)
     entries = state.ledger.by_id(by_contact.keys())
-    members = state.visitors.members(by_contact.keys())
     state.visitors.drop(website_id, pruned.keys())
-    left = [
-        contact_id
-        for contact_id, entry in entries.items()
-        if len(members[contact_id]) == len(by_contact[contact_id]) and _is_nobody(entry)
-    ]
+    nobodies = {contact_id for contact_id, entry in entries.items() if _is_nobody(entry)}
+    left = nobodies - state.visitors.members(nobodies).keys()
     state.ledger.keep_remains(
         {
             contact_id: transform.remaining(by_contact[contact_id], synced, entry.remains)

@@ -12,16 +12,21 @@ from etl.state.tables import contacts, metadata
 __all__ = ["metadata"]
 
 _PARTIAL = (
-    ("ix_contacts_due", "id", "due"),
-    ("ix_contacts_absent_at", "absent_at", "absent_at IS NOT NULL"),
-    ("ix_contacts_into", "into", '"into" IS NOT NULL'),
-    ("ix_contacts_gone", "id", "gone"),
-    ("ix_contacts_left", "id", "made AND wanted IS NULL"),
+    ("ix_contacts_due", ["id"], "due"),
+    ("ix_contacts_absent", ["kind", "absent_at"], "absent_at IS NOT NULL"),
+    ("ix_contacts_into", ["into"], '"into" IS NOT NULL'),
+    ("ix_contacts_gone", ["id"], "gone"),
+    ("ix_contacts_left", ["id"], "made AND wanted IS NULL"),
 )
-"""Name, column, and which rows it is of."""
+"""Name, columns, and which rows it is of."""
 
-for _name, _column, _which in _PARTIAL:
-    Index(_name, contacts.c[_column], sqlite_where=text(_which), postgresql_where=text(_which))
+for _name, _columns, _which in _PARTIAL:
+    Index(
+        _name,
+        *[contacts.c[each] for each in _columns],
+        sqlite_where=text(_which),
+        postgresql_where=text(_which),
+    )
 
 Index(
     "uq_contacts_record",

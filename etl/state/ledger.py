@@ -227,19 +227,26 @@ _COUNTS = Prepared(
     )
 )
 _REMAIN = Prepared(lambda _: _change(overwritten("remains")), "new_remains", "contact_id")
+_DROP_KEYS = Prepared(lambda dialect: delete(_T).where(among(_C.into, dialect)))
 _DROP = Prepared(lambda dialect: delete(_T).where(among(_C.id, dialect)))
 _IS_LEFT = and_(text("contacts.made"), _C.wanted.is_(None))
 """As the partial index has it: HubSpot has it from this program, and nobody belongs to it any more."""
 
 
 def _select_left(_dialect: str) -> Select[Any]:
-    """Contacts that were made for a visitor who is known now, each with the contact that the visitor is."""
-    websites, visitors, known = tables.websites, tables.visitors, _T.alias("known")
-    found = (
-        _T.join(websites, true())
-        .join(visitors, and_(visitors.c.website_id == websites.c.id, visitors.c.id == _C.key))
-        .join(known, known.c.id == visitors.c.contact_id)
+    """Contacts that were made for a visitor who is known now, each with the contact that the visitor is.
+
+    Whose the visitor is, is asked for each, so that SQLite does not go through all visitors.
+    """
+    visitors, known = tables.visitors, _T.alias("known")
+    on_any_website = visitors.c.website_id.in_(select(tables.websites.c.id))
+    whose = (
+        select(func.max(visitors.c.contact_id))
+        .where(on_any_website, visitors.c.id == _C.key)
+        .correlate(_T)
+        .scalar_subquery()
     )
+    found = _T.join(known, known.c.id == whose)
     return (
         select(*_ENTRY, *_entry_of(known))
         .select_from(found)
@@ -522,7 +529,8 @@ class Ledger:
         self._statements.change_many(_REMAIN, rows)
 
     def drop(self, contact_ids: Collection[int]) -> None:
-        """Keep these contacts no more; nobody belongs to them, and no key leads to them."""
+        """Keep these contacts no more, to whom nobody belongs, nor the other keys that lead to them."""
+        self._statements.change_among(_DROP_KEYS, contact_ids)
         self._statements.change_among(_DROP, contact_ids)
 
     def recheck(self, kind: ContactKind, *, before: datetime, most: int) -> int:

@@ -33,17 +33,18 @@ def upgrade() -> None:
             contacts.add_column(each)
         contacts.create_foreign_key(op.f("fk_contacts_into"), "contacts", ["into"], ["id"])
     op.execute(
-        "UPDATE contacts SET record = NULL WHERE record IN (SELECT record FROM contacts GROUP BY record"
-        " HAVING count(*) > 1) AND id NOT IN (SELECT min(id) FROM contacts GROUP BY record)"
+        "UPDATE contacts SET record = NULL WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
+        " (PARTITION BY record ORDER BY id) AS place FROM contacts WHERE record IS NOT NULL) AS placed"
+        " WHERE place > 1)"
     )
-    for name, column, which in (
-        ("ix_contacts_absent_at", "absent_at", "absent_at IS NOT NULL"),
-        ("ix_contacts_into", "into", '"into" IS NOT NULL'),
-        ("ix_contacts_gone", "id", "gone"),
-        ("ix_contacts_left", "id", "made AND wanted IS NULL"),
+    for name, columns, which in (
+        ("ix_contacts_absent", ["kind", "absent_at"], "absent_at IS NOT NULL"),
+        ("ix_contacts_into", ["into"], '"into" IS NOT NULL'),
+        ("ix_contacts_gone", ["id"], "gone"),
+        ("ix_contacts_left", ["id"], "made AND wanted IS NULL"),
     ):
         op.create_index(
-            name, "contacts", [column], sqlite_where=sa.text(which), postgresql_where=sa.text(which)
+            name, "contacts", columns, sqlite_where=sa.text(which), postgresql_where=sa.text(which)
         )
     known = sa.text("record IS NOT NULL")
     op.create_index(
@@ -109,7 +110,7 @@ def downgrade() -> None:
         "ix_contacts_left",
         "ix_contacts_gone",
         "ix_contacts_into",
-        "ix_contacts_absent_at",
+        "ix_contacts_absent",
     ):
         op.drop_index(index, "contacts")
     op.execute(
