@@ -103,7 +103,7 @@ def _renew(changes: Sequence[Wanted], gained: set[int], state: Transaction, book
 def unite(
     pairs: Iterable[tuple[int, int]], *, synced: SyncedFields, state: Transaction, books: Books
 ) -> dict[int, int]:
-    """Make one contact of each pair, whose contacts turned out to be one record.
+    """Make one contact of each pair, whose contacts turned out to be one record: that of the first.
 
     It is due once more, as HubSpot holds what came last. Returns which contact each that went is now.
     """
@@ -112,7 +112,9 @@ def unite(
         entries = state.ledger.by_id({went.get(one, one) for one in pair})
         if len(entries) == 1:
             continue
+        record = entries[went.get(pair[0], pair[0])].record
         stays, goes = sorted(entries.values(), key=lambda entry: (entry.key.rank, entry.contact_id))
+        stays = stays._replace(record=record)
         members = state.visitors.members(entries.keys())
         remains = united(stays.remains, goes.remains, synced)
         state.visitors.move(goes.contact_id, stays.contact_id)

@@ -39,12 +39,13 @@ def follow_links(source: LinkSource, order: Order, store: Store) -> None:
     for page in source.changed(read_to, watched=watched):
         with store.reading() as state:
             known = state.links.of_records({each.record for each in page.records})
-        found = _histories(source, [each for each in page.records if _is_news(each, known)], store)
+        news = [each for each in page.records if _is_news(each, known)]
+        found, lost = _histories(source, news, store)
         found += [
             LinkedRecord(each.record) for each in page.records if not each.value and each.record in known
         ]
         with store.transaction() as state:
-            _take_up(found, order, state)
+            _take_up(found, lost, order, state)
             read_to = _note(page, read_to, name, state)
     with store.transaction() as state:
         state.links.looked_at(watched)
@@ -66,10 +67,13 @@ def _is_news(shown: ShownRecord, known: Mapping[str, Collection[Link]]) -> bool:
     return shown.value.strip() not in {link.visitor_id for link in links if link.since == last}
 
 
-def _histories(source: LinkSource, news: Sequence[ShownRecord], store: Store) -> list[LinkedRecord]:
+def _histories(
+    source: LinkSource, news: Sequence[ShownRecord], store: Store
+) -> tuple[list[LinkedRecord], list[LinkedRecord]]:
     """All links of the records with ``news``, and again those of records that share a visitor with them.
 
-    One that answers no more under its id was merged, or is gone: what it shared is not its any more.
+    And what is left of those that answer no more under their ids: they were merged, or are gone, and what
+    they shared is not theirs any more.
     """
     found = {each.record: each for each in source.history(news)}
     shared = {link.visitor_id for each in found.values() for link in each.links}
@@ -78,26 +82,31 @@ def _histories(source: LinkSource, news: Sequence[ShownRecord], store: Store) ->
         links = state.links.of_records(rivals.keys())
     answered = source.history([ShownRecord(each.record, None, each.since) for each in rivals.values()])
     found = {each.record: each for each in answered} | found
-    for record in rivals.keys() - found.keys():
-        kept = [link for link in links[record] if link.visitor_id not in shared]
-        found[record] = LinkedRecord(record, tuple(kept))
-    return list(found.values())
+    lost = [
+        LinkedRecord(record, tuple(link for link in links[record] if link.visitor_id not in shared))
+        for record in rivals.keys() - found.keys()
+    ]
+    return list(found.values()), lost
 
 
-def _take_up(found: Sequence[LinkedRecord], order: Order, state: Transaction) -> None:
+def _take_up(
+    found: Sequence[LinkedRecord], lost: Sequence[LinkedRecord], order: Order, state: Transaction
+) -> None:
     """Write down what links these records have now, and have their visitors' facts go where they belong.
 
     What else leads to such a record, or shares a visitor with it, may have been merged into it.
     """
     found = _without_forgotten(found, order, state)
-    records = {each.record: each for each in found}
+    lost = _without_forgotten(lost, order, state)
+    records = {each.record: each for each in (*found, *lost)}
     before = state.links.of_records(records.keys())
     after = {record: each.links for record, each in records.items()}
     _replace(records.keys(), after, before, order, state)
     keys = {key for each in found for key in each.keys}
     rivals = state.links.of_visitors({link.visitor_id for each in found for link in each.links})
-    keys |= {ContactKey(RECORD, link.record) for link in rivals}
-    state.ledger.doubt_others(keys, records.keys())
+    others = {link.record for link in rivals} | {each.record for each in lost}
+    keys |= {ContactKey(RECORD, record) for record in others}
+    state.ledger.doubt_others(keys, {each.record for each in found})
 
 
 def _without_forgotten(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,31 @@ def test_a_link_taken_away_after_a_merge_counts_no_more_under_the_old_id(portal:
     seen(portal, "v2", 5, BOB)
     run(portal, MATCH)
     assert views(portal) == {both: "5"}
+
+
+def test_a_merge_is_found_by_the_link_alone(portal: NearPortal) -> None:
+    ann, bob = portal.hubspot.seed({"email": ANN, LINK: "v1"}), portal.hubspot.seed({"email": BOB})
+    seen(portal, "v1", 1)
+    seen(portal, "v2", 2, ANN)
+    run(portal, MATCH)
+    assert views(portal) == {ann: "3", bob: None}
+    seen(portal, "v1", 5)
+    both = portal.hubspot.merge(bob, ann)
+    run(portal, MATCH)
+    assert views(portal) == {both: "7"}
+
+
+def test_of_two_records_of_one_contact_the_one_that_was_told_last_is_asked(portal: NearPortal) -> None:
+    seen(portal, "v1", 1, ANN)
+    run(portal)
+    portal.hubspot.archive(*portal.hubspot.contacts)
+    anew = portal.hubspot.seed({"email": ANN, LINK: "v2"})
+    seen(portal, "v2", 2)
+    portal.clock.advance(300)
+    _, client = portal.run()
+    assert views(portal) == {anew: "3"}
+    asked = Counter(client.asked)
+    assert (asked["batch/read"], asked["batch/update"]) == (2, 3)
 
 
 @pytest.mark.parametrize("seed", range(8))
