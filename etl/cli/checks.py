@@ -263,7 +263,7 @@ def _strangers(
         " contact of its own, so many a day at least; SYNC_ANONYMOUS=match or skip makes none"
     )
     with read_state(derived.state_url(settings.sync), clock) as state:
-        made = state.ledger.one_made() if state else None
+        made = state.records.one_made() if state else None
     marketing = records.is_marketing(client, made) if made else None
     if marketing:
         found += (

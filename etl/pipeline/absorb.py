@@ -57,12 +57,12 @@ def apply(
 
     Returns the contacts that changed, and the ids of all that were looked at.
     """
-    homes = state.ledger.by_key(gaining(changes))
+    homes = state.entries.by_key(gaining(changes))
     for entry, key in promotions(homes):
-        state.ledger.promote(entry, key)
+        state.records.promote(entry, key)
         homes[key] = entry._replace(key=key)
     entries = {home.contact_id: home for home in homes.values()}
-    entries |= state.ledger.by_id(losing(changes) - entries.keys())
+    entries |= state.entries.by_id(losing(changes) - entries.keys())
     decision = decide(
         changes,
         website_id=website_id,
@@ -109,7 +109,7 @@ def unite(
     """
     went: dict[int, int] = {}
     for pair in pairs:
-        entries = state.ledger.by_id({went.get(one, one) for one in pair})
+        entries = state.entries.by_id({went.get(one, one) for one in pair})
         if len(entries) == 1:
             continue
         record = entries[went.get(pair[0], pair[0])].record
@@ -118,12 +118,12 @@ def unite(
         members = state.visitors.members(entries.keys())
         remains = united(stays.remains, goes.remains, synced)
         state.visitors.move(goes.contact_id, stays.contact_id)
-        state.ledger.unite(stays, goes, remains=remains)
+        state.records.unite(stays, goes, remains=remains)
         state.rejections.strike_out([goes.contact_id])
         everybody = [member.visitor for each in members.values() for member in each]
         contact, fingerprint = wanted(stays.key, everybody, synced, remains=remains)
         state.ledger.want([(stays._replace(remains=remains), contact, fingerprint)])
-        due = state.ledger.doubt([stays.contact_id])
+        due = state.records.doubt([stays.contact_id])
         books.unite(goes.contact_id, stays.contact_id, due=bool(due))
         went = {one: stays.contact_id if other == goes.contact_id else other for one, other in went.items()}
         went[goes.contact_id] = stays.contact_id

@@ -106,7 +106,7 @@ def _take_up(
     rivals = state.links.of_visitors({link.visitor_id for each in found for link in each.links})
     others = {link.record for link in rivals} | {each.record for each in lost}
     keys |= {ContactKey(RECORD, record) for record in others}
-    state.ledger.doubt_others(keys, {each.record for each in found})
+    state.records.doubt_others(keys, {each.record for each in found})
 
 
 def _without_forgotten(
@@ -132,7 +132,8 @@ def _without_forgotten(
 
 def begin_anew(order: Order, state: Transaction) -> None:
     """Forget what another portal said: of contacts, of links, and of which contacts are one."""
-    joined = state.ledger.begin_anew()
+    joined = state.records.joined()
+    state.ledger.begin_anew()
     _drop_all_links(order, state)
     websites = state.runs.websites().values()
     for start in range(0, len(joined), _AT_ONCE):
@@ -141,7 +142,7 @@ def begin_anew(order: Order, state: Transaction) -> None:
         for website in websites:
             visitor_ids = {each.visitor.id for each in everybody if each.website_id == website.id}
             _rehome_on(website.id, visitor_ids, {}, order, state)
-    state.ledger.drop_linked()
+    state.records.drop_linked()
 
 
 def _drop_all_links(order: Order, state: Transaction) -> None:

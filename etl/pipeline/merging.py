@@ -30,7 +30,7 @@ def merge_left(
     the record then answers under the id of the other. Raises SyncError.
     """
     with store.reading() as state:
-        pairs = state.ledger.left(MOST_MERGES)
+        pairs = state.records.left(MOST_MERGES)
     merged = 0
     for left, known in pairs:
         if interruption():
@@ -47,7 +47,7 @@ def _placeholders(left: LedgerEntry, shown: ShownContact) -> list[str]:
 
 def _merge(left: LedgerEntry, known: LedgerEntry, destination: Destination, store: Store) -> bool:
     with store.reading() as state:
-        entry = state.ledger.by_id([known.contact_id])[known.contact_id]  # an earlier pair may have moved it
+        entry = state.entries.by_id([known.contact_id])[known.contact_id]  # an earlier pair may have moved it
     ours, theirs = str(left.record), str(entry.record)
     shown = destination.look(ours)
     record = None
@@ -60,11 +60,11 @@ def _merge(left: LedgerEntry, known: LedgerEntry, destination: Destination, stor
         record = destination.merge(theirs, ours)
     with store.transaction() as state:
         if record is None:
-            state.ledger.disown(left.contact_id)
+            state.records.disown(left.contact_id)
             log.info("contact not merged", extra={"action": "merge_left_out", "record": ours})
             return False
         state.links.rename(theirs, record)
-        state.ledger.unite(entry, left, remains=entry.remains)
-        state.ledger.follow(entry.contact_id, record)
+        state.records.unite(entry, left, remains=entry.remains)
+        state.records.follow(entry.contact_id, record)
     log.info("contacts merged", extra={"action": "contacts_merged", "record": record})
     return True

@@ -138,7 +138,7 @@ class Outbox:
             state.rejections.settle(answered)
             self.books.settle((verdict for _, verdict in answered), due=settled.due)
             again = self._disturb(settled.kin) | self._unite(answered, settled.same, state)
-            again |= self._disturb(state.ledger.doubt(self._overtaken(everything)))
+            again |= self._disturb(state.records.doubt(self._overtaken(everything)))
         for _, delivery in returned:
             self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
         if (settled.due - deferred) | again:
@@ -157,7 +157,7 @@ class Outbox:
             if verdict.record is not None and verdict.record != parcel.record
         }
         buried = state.forgotten.among(told.values())
-        contacts = state.ledger.by_id([number for number, key in told.items() if key in buried])
+        contacts = state.entries.by_id([number for number, key in told.items() if key in buried])
         keys = {entry.key for entry in contacts.values()}
         synced, books = self.order.synced, self.books
         self._backlog.renew(stay_away((), keys, synced=synced, state=state, books=books))

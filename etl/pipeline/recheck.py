@@ -33,10 +33,10 @@ def look_again(order: Order, state: Transaction, *, now: datetime) -> None:
     for kind in (EMAIL, VISITOR):
         if kind in order.matched:
             most = max(0, RECHECKED_A_DAY - looked)
-            looked += state.ledger.recheck(kind, before=now - order.recheck, most=most)
+            looked += state.records.recheck(kind, before=now - order.recheck, most=most)
         else:
-            state.ledger.recheck(kind, before=now, most=_UNLIMITED)
+            state.records.recheck(kind, before=now, most=_UNLIMITED)
     if looked != before:
         state.notebook.put(_NOTE, orjson.dumps({"day": today, "contacts": looked}).decode())
     if order.recreate:
-        state.ledger.revive()
+        state.records.revive()

@@ -75,11 +75,11 @@ def _take_off(
     for each in pruned.values():
         if each.contact_id is not None:
             by_contact[each.contact_id].append(each.visitor)
-    entries = state.ledger.by_id(by_contact.keys())
+    entries = state.entries.by_id(by_contact.keys())
     state.visitors.drop(website_id, pruned.keys())
     nobodies = {contact_id for contact_id, entry in entries.items() if _is_nobody(entry)}
     left = nobodies - state.visitors.members(nobodies).keys()
-    state.ledger.keep_remains(
+    state.records.keep_remains(
         {
             contact_id: transform.remaining(by_contact[contact_id], synced, entry.remains)
             for contact_id, entry in entries.items()
@@ -97,7 +97,7 @@ def _is_nobody(entry: LedgerEntry) -> bool:
 
 def _forget(contact_ids: Collection[int], state: Transaction) -> None:
     state.rejections.strike_out(contact_ids)
-    state.ledger.drop(contact_ids)
+    state.records.drop(contact_ids)
 
 
 def _note(website: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, delete, false, func, not_, null, or_, select, text, true, update
+from sqlalchemy import and_, false, func, not_, null, or_, select, text, true, update
 
 from etl.instants import microseconds
 from etl.models.contact import RECORD, VISITOR, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
 from etl.models.verdict import ABSENT, CREATED, DEFERRED, GONE, REFUSED, TAKEN
 from etl.state import tables
+from etl.state.entries import BY_RECORD, KINDS, LARGEST_ID, UNKNOWN, WITHOUT_REFUSAL, change
 from etl.state.facts import facts_from, facts_text
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, among, overwritten, value
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
 
     from etl.models.contact import Parcel
     from etl.models.verdict import Verdict
-    from etl.models.visitor import Facts
+    from etl.state.entries import Entries
+    from etl.state.records import Records
     from etl.state.statements import Row, Statements
-
-UNKNOWN = b""
-"""In the place of a confirmed fingerprint: HubSpot holds the contact, but not surely as it was confirmed."""
 
 _FORGOTTEN_AT_ONCE = 20_000
 """Contacts that one statement changes: one for a million takes longer than a statement may."""
@@ -39,30 +38,13 @@ _IS_DUE = text("due")
 _IS_KNOWN = _C.kind != VISITOR.value
 
 
-def _entry_of(contacts: Any) -> tuple[Any, ...]:
-    c = contacts.c
-    identity = (c.id, c.kind, c.key, c.record, c.made, c.remains)
-    return (*identity, c.wanted, c.confirmed, c.refused, c.absent, c.blocked, c.due, c.unanswered)
-
-
-_ENTRY = _entry_of(_T)
 _DUE_CONTACT = (_C.id, _C.kind, _C.key, _C.record, _C.facts, _C.wanted, _C.confirmed, _C.unanswered)
-_MEANT = _T.alias("meant")
-"""The contact that a key leads to, in the end."""
 _FORGETTABLE = and_(
     _C.wanted.is_not(None),
     _C.confirmed.is_not(None),
     not_(_C.blocked),
 )
 _NOT_REFUSED = or_(_C.refused.is_(None), _C.refused != _C.wanted)
-_WITHOUT_REFUSAL = {
-    "refused": null(),
-    "blocked": false(),
-    "gone": false(),
-    "absent": null(),
-    "absent_at": null(),
-    "unanswered": text("0"),
-}
 _IS_REFUSED = and_(_C.wanted.is_not(None), or_(_C.blocked, _C.refused == _C.wanted), not_(_C.gone))
 
 
@@ -77,10 +59,6 @@ def _with_any(fields: Iterable[str]) -> ColumnElement[bool]:
     return or_(*(_C.facts.contains(f'"{name}":', autoescape=True) for name in fields))
 
 
-def _change(columns: dict[str, Any]) -> Update:
-    return update(_T).values(columns).where(_C.id == value("contact_id"))
-
-
 def _change_range(columns: dict[str, Any], *which: ColumnElement[bool]) -> Update:
     return update(_T).values(columns).where(*which, _C.id > value("above"), _C.id <= value("last"))
 
@@ -93,19 +71,9 @@ def _for_both(build: Callable[[Iterable[Any]], Select[Any]]) -> dict[bool, Prepa
     }
 
 
-def _select_by_key(dialect: str) -> Select[Any]:
-    """The contacts that these keys lead to, each behind the key."""
-    found = _T.join(_MEANT, _MEANT.c.id == func.coalesce(_C.into, _C.id))
-    return select(_C.kind, _C.key, *_entry_of(_MEANT)).select_from(found).where(among(_C.key, dialect))
-
-
-_BY_KEY = Prepared(_select_by_key)
-_BY_RECORD = Prepared(lambda dialect: select(_C.record, *_ENTRY).where(among(_C.record, dialect)))
-_BY_ID = Prepared(lambda dialect: select(*_ENTRY).where(among(_C.id, dialect)))
-_LARGEST_ID = Prepared(lambda _: select(func.max(_C.id)))
 _ADD = Insertion(_T, "id", "kind", "key", "facts", "wanted", "blocked", "due", "record", "unanswered")
 _WANT = Prepared(
-    lambda _: _change(overwritten("facts", "wanted", "confirmed", "due")),
+    lambda _: change(overwritten("facts", "wanted", "confirmed", "due")),
     "new_facts",
     "new_wanted",
     "new_confirmed",
@@ -113,9 +81,9 @@ _WANT = Prepared(
     "contact_id",
 )
 _CONFIRM = Prepared(
-    lambda _: _change(
+    lambda _: change(
         {
-            **_WITHOUT_REFUSAL,
+            **WITHOUT_REFUSAL,
             "confirmed": value("fingerprint"),
             "due": false(),
             "record": func.coalesce(value("told"), _C.record),
@@ -130,7 +98,7 @@ _CONFIRM = Prepared(
 _OUTDATED = Prepared(lambda dialect: select(_C.id).where(_C.wanted != _C.confirmed, among(_C.id, dialect)))
 _DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)))
 _SETTLE = Prepared(
-    lambda _: _change(
+    lambda _: change(
         overwritten("refused", "blocked", "due", "gone", "absent", "absent_at", "unanswered")
         | {"record": func.coalesce(value("told"), _C.record)}
     ),
@@ -145,14 +113,14 @@ _SETTLE = Prepared(
     "contact_id",
 )
 _RETRY = Prepared(
-    lambda _: _change({"refused": null(), "blocked": false(), "gone": false()} | overwritten("due")),
+    lambda _: change({"refused": null(), "blocked": false(), "gone": false()} | overwritten("due")),
     "new_due",
     "contact_id",
 )
 _ANEW = Prepared(
     lambda _: _change_range(
         {
-            **_WITHOUT_REFUSAL,
+            **WITHOUT_REFUSAL,
             "confirmed": null(),
             "record": null(),
             "made": false(),
@@ -161,63 +129,6 @@ _ANEW = Prepared(
         }
     )
 )
-_JOINED = Prepared(
-    lambda _: (
-        select(_C.id)
-        .where(
-            or_(_C.kind == RECORD.value, _C.id.in_(select(_MEANT.c.into).where(_MEANT.c.into.is_not(None))))
-        )
-        .order_by(_C.id)
-    )
-)
-_DROP_LINKED = Prepared(lambda _: delete(_T).where(_C.kind == RECORD.value))
-_REVIVE = Prepared(
-    lambda _: (
-        update(_T)
-        .values({**_WITHOUT_REFUSAL, "confirmed": null(), "record": null(), "made": false(), "due": true()})
-        .where(text("gone"), _C.kind != RECORD.value, _C.wanted.is_not(None))
-    )
-)
-_RECHECKED = Prepared(
-    lambda _: (
-        select(_C.id)
-        .where(_C.absent_at < value("before"), _C.kind == value("of_kind"))
-        .order_by(_C.absent_at, _C.id)
-        .limit(value("most"))
-    )
-)
-_RECHECK = Prepared(
-    lambda dialect: (
-        update(_T)
-        .values(absent=null(), absent_at=null(), due=_C.wanted.is_not(None))
-        .where(among(_C.id, dialect))
-    )
-)
-_DOUBT = Prepared(
-    lambda dialect: (
-        update(_T)
-        .values(confirmed=UNKNOWN, due=true())
-        .where(among(_C.id, dialect), _C.wanted.is_not(None), _C.confirmed.is_not(None), not_(_C.blocked))
-    )
-)
-_PROMOTE = Prepared(lambda _: _change(overwritten("kind", "key")))
-_ALIAS = Insertion(_T, "id", "kind", "key", "blocked", "due", "into", "unanswered")
-_FLATTEN = Prepared(lambda _: update(_T).values(overwritten("into")).where(_C.into == value("contact_id")))
-_BECOME = Prepared(
-    lambda _: _change(
-        {
-            "facts": null(),
-            "wanted": null(),
-            "confirmed": null(),
-            "due": false(),
-            "record": null(),
-            "remains": null(),
-            **_WITHOUT_REFUSAL,
-        }
-        | overwritten("into")
-    )
-)
-_ARE = Prepared(lambda _: _change({**_WITHOUT_REFUSAL, **overwritten("record", "made", "remains")}))
 _COUNTS = Prepared(
     lambda _: select(
         func.count().filter(_C.confirmed.is_not(None)),
@@ -226,49 +137,6 @@ _COUNTS = Prepared(
         func.count().filter(_C.gone),
     )
 )
-_REMAIN = Prepared(lambda _: _change(overwritten("remains")), "new_remains", "contact_id")
-_DROP_KEYS = Prepared(lambda dialect: delete(_T).where(among(_C.into, dialect)))
-_DROP = Prepared(lambda dialect: delete(_T).where(among(_C.id, dialect)))
-_IS_LEFT = and_(text("contacts.made"), _C.wanted.is_(None))
-"""As the partial index has it: HubSpot has it from this program, and nobody belongs to it any more."""
-
-
-def _select_left(_dialect: str) -> Select[Any]:
-    """Contacts that were made for a visitor who is known now, each with the contact that the visitor is.
-
-    Whose the visitor is, is asked for each, so that SQLite does not go through all visitors.
-    """
-    visitors, known = tables.visitors, _T.alias("known")
-    on_any_website = visitors.c.website_id.in_(select(tables.websites.c.id))
-    whose = (
-        select(func.max(visitors.c.contact_id))
-        .where(on_any_website, visitors.c.id == _C.key)
-        .correlate(_T)
-        .scalar_subquery()
-    )
-    found = _T.join(known, known.c.id == whose)
-    return (
-        select(*_ENTRY, *_entry_of(known))
-        .select_from(found)
-        .where(
-            _IS_LEFT,
-            _C.kind == VISITOR.value,
-            _C.record.is_not(None),
-            not_(_C.blocked),
-            known.c.kind != VISITOR.value,
-            known.c.record.is_not(None),
-            known.c.confirmed.is_not(None),
-            not_(known.c.blocked),
-        )
-        .order_by(_C.id)
-        .limit(value("most"))
-    )
-
-
-_LEFT = Prepared(_select_left)
-_DISOWN = Prepared(lambda _: _change({"made": false()}))
-_FOLLOW = Prepared(lambda _: _change(overwritten("record")))
-_MADE = Prepared(lambda _: select(_C.record).where(_C.made, _C.record.is_not(None)).limit(1))
 _DUE = _for_both(
     lambda deliverable: (
         select(*_DUE_CONTACT).where(*deliverable, _C.id > value("after")).order_by(_C.id).limit(value("most"))
@@ -276,7 +144,6 @@ _DUE = _for_both(
 )
 _DUE_IDS = _for_both(lambda deliverable: select(_C.id).where(*deliverable).order_by(_C.id))
 _DUE_COUNT = _for_both(lambda deliverable: select(func.count()).select_from(_T).where(*deliverable))
-_KINDS = {kind.value: kind for kind in ContactKind}
 _NAMES = {kind: kind.value for kind in ContactKind}
 
 
@@ -312,32 +179,26 @@ class Ledger:
     of what happens.
     """
 
-    def __init__(self, statements: Statements, *, anonymous: bool, now: datetime) -> None:
+    def __init__(
+        self,
+        statements: Statements,
+        entries: Entries,
+        records: Records,
+        *,
+        anonymous: bool,
+        now: datetime,
+    ) -> None:
         self._statements = statements
+        self._entries = entries
+        self._records = records
         self._anonymous = anonymous
         self._now = microseconds(now)
-
-    def by_key(self, keys: Collection[ContactKey]) -> dict[ContactKey, LedgerEntry]:
-        """The contacts that these keys lead to: a record's id to whatever contact it is."""
-        found = {}
-        for kind, text_of_key, *row in self._statements.among(_BY_KEY, {key.value for key in keys}):
-            key = ContactKey(_KINDS[kind], text_of_key)
-            if key in keys:
-                found[key] = _entry(row)
-        records = {key.value for key in keys if key.kind is RECORD}
-        if records:
-            for record, *row in self._statements.among(_BY_RECORD, records):
-                found[ContactKey(RECORD, record)] = _entry(row)
-        return found
-
-    def by_id(self, ids: Collection[int]) -> dict[int, LedgerEntry]:
-        return {entry.contact_id: entry for entry in map(_entry, self._statements.among(_BY_ID, ids))}
 
     def add(self, wanted: Sequence[tuple[Contact, bytes]]) -> list[DueContact]:
         """Insert contacts that nobody knew, due at once; their ids are dense from 1. Returns them."""
         if not wanted:
             return []
-        first = (self._statements.value(_LARGEST_ID) or 0) + 1
+        first = (self._statements.value(LARGEST_ID) or 0) + 1
         self._statements.add_many(
             _ADD,
             (
@@ -443,9 +304,7 @@ class Ledger:
         }
         if not new:
             return told, same
-        owners = {
-            record: owner for record, owner, *_ in self._statements.among(_BY_RECORD, set(new.values()))
-        }
+        owners = {record: owner for record, owner, *_ in self._statements.among(BY_RECORD, set(new.values()))}
         for contact_id, record in new.items():
             owner = owners.setdefault(record, contact_id)
             if owner == contact_id:
@@ -458,25 +317,11 @@ class Ledger:
         kin = {key for _, verdict in answered for key in verdict.kin}
         if not kin:
             return set()
-        return self.doubt_others(kin, {str(verdict.record) for _, verdict in answered})
-
-    def doubt_others(self, keys: Collection[ContactKey], records: Collection[str]) -> set[int]:
-        """Make due what ``keys`` lead to and HubSpot has confirmed under other ids than ``records``."""
-        ids = {
-            entry.contact_id
-            for entry in self.by_key(keys).values()
-            if entry.record is not None and entry.record not in records
-        }
-        return self.doubt(ids)
-
-    def doubt(self, contact_ids: Collection[int]) -> set[int]:
-        """Make due what HubSpot may hold otherwise than it confirmed. Returns the ids of what is due."""
-        self._statements.change_among(_DOUBT, contact_ids)
-        return {number for number, entry in self.by_id(contact_ids).items() if entry.due}
+        return self._records.doubt_others(kin, {str(verdict.record) for _, verdict in answered})
 
     def _settle_others(self, answered: Sequence[tuple[Parcel, Verdict]], told: Mapping[int, str]) -> set[int]:
         """What HubSpot did not take. Returns the ids of those that are due."""
-        before = self.by_id([parcel.contact_id for parcel, _ in answered])
+        before = self._entries.by_id([parcel.contact_id for parcel, _ in answered])
         rows = [
             _untaken(
                 before[parcel.contact_id], parcel, verdict, told=told.get(parcel.contact_id), now=self._now
@@ -485,68 +330,6 @@ class Ledger:
         ]
         self._statements.change_many(_SETTLE, rows)
         return {contact_id for _, _, due, *_, contact_id in rows if due}
-
-    def promote(self, entry: LedgerEntry, key: ContactKey) -> None:
-        """Let ``key``, which says more, be the contact's own; the one that it had leads to it."""
-        self._statements.change(
-            _PROMOTE, new_kind=key.kind.value, new_key=key.value, contact_id=entry.contact_id
-        )
-        number = (self._statements.value(_LARGEST_ID) or 0) + 1
-        old = entry.key
-        row = (number, *old, False, False, entry.contact_id, 0)
-        self._statements.add(_ALIAS, *row)
-
-    def unite(self, stays: LedgerEntry, goes: LedgerEntry, *, remains: Facts | None) -> None:
-        """Let ``goes`` be another key of ``stays``: both are one record. What is wanted is left as it is."""
-        self._statements.change(_FLATTEN, new_into=stays.contact_id, contact_id=goes.contact_id)
-        self._statements.change(_BECOME, new_into=stays.contact_id, contact_id=goes.contact_id)
-        self._statements.change(
-            _ARE,
-            new_record=stays.record or goes.record,
-            new_made=stays.made and goes.made,
-            new_remains=facts_text(remains) if remains else None,
-            contact_id=stays.contact_id,
-        )
-
-    def left(self, most: int) -> list[tuple[LedgerEntry, LedgerEntry]]:
-        """Contacts made for visitors who turned out to be others, each with whom it turned out to be."""
-        width = len(_ENTRY)
-        rows = [tuple(row) for row in self._statements.rows(_LEFT, most=most)]
-        pairs = {row[0]: (_entry(row[:width]), _entry(row[width:])) for row in rows}
-        return list(pairs.values())
-
-    def disown(self, contact_id: int) -> None:
-        """Take the record for somebody else's from now on."""
-        self._statements.change(_DISOWN, contact_id=contact_id)
-
-    def follow(self, contact_id: int, record: str) -> None:
-        """The contact's record is to be found under another id."""
-        self._statements.change(_FOLLOW, new_record=record, contact_id=contact_id)
-
-    def keep_remains(self, remains: Mapping[int, Facts]) -> None:
-        """Keep these facts of visitors that are not kept any more, by contact."""
-        rows = [(facts_text(facts), contact_id) for contact_id, facts in remains.items()]
-        self._statements.change_many(_REMAIN, rows)
-
-    def drop(self, contact_ids: Collection[int]) -> None:
-        """Keep these contacts no more, to whom nobody belongs, nor the other keys that lead to them."""
-        self._statements.change_among(_DROP_KEYS, contact_ids)
-        self._statements.change_among(_DROP, contact_ids)
-
-    def recheck(self, kind: ContactKind, *, before: datetime, most: int) -> int:
-        """Make due up to ``most`` of those that were absent ``before`` then, the longest ago first."""
-        rows = self._statements.rows(_RECHECKED, of_kind=kind.value, before=microseconds(before), most=most)
-        ids = [contact_id for (contact_id,) in rows]
-        self._statements.change_among(_RECHECK, ids)
-        return len(ids)
-
-    def revive(self) -> int:
-        """Make due what is gone, as if HubSpot had never had it. Returns how many."""
-        return self._statements.change(_REVIVE)
-
-    def one_made(self) -> str | None:
-        """The record of some contact that this program has created."""
-        return _record(self._statements.value(_MADE))
 
     def retry(self, contact_ids: Collection[int]) -> None:
         """Lift the rejections of these contacts."""
@@ -561,7 +344,7 @@ class Ledger:
                 ),
                 contact_id,
             )
-            for contact_id, entry in self.by_id(contact_ids).items()
+            for contact_id, entry in self._entries.by_id(contact_ids).items()
         ]
         self._statements.change_many(_RETRY, rows)
 
@@ -594,22 +377,13 @@ class Ledger:
         count: int = self._statements.value(Prepared(lambda _: query))
         return count
 
-    def begin_anew(self) -> Sequence[int]:
-        """Forget all that HubSpot ever said: this is another portal. Every contact is due that has a key.
-
-        Returns those that somebody may belong to for what was said there.
-        """
-        joined = [contact_id for (contact_id,) in self._statements.rows(_JOINED)]
+    def begin_anew(self) -> None:
+        """Forget all that HubSpot ever said: this is another portal. Every contact is due that has a key."""
         self._change_all(_ANEW)
-        return joined
-
-    def drop_linked(self) -> None:
-        """Keep no contact to which only a link led; nobody belongs to one any more."""
-        self._statements.change(_DROP_LINKED)
 
     def _change_all(self, statement: Prepared) -> None:
         """Run ``statement`` over ranges of ids."""
-        last = self._statements.value(_LARGEST_ID) or 0
+        last = self._statements.value(LARGEST_ID) or 0
         for above in range(0, last, _FORGOTTEN_AT_ONCE):
             self._statements.change(statement, above=above, last=above + _FORGOTTEN_AT_ONCE)
 
@@ -619,38 +393,11 @@ def _record_of(key: ContactKey) -> str | None:
 
 
 @of_a_row
-def _record(told: object) -> str | None:
-    if not isinstance(told, str | None):
-        raise TypeError
-    return told
-
-
-@of_a_row
-def _entry(row: Sequence[Any]) -> LedgerEntry:
-    contact_id, kind, key, record, made, remains, wanted, confirmed, refused, absent, *states = row
-    blocked, due, unanswered = states
-    return LedgerEntry(
-        contact_id,
-        ContactKey(_KINDS[kind], key),
-        wanted,
-        confirmed,
-        refused,
-        absent,
-        bool(blocked),
-        bool(due),
-        record,
-        bool(made),
-        facts_from(remains) if remains else None,
-        unanswered,
-    )
-
-
-@of_a_row
 def _due_contact(row: Row) -> DueContact:
     contact_id, kind, key, record, facts, wanted, confirmed, unanswered = row
     if not isinstance(key, str):
         raise TypeError
-    contact = Contact(ContactKey(_KINDS[kind], key), facts_from(facts))
+    contact = Contact(ContactKey(KINDS[kind], key), facts_from(facts))
     return DueContact(contact_id, contact, wanted, confirmed is not None, unanswered, record)
 
 

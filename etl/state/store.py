@@ -17,6 +17,7 @@ from etl.state.database import (
     spare,
     upgrade,
 )
+from etl.state.entries import Entries
 from etl.state.erasure import Erasure, scrub
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.forgotten import Forgotten
@@ -27,6 +28,7 @@ from etl.state.lock import Signature, held_by, lock_of, take
 from etl.state.lock import read as read_signature
 from etl.state.notebook import Notebook
 from etl.state.ownership import Ownership
+from etl.state.records import Records
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
 from etl.state.screening import Screening
@@ -81,7 +83,9 @@ class Transaction:
     ) -> None:
         statements = Statements(connection)
         self.visitors = Visitors(statements)
-        self.ledger = Ledger(statements, anonymous=anonymous, now=now)
+        self.entries = Entries(statements)
+        self.records = Records(statements, self.entries)
+        self.ledger = Ledger(statements, self.entries, self.records, anonymous=anonymous, now=now)
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)

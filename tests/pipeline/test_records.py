@@ -129,7 +129,7 @@ class Records(RuleBasedStateMachine):
         visitors = merge_all({}, self.portal.rows)
         with self.portal.state() as store, store.reading() as state:
             keys = {key_of(each) for each in visitors.values()}
-            found = state.ledger.by_key(keys)
+            found = state.entries.by_key(keys)
         links, unclear = self.links()
         people: defaultdict[str, list[Visitor]] = defaultdict(list)
         for each in visitors.values():

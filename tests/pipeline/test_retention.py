@@ -150,10 +150,10 @@ def test_a_stranger_whom_nobody_knows_vanishes_with_its_keys(world: World) -> No
     known = row("known", LONG_AGO, email=ANN.value, pageviews=3)
     world.run(page(row("a", LONG_AGO), row("b", LONG_AGO)), matched=matched)
     with opened(world.url, world.clock) as store, store.transaction() as state:
-        entries = state.ledger.by_key({ContactKey(ContactKind.VISITOR, name) for name in "ab"})
+        entries = state.entries.by_key({ContactKey(ContactKind.VISITOR, name) for name in "ab"})
         one, other = sorted(entries.values())
         state.visitors.move(other.contact_id, one.contact_id)
-        state.ledger.unite(one, other, remains=None)
+        state.records.unite(one, other, remains=None)
         state.ledger.want([(one, None, None)])
     assert contacts(world) == 2
     world.run(page(known), matched=matched, retention=KEPT)
@@ -190,7 +190,7 @@ def test_what_is_kept_of_a_field_that_is_off_stays(world: World) -> None:
     assert kept(world) == set()
     with read_state(world.url, FakeClock()) as state:
         assert state is not None
-        (entry,) = state.ledger.by_key({ANN}).values()
+        (entry,) = state.entries.by_key({ANN}).values()
     assert entry.remains is not None
     assert entry.remains["first_page"] == "/a"
     world.run(page(row("new", email=ANN.value, pageviews=1)), retention=KEPT)

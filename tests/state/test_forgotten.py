@@ -77,7 +77,7 @@ def test_the_secret_is_each_state_s_own(tmp_path_factory: pytest.TempPathFactory
 def test_an_id_of_a_contact_is_never_given_twice(store: Store) -> None:
     with store.transaction() as state:
         absorbed(state, row("v1", email=BO), row("v2", email=ANN))
-        (ann,) = state.ledger.by_key({ContactKey(EMAIL, ANN)}).values()
+        (ann,) = state.entries.by_key({ContactKey(EMAIL, ANN)}).values()
         forget([found({ContactKey(EMAIL, ANN)}, state)], synced=BASIC_FIELDS, state=state, books=Books())
         absorbed(state, row("v3", email="cy@example.test"))
 

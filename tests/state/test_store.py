@@ -106,8 +106,8 @@ def settle(
 def entry(store: Store, value: str) -> LedgerEntry:
     keys = {ContactKey(kind, value) for kind in ContactKind}
     with store.reading() as state:
-        (found,) = state.ledger.by_key(keys).values()
-        assert state.ledger.by_id([found.contact_id]) == {found.contact_id: found}
+        (found,) = state.entries.by_key(keys).values()
+        assert state.entries.by_id([found.contact_id]) == {found.contact_id: found}
         return found
 
 

@@ -217,7 +217,7 @@ class NearPortal:
         keys = {ContactKey(VISITOR, each.id) for each in self.rows}
         keys |= {ContactKey(EMAIL, each.email) for each in self.rows if each.email}
         with self.state() as store, store.reading() as state:
-            return {key for key, entry in state.ledger.by_key(keys).items() if entry.record is not None}
+            return {key for key, entry in state.entries.by_key(keys).items() if entry.record is not None}
 
     @contextmanager
     def state(self, *, anonymous: bool = True) -> Iterator[Store]:
