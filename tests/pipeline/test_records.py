@@ -185,7 +185,7 @@ class Records(RuleBasedStateMachine):
     def links(self) -> tuple[dict[str, str], set[str]]:
         """The record of each visitor that has a link; visitors and records of whom that is not defined.
 
-        As where the newest link is that of a record in the recycle bin.
+        As where a record in the recycle bin has, or had, its id: what was changed before may not be known.
         """
         store = self.hubspot.store
         links: defaultdict[str, list[tuple[datetime, int]]] = defaultdict(list)
@@ -193,7 +193,9 @@ class Records(RuleBasedStateMachine):
             named = set()
             for entry in versions(store.histories.get(record, ()), LINK):
                 if not entry["value"]:
-                    break
+                    if record in store.by_id:
+                        break
+                    continue
                 if entry["value"] not in named:
                     links[entry["value"]].append((datetime.fromisoformat(entry["timestamp"]), int(record)))
                     named.add(entry["value"])
