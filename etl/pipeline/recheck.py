@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from etl.pipeline.order import Order
     from etl.pipeline.ports import Transaction
 
-RECHECKED_A_DAY = 15_000
-"""Absent contacts that are looked for again, for no other reason than time: 150 requests."""
+RECHECKED_A_DAY = 7_000
+"""Absent contacts that are looked for again, for no other reason than time: 70 requests."""
 
 _UNLIMITED = 2**31 - 1
 _NOTE = "rechecked"
