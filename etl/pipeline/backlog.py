@@ -48,6 +48,7 @@ class Backlog:
         self._behind: dict[int, int] = {}
         self._ahead: dict[_Route, dict[int, DueContact]] = {}
         self._lone: dict[int, DueContact] = {}
+        self._count = 0
         self._is_complete = False
         self._has_late = False
 
@@ -67,22 +68,27 @@ class Backlog:
                 self._put(due)
 
     def _take_back(self, contact_id: int) -> DueContact | None:
-        for kept in (self._lone, *self._ahead.values()):
+        if (had := self._lone.pop(contact_id, None)) is not None:
+            return had
+        for kept in self._ahead.values():
             if (had := kept.pop(contact_id, None)) is not None:
+                self._count -= 1
                 return had
         return None
-
-    @property
-    def _count(self) -> int:
-        return sum(map(len, self._ahead.values()))
 
     @property
     def _takes_more(self) -> bool:
         return self._is_complete and self._count < _MOST_AHEAD
 
     def _put(self, due: DueContact) -> None:
-        kept = self._lone if due.unanswered else self._ahead.setdefault(self._route(due), {})
+        if due.unanswered:
+            self._lone[due.contact_id] = due
+            return
+        route = self._route(due)
+        if (kept := self._ahead.get(route)) is None:
+            kept = self._ahead[route] = {}
         kept[due.contact_id] = due
+        self._count += 1
 
     def _route(self, due: DueContact) -> _Route:
         """What the contacts of a batch have in common."""
@@ -106,7 +112,7 @@ class Backlog:
     def look(self, ledger: Ledger, *, flush: bool) -> None:
         """Look up what is due: some contacts after the last that was handed out, and round again."""
         self._has_late = self._has_late and not flush
-        self._ahead, self._lone = {}, {}
+        self._ahead, self._lone, self._count = {}, {}, 0
         self._is_complete = True
         for count, due in enumerate(self._free(ledger), 1):
             self._put(due)
@@ -122,7 +128,7 @@ class Backlog:
         if route is not None:
             kept = self._ahead[route]
             together = list(islice(kept, BATCH))
-            self._after = together[-1]
+            self._after, self._count = together[-1], self._count - len(together)
             return self._hand_out([kept.pop(contact_id) for contact_id in together])
         return self._hand_out([self._lone.pop(next(iter(self._lone)))]) if self._lone else []
 
