@@ -127,7 +127,8 @@ def test_the_installed_program_makes_its_own_database(installed: Path, tmp_path:
 
     with closing(sqlite3.connect(state)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
-    assert json.loads(ask("status", "--json"))["contacts"] == {"confirmed": 0, "due": 0, "rejected": 0}
+    contacts = json.loads(ask("status", "--json"))["contacts"]
+    assert contacts == {"confirmed": 0, "due": 0, "rejected": 0, "absent": 0, "gone": 0}
     assert list(elsewhere.iterdir()) == []
 
 
