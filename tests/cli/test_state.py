@@ -21,7 +21,7 @@ def test_status_of_a_fresh_machine_is_empty_and_makes_no_file(program: Program) 
     assert ended.value == {
         "state": str(program.state_file),
         "websites": [],
-        "contacts": {"confirmed": 0, "due": 0, "rejected": 0},
+        "contacts": {"confirmed": 0, "due": 0, "rejected": 0, "absent": 0, "gone": 0},
         "lock": None,
         "portal": None,
         "stops": [],
