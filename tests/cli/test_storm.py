@@ -87,4 +87,10 @@ def test_what_has_no_verdict_stays_due(program: Program) -> None:
     whole = program.run()
 
     assert (whole.exit_code, whole.summary["contacts"]["updated"]) == (0, 1)
-    assert program("status", "--json").value["contacts"] == {"confirmed": 3, "due": 0, "rejected": 0}
+    assert program("status", "--json").value["contacts"] == {
+        "confirmed": 3,
+        "due": 0,
+        "rejected": 0,
+        "absent": 0,
+        "gone": 0,
+    }
