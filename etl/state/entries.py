@@ -72,7 +72,7 @@ class Entries:
         """The contacts that these keys lead to: a record's id to whatever contact it is."""
         found = {}
         for kind, text_of_key, *row in self._statements.among(_BY_KEY, {key.value for key in keys}):
-            key = ContactKey(KINDS[kind], text_of_key)
+            key = key_of(kind, text_of_key)
             if key in keys:
                 found[key] = entry(row)
         records = {key.value for key in keys if key.kind is RECORD}
@@ -82,7 +82,12 @@ class Entries:
         return found
 
     def by_id(self, ids: Collection[int]) -> dict[int, LedgerEntry]:
-        return {entry.contact_id: entry for entry in map(entry, self._statements.among(_BY_ID, ids))}
+        return {found.contact_id: found for found in map(entry, self._statements.among(_BY_ID, ids))}
+
+
+@of_a_row
+def key_of(kind: str, text_of_key: str) -> ContactKey:
+    return ContactKey(KINDS[kind], text_of_key)
 
 
 @of_a_row

@@ -72,7 +72,8 @@ def test_an_answer_without_rows_is_told_and_the_next_good_one_covers_the_gap(
     now = NOON + away + timedelta(minutes=5)
     everything = hourly(NOON - DAY, now, a_day=480)
     good = at(program, now, everything)
-    assert (good["warnings"], good["degraded"]) == ([], None)
+    told_of_strangers = [each for each in good["warnings"] if "contacts without an address" in each]
+    assert (good["warnings"], good["degraded"]) == (told_of_strangers, None)
     assert good["watermark"]["after"] == utc(now)
     assert website(program)["degraded"] is None
     assert synced(program) == {each["id"] for each in everything}
