@@ -358,18 +358,20 @@ def load_sync() -> SyncSettings:
 
 def load_places() -> PlaceSettings | None:
     """Where the state and the log are kept; None where not even that can be read."""
-    try:
-        envfile.is_there(ENV_FILE)
-        return PlaceSettings()
-    except (SettingsError, ValidationError):
-        return None
+    return _readable(PlaceSettings)
 
 
 def load_link_property() -> str | None:
     """The property that links are learnt from; None where none is set, or it cannot be read."""
+    settings = _readable(LinkSettings)
+    return settings.link_property if settings else None
+
+
+def _readable(section: type[Section]) -> Section | None:
+    """A section by itself, whatever is wrong with the others."""
     try:
         envfile.is_there(ENV_FILE)
-        return LinkSettings().link_property
+        return section()
     except (SettingsError, ValidationError):
         return None
 

@@ -127,6 +127,13 @@ def is_wanted(visitor: Visitor, *, anonymous: bool, linked_to: str | None = None
     return anonymous or visitor.email is not None or linked_to is not None
 
 
+def wanted_key(visitor: Visitor, *, anonymous: bool, linked_to: str | None) -> ContactKey | None:
+    """What leads to the contact of a visitor; None where HubSpot is not to hear of it."""
+    if is_wanted(visitor, anonymous=anonymous, linked_to=linked_to):
+        return contact_key(visitor, linked_to)
+    return None
+
+
 def contact(
     key: ContactKey,
     members: Collection[Visitor],
@@ -152,32 +159,20 @@ def contact(
     return Contact(key, found)
 
 
-def remaining(members: Collection[Visitor], synced: SyncedFields, remains: Facts | None = None) -> Facts:
-    """What is to be kept of a contact's visitors that are not kept any more, and of ``remains`` before.
+def remaining(members: Collection[Visitor], synced: SyncedFields, *remains: Facts | None) -> Facts:
+    """What is to be kept of visitors that are not kept any more, and of ``remains`` of others before.
 
     ``contact`` makes the same of it as of them. A fact of a field that is off is not kept.
     """
-    found: Facts = {}
+    found: Facts = {name: value for each in remains for name, value in (each or {}).items()}
     for field in synced.fields:
-        if stated := _statements(field, members, remains):
-            found[field.name], found[field.name + AT] = combined(field.people, stated)
-    return {**(remains or {}), **found}
-
-
-def united(one: Facts | None, other: Facts | None, synced: SyncedFields) -> Facts | None:
-    """The remains of two contacts that are one."""
-    if not one or not other:
-        return one or other
-    found = {**one, **other}
-    for field in synced.fields:
-        stated = _statements(field, (), one) + _statements(field, (), other)
-        if stated:
+        if stated := _statements(field, members, *remains):
             found[field.name], found[field.name + AT] = combined(field.people, stated)
     return found
 
 
 def _statements(
-    field: Field, members: Collection[Visitor], remains: Facts | None
+    field: Field, members: Collection[Visitor], *remains: Facts | None
 ) -> list[tuple[Value, int, int]]:
     """What is said of a field: a value, when it was stated, when who stated it was last seen."""
     found = []
@@ -185,9 +180,10 @@ def _statements(
         if (value := field.of(visitor.facts)) is not None:
             seen = microseconds(visitor.last_seen)
             found.append((value, _stated_at(visitor.facts, field.name, seen), seen))
-    if remains and (value := field.of(remains)) is not None:
-        at = _stated_at(remains, field.name, 0)
-        found.append((value, at, at))
+    for facts in filter(None, remains):
+        if (value := field.of(facts)) is not None:
+            at = _stated_at(facts, field.name, 0)
+            found.append((value, at, at))
     return found
 
 

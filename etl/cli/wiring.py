@@ -6,7 +6,7 @@ import signal
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.cli.derived import accounts, state_url
 from etl.cli.memory import collect_seldom, share_one_heap
@@ -161,13 +161,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         stack.callback(zenovay.close)
         hubspot = hubspot_client(settings.hubspot, clock, paces["hubspot"])
         stack.callback(hubspot.close)
-        side: dict[str, Any] = {
-            "properties": wanted_of(settings.sync),
-            "clock": clock,
-            "verified": verified,
-            "visitor_id": settings.sync.visitor_id_property,
-            "link_property": settings.sync.link_property,
-        }
+        wanted = wanted_of(settings.sync)
         yield Session(
             store=store,
             source=ZenovayVisitors(
@@ -177,9 +171,11 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
                 synced=settings.sync.synced,
                 exclusions=settings.sync.exclusions,
             ),
-            destination=Preview(hubspot, **side)
+            destination=Preview(hubspot, wanted, clock=clock, verified=verified)
             if dry_run
-            else HubSpotContacts(hubspot, **side, max_rejected=settings.sync.max_rejected),
+            else HubSpotContacts(
+                hubspot, wanted, clock=clock, verified=verified, max_rejected=settings.sync.max_rejected
+            ),
             budget=budget,
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),

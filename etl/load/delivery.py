@@ -12,7 +12,16 @@ from etl.load.complaints import Complaint, listed
 from etl.load.lookup import presence, read_contacts
 from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
-from etl.load.verdicts import MERGED, BatchAnswer, deferred, keys_in, read_verdicts, record_in, refused
+from etl.load.verdicts import (
+    MERGED,
+    BatchAnswer,
+    deferred,
+    gone,
+    keys_in,
+    read_verdicts,
+    record_in,
+    refused,
+)
 from etl.models.contact import MATCH, RECORD_ID
 from etl.models.verdict import ABSENT, GONE, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
@@ -44,24 +53,14 @@ class HubSpotContacts(HubSpotSide):
     def __init__(
         self,
         client: HubSpotClient,
-        *,
         properties: Sequence[WantedProperty],
+        *,
         clock: Clock,
         verified: bool = False,
-        visitor_id: str = "zenovay_visitor_id",
-        link_property: str | None = None,
         max_rejected: float = 1.0,
     ) -> None:
         """Refused batches are not halved further once more than ``max_rejected`` (a share) are rejected."""
-        super().__init__(
-            client,
-            properties,
-            clock=clock,
-            verified=verified,
-            visitor_id=visitor_id,
-            link_property=link_property,
-        )
-        self._clock = clock
+        super().__init__(client, properties, clock=clock, verified=verified)
         self._refusals = Refusals(max_rejected, self.too_many_refused)
 
     def deliver(self, batch: Sequence[Parcel]) -> Delivery:
@@ -90,9 +89,7 @@ class HubSpotContacts(HubSpotSide):
     def _match(self, part: Sequence[Parcel], work: _Work) -> None:
         """Find the records of the parcels, and send what is found there; nothing is ever made."""
         answer = read_contacts(self._client, part[0].id_property, [parcel.id_value for parcel in part])
-        if isinstance(answer, Complaint):
-            raise self._setup.disprove(answer)
-        found = presence(part, answer)
+        found = presence(part, self._setup.believed(answer))
         work.record(
             work.absent(parcel) if parcel.contact_id in found.missing else deferred(parcel, _UNSAID)
             for parcel in part
@@ -128,11 +125,14 @@ class HubSpotContacts(HubSpotSide):
 
     def _take(self, answer: BatchAnswer, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
-        refused = [parcel for parcel in part if parcel.contact_id in answer.refusals]
-        gone = [each for each in refused if answer.verdicts[each.contact_id].outcome is GONE]
-        rejected = [each for each in refused if each not in gone]
+        missing: list[Parcel] = []
+        rejected: list[Parcel] = []
+        for parcel in part:
+            if parcel.contact_id in answer.refusals:
+                is_gone = answer.verdicts[parcel.contact_id].outcome is GONE
+                (missing if is_gone else rejected).append(parcel)
         work.record(each for each in answer.verdicts.values() if each.contact_id not in answer.refusals)
-        work.look_again({each.contact_id: answer.verdicts[each.contact_id] for each in gone}, gone)
+        work.look_again(missing)
         self._meet_kin(part, work)
         if answer.wrong_setup is not None:
             raise self._setup.disprove(answer.wrong_setup)
@@ -151,14 +151,10 @@ class HubSpotContacts(HubSpotSide):
 
     def _meet_kin(self, part: Sequence[Parcel], work: _Work) -> None:
         """Ask what else leads to records that came back under another id: they were merged."""
-        merged = {
-            parcel.contact_id: verdict.record
-            for parcel in part
-            if (verdict := work.said_of(parcel)) is not None
-            and None not in (parcel.record, verdict.record)
-            and verdict.record != parcel.record
-        }
-        records = list(dict.fromkeys(str(record) for record in merged.values()))
+        said = (work.said_of(parcel) for parcel in part if parcel.record is not None)
+        known = {parcel.contact_id: parcel for parcel in part}
+        merged = [each for each in said if each and each.is_new_to(known[each.contact_id])]
+        records = list(dict.fromkeys(str(verdict.record) for verdict in merged))
         if not records:
             return
         asked = [self._visitor_id, MERGED]
@@ -169,10 +165,7 @@ class HubSpotContacts(HubSpotSide):
         if not isinstance(answer, Complaint):
             results = (each for each in listed(answer.get("results")) if isinstance(each, dict))
             kin = {str(record_in(each)): tuple(keys_in(each, self._visitor_id)) for each in results}
-        for parcel in part:
-            verdict = work.said_of(parcel)
-            if verdict and parcel.contact_id in merged:
-                work.record([verdict._replace(kin=kin.get(str(verdict.record), ()))])
+        work.record(each._replace(kin=kin.get(str(each.record), ())) for each in merged)
 
     def _without_secrets(self, verdict: Verdict) -> Verdict:
         return verdict._replace(reason=self._client.without_secrets(verdict.reason or ""))
@@ -186,7 +179,7 @@ class _Work:
         self._parts: list[Sequence[Parcel]] = [batch] if batch else []
         self._nameless: list[Parcel] = []
         self._verdicts: dict[int, Verdict] = {}
-        self._gone: dict[int, Verdict] = {}
+        self._gone: set[int] = set()
         self.is_halved = False
 
     def next_part(self) -> Sequence[Parcel]:
@@ -200,13 +193,13 @@ class _Work:
         if part:
             self._parts.append(part)
 
-    def look_again(self, verdicts: Mapping[int, Verdict], gone: Sequence[Parcel]) -> None:
+    def look_again(self, missing: Sequence[Parcel]) -> None:
         """Send by their keys those whose records are gone: somebody may have made them anew."""
-        self._gone |= verdicts
-        self.record(verdicts[each.contact_id] for each in gone if each.id_property == RECORD_ID)
+        self._gone.update(each.contact_id for each in missing)
+        self.record(gone(each) for each in missing if each.id_property == RECORD_ID)
         again = [
             each._replace(record=None, known=False, is_matched=each.is_matched or not each.recreate)
-            for each in gone
+            for each in missing
             if each.id_property != RECORD_ID
         ]
         for route in sorted({(each.way, each.id_property) for each in again}):
@@ -214,8 +207,9 @@ class _Work:
 
     def absent(self, parcel: Parcel) -> Verdict:
         """The verdict on a parcel whose key nobody has: gone, if its record was there before."""
-        gone = None if parcel.recreate else self._gone.get(parcel.contact_id)
-        return gone or Verdict(parcel.contact_id, ABSENT)
+        if parcel.contact_id in self._gone and not parcel.recreate:
+            return gone(parcel)
+        return Verdict(parcel.contact_id, ABSENT)
 
     def said_of(self, parcel: Parcel) -> Verdict | None:
         """The last verdict on a parcel, if there is one."""

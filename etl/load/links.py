@@ -14,9 +14,9 @@ from etl.errors import ContractBrokenError
 from etl.instants import microseconds, parsed
 from etl.kinds import NOTHING
 from etl.load.complaints import Complaint, listed
-from etl.load.lookup import read_contacts
-from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
-from etl.load.verdicts import keys_in, record_in
+from etl.load.lookup import read_contacts, results_or_complaint
+from etl.load.statuses import READ_SCOPE
+from etl.load.verdicts import keys_in, properties_in, record_in
 from etl.models.clocks import FAR
 from etl.models.contact import RECORD_ID
 from etl.models.link import Link, LinkedRecord, LinkPage, ShownRecord
@@ -128,9 +128,7 @@ class HubSpotLinks:
                 where="HubSpot search",
                 scope=READ_SCOPE,
             )
-        if isinstance(answer, Complaint):
-            raise self._setup.disprove(answer)
-        body, date = answer
+        body, date = self._setup.believed(answer)
         shown = (self._shown(each) for each in listed(body.get("results")))
         return _Shown(tuple(each for each in shown if each is not None), date, _has_more(body))
 
@@ -138,8 +136,7 @@ class HubSpotLinks:
         record = record_in(result) if isinstance(result, dict) else None
         if record is None:
             return None
-        properties = result.get("properties")
-        properties = properties if isinstance(properties, dict) else {}
+        properties = properties_in(result)
         modified = _instant(properties.get(_MODIFIED)) or _instant(result.get("updatedAt")) or _BEGINNING
         value = properties.get(self.property_name)
         return ShownRecord(record, value if isinstance(value, str) and value.strip() else None, modified)
@@ -156,10 +153,8 @@ class HubSpotLinks:
                 properties=[self.property_name, self._visitor_id],
                 with_history=[self.property_name],
             )
-            if isinstance(answer, Complaint):
-                raise self._setup.disprove(answer)
             modified = {each.record: each.modified for each in part}
-            for result in listed(answer.get("results")):
+            for result in listed(self._setup.believed(answer).get("results")):
                 record = record_in(result) if isinstance(result, dict) else None
                 if record is not None:
                     found.append(self._linked(record, result, modified.get(record)))
@@ -174,9 +169,7 @@ class HubSpotLinks:
             if isinstance(entry, dict)
         ]
         if not stated:
-            properties = result.get("properties")
-            value = properties.get(self.property_name) if isinstance(properties, dict) else None
-            stated = [(value, modified)]
+            stated = [(properties_in(result).get(self.property_name), modified)]
         latest: dict[str, datetime] = {}
         for value, at in sorted(stated, key=lambda each: each[1] or _BEGINNING, reverse=True):
             if not isinstance(value, str) or not value.strip():
@@ -214,10 +207,8 @@ def _caught_up(page: _Shown, *, began: datetime) -> datetime | None:
 
 
 def _answer(reply: Reply) -> tuple[Mapping[str, Any], datetime | None] | Complaint:
-    if reply.ok:
-        return results_of(reply), reply.date
-    object_of(reply)
-    return complaint_in(reply)
+    answer = results_or_complaint(reply)
+    return answer if isinstance(answer, Complaint) else (answer, reply.date)
 
 
 def _out_of_order() -> ContractBrokenError:

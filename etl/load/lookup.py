@@ -51,7 +51,7 @@ def read_contacts(
         "POST",
         f"{client.contacts_path}/batch/read",
         body=body,
-        read=_answer,
+        read=results_or_complaint,
         expects=frozenset({HTTPStatus.BAD_REQUEST}),
         where=WHERE,
         scope=READ_SCOPE,
@@ -88,7 +88,8 @@ def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> Found:
     return Found(records, missing)
 
 
-def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
+def results_or_complaint(reply: Reply) -> Mapping[str, Any] | Complaint:
+    """The body of a 2xx, or what HubSpot has against the whole request."""
     if reply.ok:
         return results_of(reply)
     object_of(reply)

@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from etl.errors import SyncError
-from etl.load.complaints import Complaint
 from etl.load.lookup import presence, read_contacts
 from etl.load.side import HubSpotSide
 from etl.load.verdicts import deferred
@@ -41,9 +40,7 @@ class Preview(HubSpotSide):
 
     def _look_up(self, id_property: str, parcels: Sequence[Parcel]) -> dict[int, Verdict]:
         answer = read_contacts(self._client, id_property, [parcel.id_value for parcel in parcels])
-        if isinstance(answer, Complaint):
-            raise self._setup.disprove(answer)
-        found = presence(parcels, answer)
+        found = presence(parcels, self._setup.believed(answer))
         verdicts = {number: Verdict(number, UPDATED, record) for number, record in found.records.items()}
         for parcel in parcels:
             if parcel.contact_id in found.missing:

@@ -98,6 +98,16 @@ def wanted_properties(synced: SyncedFields, link_property: str | None = None) ->
     return (*of_fields, visitor_id, link)
 
 
+def visitor_id_of(wanted: Sequence[WantedProperty]) -> str:
+    """The property by which HubSpot finds contacts without an address."""
+    return next(each.name for each in wanted if each.unique)
+
+
+def link_property_of(wanted: Sequence[WantedProperty]) -> str | None:
+    """The property that links are learnt from; None where that is not wanted."""
+    return next((each.name for each in wanted if each.in_forms), None)
+
+
 class Properties:
     """Reads and creates contact properties."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.load.complaints import Complaint, listed
 from etl.load.lookup import read_contacts
 from etl.load.statuses import object_of
-from etl.load.verdicts import record_in
+from etl.load.verdicts import properties_in, record_in
 from etl.models.contact import RECORD_ID
 from etl.models.record import ShownContact
 
@@ -28,14 +28,14 @@ def look(client: HubSpotClient, record: str) -> ShownContact | None:
     now = record_in(result) if result else None
     if result is None or now is None:
         return None
-    texts = {name: text for name, text in _properties(result).items() if isinstance(text, str) and text}
+    texts = {name: text for name, text in properties_in(result).items() if isinstance(text, str) and text}
     return ShownContact(now, texts)
 
 
 def is_marketing(client: HubSpotClient, record: str) -> bool | None:
     """Whether a record is a marketing contact; None where HubSpot does not say. Raises SyncError."""
     result = _read(client, record, MARKETING)
-    said = _properties(result).get(MARKETING) if result else None
+    said = properties_in(result).get(MARKETING) if result else None
     return None if not isinstance(said, str) or not said else said.lower() == "true"
 
 
@@ -77,8 +77,3 @@ def _read(client: HubSpotClient, record: str, *properties: str) -> Mapping[str, 
     if isinstance(answer, Complaint):
         return None
     return next((each for each in listed(answer.get("results")) if isinstance(each, dict)), None)
-
-
-def _properties(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = result.get("properties")
-    return found if isinstance(found, dict) else {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from etl.errors import ContractBrokenError, SetupError, SyncError
+from etl.load.complaints import Complaint
 from etl.load.properties import SETUP, Properties, raise_for
 from etl.load.statuses import ScopeMissingError
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etl.load.client import HubSpotClient
-    from etl.load.complaints import Complaint
     from etl.load.properties import WantedProperty
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class SetupCheck:
@@ -49,6 +51,12 @@ class SetupCheck:
             if not self._examined:
                 self._verify()
                 self._examined = True
+
+    def believed(self, answer: T | Complaint) -> T:
+        """``answer``, unless it is a complaint of the whole request: that is raised as one of the set-up."""
+        if isinstance(answer, Complaint):
+            raise self.disprove(answer)
+        return answer
 
     def disprove(self, said: Complaint) -> SyncError:
         """The error of the set-up that ``said`` shows, whatever an earlier look has found.

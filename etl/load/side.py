@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from etl.load import records
 from etl.load.links import HubSpotLinks
 from etl.load.portal import read_portal
+from etl.load.properties import link_property_of, visitor_id_of
 from etl.load.setup_check import SetupCheck
 from etl.load.words import HubSpotWords
 
@@ -30,18 +31,16 @@ class HubSpotSide(HubSpotWords):
         *,
         clock: Clock,
         verified: bool = False,
-        visitor_id: str = "zenovay_visitor_id",
-        link_property: str | None = None,
     ) -> None:
-        """``visitor_id`` names the property of anonymous contacts, ``link_property`` what a form fills."""
         self._client = client
-        self._visitor_id = visitor_id
+        self._clock = clock
+        self._visitor_id = visitor_id_of(properties)
         self._setup = SetupCheck(client, properties, verified=verified)
-        self.links = (
-            HubSpotLinks(client, self._setup, property_name=link_property, visitor_id=visitor_id, clock=clock)
-            if link_property
-            else None
-        )
+        self.links: HubSpotLinks | None = None
+        if name := link_property_of(properties):
+            self.links = HubSpotLinks(
+                client, self._setup, property_name=name, visitor_id=self._visitor_id, clock=clock
+            )
 
     @property
     def requests(self) -> int:

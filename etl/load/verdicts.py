@@ -90,7 +90,7 @@ def refused(parcel: Parcel, said: Complaint) -> Verdict:
     if said.is_about_setup or said.is_temporary:
         return deferred(parcel, f"HubSpot could not take this contact now ({said.code}).")
     if parcel.record is not None and said.is_about_missing:
-        return Verdict(parcel.contact_id, GONE, reason=_GONE, code=GONE_CODE, final=True)
+        return gone(parcel)
     return Verdict(
         parcel.contact_id,
         REJECTED,
@@ -109,6 +109,11 @@ def confirmed(parcel: Parcel, result: Mapping[str, Any]) -> Verdict:
     elif not isinstance(new, bool):
         new = not parcel.known
     return Verdict(parcel.contact_id, CREATED if new else UPDATED, record_in(result))
+
+
+def gone(parcel: Parcel) -> Verdict:
+    """The verdict on a contact whose record was there once and is not any more."""
+    return Verdict(parcel.contact_id, GONE, reason=_GONE, code=GONE_CODE, final=True)
 
 
 def deferred(parcel: Parcel, reason: str) -> Verdict:
@@ -192,8 +197,7 @@ def identities(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A result's id, every property that is a text, and its further addresses, as HubSpot compares them."""
     if (record := record_in(result)) is not None:
         yield RECORD_ID, record
-    properties = result.get("properties")
-    for name, value in properties.items() if isinstance(properties, dict) else ():
+    for name, value in properties_in(result).items():
         if not isinstance(value, str):
             continue
         yield name, normalised(name, value)
@@ -229,11 +233,16 @@ def _may_be(parcel: Parcel, result: _Result) -> bool:
 
     An address may differ, where it is the contact's primary one; a unique value of ours may not.
     """
-    properties = result.get("properties")
-    held = properties.get(parcel.id_property) if isinstance(properties, dict) else None
+    held = properties_in(result).get(parcel.id_property)
     by_key = parcel.record is None and parcel.id_property != EMAIL
     contradicts = by_key and bool(held) and held != parcel.id_value
     return record_in(result) is not None and not contradicts
+
+
+def properties_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The properties that a result shows; none where they cannot be read."""
+    found = result.get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def record_in(result: Mapping[str, Any]) -> str | None:

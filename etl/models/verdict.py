@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.errors import SyncError
-    from etl.models.contact import ContactKey
+    from etl.models.contact import ContactKey, Parcel
 
 
 class Outcome(StrEnum):
@@ -57,6 +57,10 @@ class Verdict(NamedTuple):
     final: bool = False
     unanswered: bool = False
     kin: tuple[ContactKey, ...] = ()
+
+    def is_new_to(self, parcel: Parcel) -> bool:
+        """Whether it tells a record that the contact was not known to be."""
+        return self.record is not None and self.record != parcel.record
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.pipeline.decide import decide, gaining, losing, merged, promotions, wanted
-from etl.transform import united
+from etl.transform import remaining
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +116,7 @@ def unite(
         stays, goes = sorted(entries.values(), key=lambda entry: (entry.key.rank, entry.contact_id))
         stays = stays._replace(record=record)
         members = state.visitors.members(entries.keys())
-        remains = united(stays.remains, goes.remains, synced)
+        remains = remaining((), synced, stays.remains, goes.remains)
         state.visitors.move(goes.contact_id, stays.contact_id)
         state.records.unite(stays, goes, remains=remains)
         state.rejections.strike_out([goes.contact_id])

@@ -71,9 +71,10 @@ def merged(
     wanted: dict[str, ContactKey] = {}
     changes: list[Change] = []
     for name, visitor in visitors.items():
-        key, before, linked_to = None, known.get(name), links.get(name)
-        if transform.is_wanted(visitor, anonymous=anonymous, linked_to=linked_to):
-            key = wanted[name] = transform.contact_key(visitor, linked_to)
+        before, linked_to = known.get(name), links.get(name)
+        key = transform.wanted_key(visitor, anonymous=anonymous, linked_to=linked_to)
+        if key is not None:
+            wanted[name] = key
         if before is None or before.visitor != visitor or _key_before(before, linked_to) != key:
             changes.append(Change(visitor, key, before))
     return Merged(visitors, wanted, changes)

@@ -185,7 +185,5 @@ def _rehome_on(
 
 
 def _rehomed(known: KnownVisitor, linked_to: str | None, order: Order) -> Change:
-    visitor, key = known.visitor, None
-    if transform.is_wanted(visitor, anonymous=order.anonymous, linked_to=linked_to):
-        key = transform.contact_key(visitor, linked_to)
-    return Change(visitor, key, known)
+    key = transform.wanted_key(known.visitor, anonymous=order.anonymous, linked_to=linked_to)
+    return Change(known.visitor, key, known)

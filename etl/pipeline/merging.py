@@ -64,7 +64,6 @@ def _merge(left: LedgerEntry, known: LedgerEntry, destination: Destination, stor
             log.info("contact not merged", extra={"action": "merge_left_out", "record": ours})
             return False
         state.links.rename(theirs, record)
-        state.records.unite(entry, left, remains=entry.remains)
-        state.records.follow(entry.contact_id, record)
+        state.records.unite(entry._replace(record=record), left, remains=entry.remains)
     log.info("contacts merged", extra={"action": "contacts_merged", "record": record})
     return True

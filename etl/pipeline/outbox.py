@@ -154,7 +154,7 @@ class Outbox:
         told = {
             parcel.contact_id: ContactKey(RECORD, verdict.record)
             for parcel, verdict in answered
-            if verdict.record is not None and verdict.record != parcel.record
+            if verdict.record is not None and verdict.is_new_to(parcel)
         }
         buried = state.forgotten.among(told.values())
         contacts = state.entries.by_id([number for number, key in told.items() if key in buried])
@@ -181,8 +181,8 @@ class Outbox:
     ) -> set[int]:
         """Follow records to their new ids, and make one contact of those that are one record."""
         for parcel, verdict in answered:
-            if None not in (parcel.record, verdict.record) and parcel.record != verdict.record:
-                state.links.rename(str(parcel.record), str(verdict.record))
+            if parcel.record is not None and verdict.is_new_to(parcel):
+                state.links.rename(parcel.record, str(verdict.record))
         went = unite(same, synced=self.order.synced, state=state, books=self.books)
         self._went = {one: went.get(other, other) for one, other in self._went.items()} | went
         self._twice |= {stays for stays in went.values() if self._backlog.is_in_flight(stays)}

@@ -12,7 +12,7 @@ from etl import transform
 from etl.models.contact import VISITOR
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from etl.fields import SyncedFields
     from etl.models.contact import KnownVisitor, LedgerEntry
@@ -86,18 +86,14 @@ def _take_off(
             if contact_id not in left
         }
     )
-    _forget(left, state)
+    state.rejections.strike_out(left)
+    state.records.drop(left)
 
 
 def _is_nobody(entry: LedgerEntry) -> bool:
     """Whether HubSpot has never heard of the contact, and only the visitor that is gone could lead to it."""
     never_sent = entry.record is None and entry.confirmed is None
     return entry.key.kind is VISITOR and never_sent and not entry.due
-
-
-def _forget(contact_ids: Collection[int], state: Transaction) -> None:
-    state.rejections.strike_out(contact_ids)
-    state.records.drop(contact_ids)
 
 
 def _note(website: str) -> str:

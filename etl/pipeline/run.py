@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from etl.pipeline.retention import prune, pruned_to
 from etl.pipeline.window import OpenWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from etl.clock import Clock
@@ -158,12 +159,9 @@ class _Run:
         with self.store.reading() as state:
             owner = state.ownership.owner()
         if owner is None or owner.released or owner.credential != destination.credential:
-            try:
+            with self._stopping_the_outbox():
                 met = destination.portal()
-            except InterruptedRunError:
-                raise
-            except SyncError as failure:
-                self.outbox.stop = failure
+            if self.outbox.stop:
                 return
             owner = self._take_over(
                 recognise(owner, met=met, credential=destination.credential, words=destination)
@@ -190,8 +188,14 @@ class _Run:
         links = self.outbox.destination.links
         if links is None or self.outbox.stop or not self.order.links:
             return
-        try:
+        with self._stopping_the_outbox():
             follow_links(links, self.order, self.store)
+
+    @contextmanager
+    def _stopping_the_outbox(self) -> Iterator[None]:
+        """Send nothing more where HubSpot cannot be asked; what the state or a signal says ends the run."""
+        try:
+            yield
         except (InterruptedRunError, StateError, LockedError):
             raise
         except SyncError as failure:
@@ -228,12 +232,8 @@ class _Run:
         """Merge what was made for visitors who turned out to be others, once all is delivered."""
         if not self.order.merge or self.order.dry_run or self.outbox.stop:
             return
-        try:
+        with self._stopping_the_outbox():
             merge_left(self.outbox.destination, self.store, interruption=self.interruption)
-        except (InterruptedRunError, StateError, LockedError):
-            raise
-        except SyncError as failure:
-            self.outbox.stop = failure
 
     def _prune(self) -> None:
         """Bounded, and only where the source's clock and ours agree well enough on what is old."""
@@ -313,9 +313,9 @@ class _Run:
         if made <= MANY_STRANGERS or window is None:
             return
         with self.store.transaction() as state:
-            if state.notebook.mapping(_STRANGERS):
+            if state.notebook.get(_STRANGERS):
                 return
-            state.notebook.put(_STRANGERS, '{"told": true}')
+            state.notebook.put(_STRANGERS, "told")
         days = (window.until - window.since).total_seconds() / DAY_S
         self._warn([self.outbox.destination.strangers(made, days)])
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, false, func, null, select, update
 
 from etl.errors import LockedError
-from etl.models.contact import RECORD, ContactKey, ContactKind
+from etl.models.contact import RECORD, ContactKey
 from etl.models.erasure import Holdings, Lead, Trace
 from etl.state import tables
+from etl.state.entries import key_of
 from etl.state.failures import of_a_row, translated
 from etl.state.statements import Prepared, among, overwritten, value
 
@@ -193,13 +194,11 @@ def _scrub_file(connection: Connection) -> None:
 _FOLD_IN = "PRAGMA wal_checkpoint(TRUNCATE)"
 """Answers first whether it was kept from doing so."""
 
-_KINDS = {kind.value: kind for kind in ContactKind}
-
 
 @of_a_row
 def _lead(row: Row) -> Lead:
     contact_id, kind, key, into, record, remains = row
-    return Lead(contact_id, ContactKey(_KINDS[kind], key), into, record, bool(remains))
+    return Lead(contact_id, key_of(kind, key), into, record, bool(remains))
 
 
 @of_a_row

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from etl.models.contact import ContactKind
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, among
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _SECRET = "tombstones"  # noqa: S105 -- the name of the note
 _SECRET_BYTES = 32
-_NAMES = {kind: kind.value for kind in ContactKind}
 
 _C = tables.forgotten.c
 _FOUND = Prepared(lambda dialect: select(_C.digest).where(among(_C.digest, dialect)))
@@ -70,4 +68,4 @@ def _bytes(note: str | None) -> bytes | None:
 
 def _digest(key: ContactKey, secret: bytes) -> bytes:
     kind, text = key
-    return blake2b(f"{_NAMES[kind]}\n{text}".encode(), key=secret, digest_size=16).digest()
+    return blake2b(f"{kind}\n{text}".encode(), key=secret, digest_size=16).digest()

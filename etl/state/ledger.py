@@ -300,7 +300,7 @@ class Ledger:
         new = {
             parcel.contact_id: verdict.record
             for parcel, verdict in answered
-            if verdict.record is not None and verdict.record != parcel.record
+            if verdict.record is not None and verdict.is_new_to(parcel)
         }
         if not new:
             return told, same

@@ -123,7 +123,6 @@ def _select_left(_dialect: str) -> Select[Any]:
 
 _LEFT = Prepared(_select_left)
 _DISOWN = Prepared(lambda _: change({"made": false()}))
-_FOLLOW = Prepared(lambda _: change(overwritten("record")))
 _MADE = Prepared(lambda _: select(_C.record).where(_C.made, _C.record.is_not(None)).limit(1))
 
 
@@ -180,10 +179,6 @@ class Records:
     def disown(self, contact_id: int) -> None:
         """Take the record for somebody else's from now on."""
         self._statements.change(_DISOWN, contact_id=contact_id)
-
-    def follow(self, contact_id: int, record: str) -> None:
-        """The contact's record is to be found under another id."""
-        self._statements.change(_FOLLOW, new_record=record, contact_id=contact_id)
 
     def keep_remains(self, remains: Mapping[int, Facts]) -> None:
         """Keep these facts of visitors that are not kept any more, by contact."""

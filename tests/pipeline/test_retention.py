@@ -20,7 +20,7 @@ from etl.models.verdict import Outcome, Verdict
 from etl.models.visitor import Visitor
 from etl.pipeline import retention
 from etl.state.store import read_state
-from etl.transform import contact, fingerprint, merge, remaining, united
+from etl.transform import contact, fingerprint, merge, remaining
 
 if TYPE_CHECKING:
     from etl.models.contact import Parcel
@@ -89,7 +89,7 @@ def test_the_remains_of_two_contacts_are_those_of_all(
     ours = [each for each in people if data.draw(st.booleans())]
     theirs = [each for each in people if each not in ours]
 
-    both = united(remaining(ours, ALL), remaining(theirs, ALL), ALL)
+    both = remaining((), ALL, remaining(ours, ALL), remaining(theirs, ALL))
     assert both == remaining(people, ALL)
 
 

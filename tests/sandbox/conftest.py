@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from contacts_api import OBJECTS, STRICT, ContactsApi
+from fakes import FakeClock
 from openapi import observed
 from storm import Storm, StormyHubSpot
 
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sandbox() -> Iterator[Storm]:
     with observed() as observers, Storm(observers=observers) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def clocked(clock: FakeClock) -> Iterator[Storm]:
+    """A sandbox whose HubSpot goes by ``clock``."""
+    with observed() as observers, Storm(clock=clock, observers=observers) as sandbox:
         yield sandbox
 
 

@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from contacts_api import ContactsApi, change, entry
 from fakes import NOW, FakeClock
-from openapi import observed
-from storm import Storm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from storm import StormyHubSpot
+    from storm import Storm, StormyHubSpot
 
 ANN = "ann@example.test"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def sandbox(clock: FakeClock) -> Iterator[Storm]:
-    with observed() as observers, Storm(clock=clock, observers=observers) as sandbox:
-        yield sandbox
+def sandbox(clocked: Storm) -> Storm:
+    return clocked
 
 
 def history(api: ContactsApi, record_id: str, name: str) -> list[dict[str, Any]]:

@@ -7,28 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from contacts_api import ContactsApi, change, where
-from fakes import FakeClock
-from openapi import observed
-from storm import Storm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from storm import StormyHubSpot
+    from fakes import FakeClock
+    from storm import Storm, StormyHubSpot
 
 LINK = "zenovay_visitor_id"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def sandbox(clock: FakeClock) -> Iterator[Storm]:
-    with observed() as observers, Storm(clock=clock, observers=observers) as sandbox:
-        sandbox.hubspot.searches_per_second = None
-        yield sandbox
+def sandbox(clocked: Storm) -> Storm:
+    clocked.hubspot.searches_per_second = None
+    return clocked
 
 
 def seeded(hubspot: StormyHubSpot, *contacts: dict[str, str]) -> list[str]:

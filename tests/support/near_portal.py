@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from fakes import ACCOUNTS, FakeClock, FakeSource, assert_balanced, page
-from hubspot_double import WANTED
 from killed import Killed, MortalStore, empty_state
 from nearby import NearClient, TurnTaking
 from storm.worlds import StormyHubSpot
 
 from etl.errors import UnavailableError
+from etl.fields import BASIC_FIELDS
 from etl.load.delivery import HubSpotContacts
+from etl.load.properties import wanted_properties
 from etl.models.contact import EMAIL, VISITOR, ContactKey
 from etl.pipeline import Order, sync
 from etl.sandbox.contacts import Contacts
@@ -160,7 +161,7 @@ class NearPortal:
 
         client = NearClient(self.hubspot, clock=self.clock, before=before_request, after=after_request)
         contacts = HubSpotContacts(
-            client, properties=WANTED, clock=self.clock, verified=True, link_property=LINK
+            client, wanted_properties(BASIC_FIELDS, LINK), clock=self.clock, verified=True
         )
         threads = TurnTaking(seed)
         order = Order(
