@@ -58,8 +58,9 @@ etl.cli                                commands, assembly, error to exit code; a
 etl.sandbox | etl.settings             both APIs on loopback; the settings, read once
 etl.config_file                        visitor-sync.toml
 etl.own_fields                         the fields that the user declares in it
-etl.extract | etl.load | etl.state     Zenovay; HubSpot; the database
-etl.network                            the way to both APIs: URLs, proxies, trust in TLS, what failed
+etl.extract | etl.load | etl.state | etl.watch
+                                       Zenovay; HubSpot; the database; reports, alerts, whom to tell
+etl.network                            the way to others: URLs, proxies, trust in TLS, HTTP, what failed
 etl.pipeline                           one run, and the Protocols of what it needs
 etl.transform                          pure: visitors to contacts, their properties, a fingerprint
 etl.fields                             the synced fields, said once

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from etl.cli import logs
 from etl.cli.campaign import Campaign
 from etl.cli.logfile import LogFile
-from etl.cli.report import Report
+from etl.cli.printout import Printout
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
@@ -23,7 +23,7 @@ from etl.settings import LONGEST_RANGE, load
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from etl.cli.report import Collector
+    from etl.cli.printout import Collector
     from etl.cli.wiring import Session
     from etl.models.summary import RunKind
     from etl.pipeline import ports
@@ -39,12 +39,12 @@ ONE_DAY = timedelta(days=1)
 def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
     """Sync every website's new visitors. Returns the exit code."""
     settings, clock = _start()
-    report = Report(as_json=as_json, always=dry_run)
+    report = Printout(as_json=as_json, always=dry_run)
     return sync_new(settings, clock, report, now=now, dry_run=dry_run)
 
 
 def sync_new(
-    settings: Settings, clock: SystemClock, report: Report | Collector, *, now: bool, dry_run: bool = False
+    settings: Settings, clock: SystemClock, report: Printout | Collector, *, now: bool, dry_run: bool = False
 ) -> int:
     """Sync every website's new visitors, and tell ``report``. Returns the exit code."""
     orders = _orders(
@@ -69,7 +69,7 @@ def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bo
     settings, clock = _start()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
     orders = _orders(settings, "backfill", dry_run=dry_run, since=begin, until=end)
-    report = Report(as_json=as_json, always=True)
+    report = Printout(as_json=as_json, always=True)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
     return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
@@ -191,7 +191,7 @@ def _sync_all(
     settings: Settings,
     clock: SystemClock,
     orders: list[Order],
-    report: Report | Collector,
+    report: Printout | Collector,
     *,
     schedule: _Schedule,
     budget: Budget,
@@ -250,7 +250,7 @@ def _all_idle(
         return [summary for summary in summaries if summary] if all(summaries) else []
 
 
-def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Report | Collector) -> RunSummary:
+def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Printout | Collector) -> RunSummary:
     if order.kind == "incremental" and not opened.affords_sweep(order, clock):
         log.warning("no sweep: the month has no requests for it", extra={"action": "sweep_left_out"})
         order = replace(order, sweep_interval=None)

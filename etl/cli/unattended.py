@@ -11,7 +11,7 @@ import click
 
 from etl.cli import keepsake, logs, streams
 from etl.cli.logfile import LogFile
-from etl.cli.report import Collector
+from etl.cli.printout import Collector
 from etl.cli.troubles import EVERYWHERE, Trouble
 from etl.clock import SystemClock
 from etl.errors import (

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from etl.errors import UnavailableError
 from etl.extract.payload import UnreadableBodyError
 from etl.extract.statuses import refusal
-from etl.extract.wire import Wire
 from etl.jsontext import UnreadableError, parse
 from etl.network.route import credential, route_to
 from etl.network.strangers import kind_of, stranger
+from etl.network.wire import Wire
 from etl.retry import Patience, TransientError, persevere
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ PROGRESS_S = 10.0
 _QUIET = frozenset({Status.DONE, Status.SKIPPED, Status.INCOMPLETE})
 
 
-class Report:
+class Printout:
     """Collects the summaries of a command.
 
     With ``as_json`` each is printed as a line as soon as it is there. Otherwise a terminal gets a table at

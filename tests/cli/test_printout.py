@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from etl.cli.report import PROGRESS_S, Report
+from etl.cli.printout import PROGRESS_S, Printout
 from etl.clock import SystemClock
 from etl.pipeline import Order
 
@@ -25,7 +25,7 @@ def test_the_log_says_once_in_a_while_how_far_a_long_run_is(caplog: pytest.LogCa
     clock = Clock()
     order = Order(run="r1", kind="incremental", website="site")
 
-    with Report(as_json=False, always=False).watching(order, clock) as observer:
+    with Printout(as_json=False, always=False).watching(order, clock) as observer:
         assert observer is not None
         for _ in range(21):
             observer.rows_read(1000)

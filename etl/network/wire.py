@@ -1,4 +1,4 @@
-"""One GET at a time over one held connection, bounded in time and size."""
+"""One exchange at a time over one held connection, bounded in time and size."""
 
 from __future__ import annotations
 
@@ -72,14 +72,24 @@ class Wire:
             trust_env=False,
         )
 
-    def get(self, path: str, params: Mapping[str, str]) -> Reply:
+    def get(self, path: str = "", params: Mapping[str, str] | None = None) -> Reply:
+        """The answer to a GET; see ``exchange``."""
+        return self.exchange("GET", path, params)
+
+    def post(self, body: bytes, path: str = "", params: Mapping[str, str] | None = None) -> Reply:
+        """The answer to a POST; see ``exchange``."""
+        return self.exchange("POST", path, params, body)
+
+    def exchange(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: bytes | None = None
+    ) -> Reply:
         """The answer, whatever its status. Raises TransientError when none arrives in time and whole.
 
         Raises SettingsError and AccessRefusedError for what will not pass: a certificate, a proxy's refusal.
         """
         with Deadline(self._deadline_s, self._socket) as deadline:
             try:
-                reply = self._exchange(path, params, deadline)
+                reply = self._exchange(deadline, method, path, params, body)
             except (httpx.RequestError, UnicodeError) as exc:  # the latter: a name that IDNA does not allow
                 if deadline.passed:
                     raise late(self.route, self._deadline_s) from exc
@@ -93,7 +103,14 @@ class Wire:
         shut_down(self._socket)
         self._http.close()
 
-    def _exchange(self, path: str, params: Mapping[str, str], deadline: Deadline) -> Reply:
+    def _exchange(
+        self,
+        deadline: Deadline,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> Reply:
         def remember_socket(event: str, seen: Mapping[str, Any]) -> None:
             if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
                 self._socket = seen["return_value"].get_extra_info("socket")
@@ -101,7 +118,8 @@ class Wire:
 
         extensions = {"trace": remember_socket}
         url = self.route.url + path
-        with self._http.stream("GET", url, params=params, extensions=extensions) as response:
+        asked = self._http.stream(method, url, params=params, content=body, extensions=extensions)
+        with asked as response:
             headers = {name.lower(): text for name, text in response.headers.items()}
             return Reply(response.status_code, headers, whole(response.iter_bytes(), self.route))
 

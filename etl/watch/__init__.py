@@ -1,0 +1,1 @@
+"""Watching: reports, alerts, and who is told when the sync is unwell."""
