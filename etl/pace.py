@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from etl.instants import microseconds
@@ -34,6 +35,7 @@ class Pace:
         self._name = name
         self._lock = threading.Lock()
         self._stamps: deque[float] = deque()
+        self._others: list[float] = []
         self._in_flight = 0
         self._paused_until = float("-inf")
 
@@ -98,6 +100,12 @@ class Pace:
                 self._state(stated, obeyed=min(self._configured, stated))
                 self._recalled = True
 
+    def count_others(self, history: Iterable[int]) -> None:
+        """Count requests that others have sent to the same limit: all that are known, in microseconds."""
+        monotonic, now = self._clock.monotonic(), microseconds(self._clock.now())
+        with self._lock:
+            self._others = sorted(monotonic - max(0.0, (now - sent) / 1e6) for sent in history)
+
     def _state(self, limit: int, *, obeyed: int) -> None:
         self._stated, self._limit, self._recalled = limit, max(1, obeyed), False
 
@@ -108,13 +116,16 @@ class Pace:
             if now < self._paused_until:
                 return self._paused_until - now
             self._forget(now)
-            if len(self._stamps) + self._in_flight < self._limit:
+            if len(self._stamps) + len(self._others) + self._in_flight < self._limit:
                 self._in_flight += 1
                 return 0.0
-            if not self._stamps:
+            first = min([*self._others[:1], *islice(self._stamps, 1)], default=None)
+            if first is None:
                 return 0.05  # every slot is held by a request in flight
-            return max(0.001, self._stamps[0] + self._window_s - now)
+            return max(0.001, first + self._window_s - now)
 
     def _forget(self, now: float) -> None:
         while self._stamps and self._stamps[0] + self._window_s < now:
             self._stamps.popleft()
+        while self._others and self._others[0] + self._window_s < now:
+            del self._others[0]

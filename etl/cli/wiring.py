@@ -41,7 +41,7 @@ MINUTE_S = 60.0
 HUBSPOT_WINDOW_S = 10.0
 PATIENCE = Patience()
 
-_READ_AHEAD = 2
+READ_AHEAD = 2
 """Requests for pages that are not absorbed yet: of the one that waits for it, and of the next."""
 
 _VERIFIED = "verified_setup"
@@ -198,14 +198,16 @@ def _prepare(
     with store.transaction() as state:
         verified = state.notebook.get(_VERIFIED) == _setup_digest(settings)
         looks = 0 if verified else len(wanted_of(settings.sync))
-        unknown = (
-            {"zenovay": _READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
-        )
+        unknown = {"zenovay": READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
         for api, pace in paces.items():
             sent, stated = state.limits.sent(api), state.limits.stated(api)
             pace.restore(sent, unlogged=unknown.get(api, 0), stated=stated)
+            pace.count_others(state.limits.beside(api)[0])
+        quota, (_, beside) = state.limits.quota("zenovay"), state.limits.beside("zenovay")
+        if beside:
+            state.limits.take_over("zenovay", beside)
         budget.restore(
-            state.limits.quota("zenovay"),
+            quota,
             unlogged=unknown.get("zenovay", 0),
             last=state.limits.last_sent("zenovay"),
         )

@@ -119,6 +119,11 @@ class Budget:
             self._sent += 1
             self._quota = replace(self._quota, used=self._quota.used + 1)
 
+    def count_others(self, requests: int) -> None:
+        """Count what others have asked with the same key."""
+        with self._lock:
+            self._quota = replace(self._quota, used=self._quota.used + requests)
+
     def heed(self, reply: Reply) -> None:
         """Believe ``X-Usage-Monthly``, ``X-Usage-Limit`` and ``X-Usage-Reset``, as far as they are there.
 

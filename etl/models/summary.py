@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from etl.models.reading import Window
 
@@ -111,6 +111,17 @@ class RunSummary:
             "portal": self.portal,
             "degraded": self.degraded,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedDay:
+    """What the sync did on one day (UTC), over all websites. ``requests`` are those to Zenovay."""
+
+    day: date
+    created: int = 0
+    updated: int = 0
+    rejected: int = 0
+    requests: int = 0
 
 
 @overload

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, func, select, text, update
 
 from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
@@ -15,7 +15,7 @@ from etl.models.reading import Quota
 from etl.models.stop import WAIT, Stop
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Insertion, Prepared, new, overwritten, value
+from etl.state.statements import Prepared, new, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,15 @@ def _change(columns: Mapping[str, Any]) -> Prepared:
     return Prepared(lambda _: update(_T).values(columns).where(_MINE))
 
 
-_PLACE = Insertion(_T, "api", "account")
+_PLACE = Prepared(
+    lambda _: text("INSERT INTO limits (api, account) VALUES (:api, :account) ON CONFLICT DO NOTHING")
+)
+_BESIDE = Prepared(lambda _: select(_C.beside, _C.beside_used).where(_MINE).with_for_update())
+_COUNT_BESIDE = Prepared(
+    lambda _: (
+        update(_T).values(beside=value("new_beside"), beside_used=_C.beside_used + value("more")).where(_MINE)
+    )
+)
 _SENT = Prepared(lambda _: select(_C.sent).where(_MINE))
 _STATED = Prepared(lambda _: select(_C.stated).where(_MINE))
 _REMEMBER_SENT = _change(
@@ -48,7 +56,9 @@ _STOPPED = Prepared(
         .order_by(_C.api, _C.account)
     )
 )
-_KNOWN_QUOTAS = select(*(_C[name] for name in _QUOTA)).where(_C.used.is_not(None))
+_KNOWN_QUOTAS = select(_C.used + _C.beside_used, *(_C[name] for name in _QUOTA[1:])).where(
+    _C.used.is_not(None)
+)
 _QUOTA_OF_ACCOUNT = Prepared(lambda _: _KNOWN_QUOTAS.where(_MINE))
 _LATEST_QUOTA = Prepared(
     lambda _: _KNOWN_QUOTAS.where(_C.api == value("api")).order_by(_C.resets_at.desc()).limit(1)
@@ -90,8 +100,30 @@ class Limits:
         stated: int | None = self._statements.value(_STATED, **self._place(api))
         return stated
 
+    def beside(self, api: str) -> tuple[list[int], int]:
+        """When requests beside a run were sent, in microseconds, as far as the limit's window reaches.
+
+        And how many of them no run has counted yet.
+        """
+        row = self._statements.row(_BESIDE, **self._place(api))
+        return (_stamps(row[0]) if row[0] else [], int(row[1])) if row else ([], 0)
+
+    def count_beside(self, api: str, sent: Sequence[int], *, requests: int, since: int) -> None:
+        """Requests of somebody who is no run: those ``sent``, and those of others from ``since`` on.
+
+        ``requests`` of them have not been counted yet. A run that goes on finds them at its next commit.
+        """
+        known, _ = self.beside(api)
+        kept = sorted({*sent, *(stamp for stamp in known if stamp >= since)})
+        self._put(_COUNT_BESIDE, api, new_beside=orjson.dumps(kept).decode(), more=requests)
+
+    def take_over(self, api: str, requests: int) -> None:
+        """A run counts so many of the requests beside it as the month's from now on."""
+        stamps, _ = self.beside(api)
+        self._put(_COUNT_BESIDE, api, new_beside=orjson.dumps(stamps).decode(), more=-requests)
+
     def quota(self, api: str) -> Quota | None:
-        """The requests of the month, as far as they are known."""
+        """The requests of the month, as far as they are known, with those beside runs."""
         return _quota(self._statements.row(_QUOTA_OF_ACCOUNT, **self._place(api)))
 
     def latest_quota(self, api: str) -> Quota | None:
@@ -129,7 +161,7 @@ class Limits:
         """Update the row of our account at ``api``; made if it is missing."""
         place = self._place(api)
         if self._statements.change(statement, **values, **place) == 0:
-            self._statements.add(_PLACE, *place.values())
+            self._statements.change(_PLACE, **place)
             self._statements.change(statement, **values, **place)
 
     def _place(self, api: str) -> dict[str, str]:

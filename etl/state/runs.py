@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,13 @@ from sqlalchemy import and_, delete, func, insert, or_, select, update
 from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
 from etl.models.reading import Answered, KnownWebsite
-from etl.models.summary import Status
+from etl.models.summary import Status, SyncedDay
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, new, overwritten, value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from datetime import timedelta
 
     from sqlalchemy import ScalarSelect
 
@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 KEPT_RUNS = 1000
 """Per website; older ones are forgotten."""
 
+KEPT_DAYS = timedelta(days=400)
+"""So long the counts of a day are kept."""
+
+Counts = dict[str, int]
+
 _COUNTED_RUNS = 300
 """A day of runs every five minutes, and so the daily sweep among them."""
 
-_W, _R = tables.websites.c, tables.runs.c
+_W, _R, _D = tables.websites.c, tables.runs.c, tables.days.c
 _OF_WEBSITE = tables.runs.join(tables.websites, _W.id == _R.website_id)
 _IS_NAMED, _IS_ITS_ID = _W.name == value("named"), _W.id == value("website_id")
 _IS_ITS_OWN = _R.website_id == value("website_id")
@@ -66,7 +71,33 @@ _END = Prepared(
         update(tables.runs).values(overwritten("ended", "status", "summary")).where(_R.id == value("run"))
     )
 )
-_FORGET = Prepared(lambda _: delete(tables.runs).where(_IS_ITS_OWN, _R.started <= _oldest_kept()))
+_FORGET = Prepared(
+    lambda _: (
+        delete(tables.runs)
+        .where(_IS_ITS_OWN, _R.started <= _oldest_kept())
+        .returning(_R.website_id, _R.started, _R.summary)
+    )
+)
+_COUNTED = ("created", "updated", "rejected", "requests")
+_IS_ITS_DAY = and_(_D.website_id == value("website_id"), _D.day == value("day"))
+_ADD_TO_DAY = Prepared(
+    lambda _: (
+        update(tables.days)
+        .values({name: _D[name] + given for name, given in overwritten(*_COUNTED).items()})
+        .where(_IS_ITS_DAY)
+    )
+)
+_BEGIN_DAY = Insertion(tables.days, "website_id", "day", *_COUNTED)
+_FORGET_DAYS = Prepared(lambda _: delete(tables.days).where(_D.day < value("before")))
+_DAYS = Prepared(lambda _: select(_D.day, *(_D[name] for name in _COUNTED)).where(_D.day >= value("since")))
+_SUMMARIES_SINCE = Prepared(
+    lambda _: (
+        select(_W.name, _R.kind, _R.started, _R.status, _R.summary)
+        .select_from(_OF_WEBSITE)
+        .where(_R.started >= value("since"))
+        .order_by(_LATEST_FIRST)
+    )
+)
 _LAST_ENDED = Prepared(lambda _: select(_R.ended).order_by(_LATEST_FIRST).limit(1))
 _ENDED = Prepared(
     lambda _: select(func.max(_R.ended)).where(_IS_ITS_OWN, _R.started == value("started")),
@@ -195,7 +226,33 @@ class Runs:
             new_summary=orjson.dumps(summary).decode(),
         )
         website_id = self._statements.value(_WEBSITE_OF_RUN, run=run)
-        self._statements.change(_FORGET, website_id=website_id, kept=KEPT_RUNS)
+        for forgotten in self._statements.rows(_FORGET, website_id=website_id, kept=KEPT_RUNS):
+            self._keep_counts(website_id, *_counts(forgotten[1:]))
+            self._statements.change(_FORGET_DAYS, before=microseconds(ended - KEPT_DAYS))
+
+    def _keep_counts(self, website_id: int, day: datetime, counts: Counts) -> None:
+        """What a run did that is forgotten is added to its day."""
+        on, added = microseconds(day), {new(name): counts[name] for name in _COUNTED}
+        if self._statements.change(_ADD_TO_DAY, website_id=website_id, day=on, **added) == 0:
+            self._statements.add(_BEGIN_DAY, website_id, on, *(counts[name] for name in _COUNTED))
+
+    def since(self, instant: datetime) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+        """Website, status and summary of the runs from then on, latest first; of a killed one None and {}."""
+        for website, _, _, status, summary in self._statements.rows(
+            _SUMMARIES_SINCE, since=microseconds(instant)
+        ):
+            yield website, status, _summary_or_none(summary) or {}
+
+    def days(self, since: datetime) -> list[SyncedDay]:
+        """What was done on each day (UTC) from that of ``since`` on, oldest first; no day is left out."""
+        first = _day(since)
+        total: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+        for begun, *counts in self._statements.rows(_DAYS, since=microseconds(first)):
+            total[instant(begun)].update(dict(zip(_COUNTED, counts, strict=True)))
+        for _, _, started, _, summary in self._statements.rows(_SUMMARIES_SINCE, since=microseconds(first)):
+            day, found = _counts((started, summary))
+            total[day].update(found)
+        return [SyncedDay(day=day.date(), **total[day]) for day in sorted(total)]
 
     def last_is_open(self) -> bool:
         """Whether the run that was begun last did not come to its end, or goes on."""
@@ -240,6 +297,25 @@ class Runs:
 
 
 _instant = of_a_row(instant_or_none)
+
+
+def _day(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@of_a_row
+def _counts(row: Row) -> tuple[datetime, Counts]:
+    """The day of a run, and what it did."""
+    started, text = row
+    summary = _summary(text) if text else {}
+    contacts, requests = summary.get("contacts", {}), summary.get("requests", {})
+    counts = {name: int(contacts.get(name, 0)) for name in _COUNTED[:-1]}
+    return _day(instant(started)), {**counts, "requests": int(requests.get("zenovay", 0))}
+
+
+@of_a_row
+def _summary_or_none(text: str | None) -> dict[str, Any] | None:
+    return _summary(text) if text else None
 
 
 @of_a_row

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import LockedError, SyncError
+from etl.state.alerts import Alerts
 from etl.state.backfills import Backfills
 from etl.state.database import (
     SCHEMA,
@@ -28,6 +30,7 @@ from etl.state.lock import Signature, held_by, lock_of, take
 from etl.state.lock import read as read_signature
 from etl.state.notebook import Notebook
 from etl.state.ownership import Ownership
+from etl.state.readings import Readings
 from etl.state.records import Records
 from etl.state.rejections import Rejections
 from etl.state.runs import Runs
@@ -61,12 +64,18 @@ class History(Protocol):
         """Microseconds since 1970."""
         ...
 
+    def count_others(self, history: Sequence[int], /) -> None:
+        """What others have sent to the same limit: all that is known of it."""
+
 
 class Counted(Protocol):
     """Something that counts the requests of a month, such as a budget."""
 
     @property
     def quota(self) -> Quota: ...
+
+    def count_others(self, requests: int, /) -> None:
+        """So many more requests were made by others."""
 
 
 class Transaction:
@@ -91,6 +100,8 @@ class Transaction:
         self.backfills = Backfills(statements, now=now)
         self.limits = Limits(statements, accounts, now=now)
         self.notebook = Notebook(statements)
+        self.readings = Readings(statements)
+        self.alerts = Alerts(statements)
         self.links = Links(statements, self.notebook)
         self.forgotten = Forgotten(statements, self.notebook)
         self.erasure = Erasure(statements)
@@ -178,10 +189,47 @@ class Store:
             self._prove_the_lock()
             transaction = self._tables()
             yield transaction
-            for api, history in self._histories.items():
-                transaction.limits.remember_sent(api, history.history(), stated=history.stated)
-            for api, budget in self._budgets.items():
-                transaction.limits.remember_quota(api, budget.quota)
+            others = self._write_down_limits(transaction.limits)
+        for api, history in self._histories.items():
+            history.count_others(others[api][0])
+        for api, budget in self._budgets.items():
+            budget.count_others(others[api][1])
+
+    def _write_down_limits(self, limits: Limits) -> dict[str, tuple[list[int], int]]:
+        """What was sent, with what others sent beside this run; returned is that."""
+        others = {api: limits.beside(api) for api in {*self._histories, *self._budgets}}
+        for api, history in self._histories.items():
+            limits.remember_sent(api, history.history(), stated=history.stated)
+        for api, budget in self._budgets.items():
+            quota, (_, requests) = budget.quota, others[api]
+            limits.remember_quota(api, replace(quota, used=quota.used + requests))
+            if requests:
+                limits.take_over(api, requests)
+        return others
+
+    @contextmanager
+    def beside(self) -> Iterator[Transaction]:
+        """Everything or nothing, for what no run touches: beside a run, and without its lock."""
+        with self._noting_failures(), self._connection.begin():
+            yield self._tables()
+
+    def make_ready(self) -> None:
+        """Bring the database to this program's schema, which takes the lock for as long as that lasts.
+
+        Raises LockedError where that is needed, and a run of another version goes on.
+        """
+        with self._noting_failures():
+            with self._connection.begin():
+                ready = revision(self._connection) == SCHEMA
+            if ready:
+                return
+            if not take(self._lock, self._clock):
+                raise held_by(None)
+            try:
+                self._warn(keep_private(self._connection))
+                upgrade(self._connection, now=self._clock.now())
+            finally:
+                self._lock.drop()
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:

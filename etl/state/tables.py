@@ -184,6 +184,19 @@ runs = Table(
 )
 Index("ix_runs_website_id_started", runs.c.website_id, runs.c.started)
 
+days = Table(
+    "days",
+    metadata,
+    Column("website_id", Integer, ForeignKey("websites.id"), primary_key=True, autoincrement=False),
+    Column("day", Instant, primary_key=True, autoincrement=False, comment="when it began, UTC"),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("requests", BigInteger, nullable=False, comment="to the source"),
+    sqlite_with_rowid=False,
+)
+"""What the runs did that are forgotten."""
+
 backfills = Table(
     "backfills",
     metadata,
@@ -227,6 +240,47 @@ limits = Table(
     Column("month_limit", BigInteger, comment="as the API states it"),
     Column("resets_at", Instant, comment="when the month ends, by the API's clock"),
     Column("ahead", BigInteger, comment="of our clock, microseconds"),
+    Column("beside", Text, comment="JSON: when requests beside a run were sent, microseconds"),
+    Column(
+        "beside_used",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="requests beside a run that used does not count yet",
+    ),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("website", Text, nullable=False),
+    Column("range", String(3), nullable=False),
+    Column("at", Instant, nullable=False, comment="our clock"),
+    Column("traffic", Text, nullable=False, comment="JSON"),
+    Column("reported", Boolean, nullable=False, server_default=false(), comment="a report was made of it"),
+)
+Index("ix_readings_website_range_at", readings.c.website, readings.c.range, readings.c.at)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("website", Text, primary_key=True),
+    Column("condition", Text, primary_key=True),
+    Column("holds", Boolean, nullable=False),
+    Column("since", Instant, nullable=False, comment="our clock when that began"),
+    Column("judged", Instant, nullable=False, comment="when the last reading was taken"),
+    sqlite_with_rowid=False,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("made", Instant, nullable=False),
+    Column("claimed", Instant, comment="somebody has begun to send it"),
 )
 
 facts = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import String, and_, delete, func, literal_column, select, update
 
 from etl.instants import instant, instant_or_none, microseconds, microseconds_or_none
 from etl.models.contact import KnownVisitor, Member
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from sqlalchemy import Select, Update
+    from sqlalchemy import ColumnElement, Select, Update
 
     from etl.state.statements import Row, Statements
 
@@ -54,7 +54,19 @@ def _overwrite(_dialect: str) -> Update:
     return update(tables.visitors).values(overwritten(*_WRITTEN)).where(mine)
 
 
+def _select_countries(dialect: str) -> Select[Row]:
+    stated: ColumnElement[str] = (
+        func.json_extract(_V.facts, "$.country")
+        if dialect == "sqlite"
+        else literal_column("visitors.facts::json ->> 'country'", String)
+    )
+    mine = (_V.website_id == value("website_id"), _V.last_seen >= value("since"))
+    counted: Select[Row] = select(stated, func.count())  # type: ignore[assignment]  # a Row of any kind
+    return counted.where(*mine, stated.is_not(None)).group_by(stated)
+
+
 _KNOWN = Prepared(_select_known)
+_COUNTRIES = Prepared(_select_countries)
 _MEMBERS = Prepared(_select_members)
 _MOVE = Prepared(
     lambda _: (
@@ -102,6 +114,12 @@ class Visitors:
     def move(self, goes: int, stays: int) -> None:
         """Give all visitors of one contact to another."""
         self._statements.change(_MOVE, new_contact_id=stays, left_contact_id=goes)
+
+    def countries(self, website_id: int, *, since: datetime) -> list[tuple[str, int]]:
+        """From where those came who were seen since then, and how many; the most first."""
+        rows = self._statements.rows(_COUNTRIES, website_id=website_id, since=microseconds(since))
+        found = [(str(country), int(count)) for country, count in rows]
+        return sorted(found, key=lambda each: (-each[1], each[0]))
 
     def seen(self, website_id: int, *, after: str, most: int) -> list[tuple[str, datetime]]:
         """Visitors of a website with ids behind ``after``, in order, and when each was last seen."""

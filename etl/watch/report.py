@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, datetime, timedelta
+    from datetime import datetime, timedelta
 
     from etl.models.reading import Quota
+    from etl.models.summary import SyncedDay
     from etl.models.traffic import Traffic
 
 
@@ -62,17 +63,6 @@ class SyncReport:
     def share_of_month(self) -> float | None:
         """Which part of the month's requests is used, from 0 to 1; None as long as none was counted."""
         return self.quota.used / self.month_limit if self.quota and self.month_limit else None
-
-
-@dataclass(frozen=True, slots=True)
-class SyncedDay:
-    """What the sync did on one day (UTC), over all websites. ``requests`` are those to Zenovay."""
-
-    day: date
-    created: int = 0
-    updated: int = 0
-    rejected: int = 0
-    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from etl.state.tables import limits
 from etl.transform import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from etl.models.visitor import Visitor
     from etl.state.store import Store, Transaction
@@ -532,8 +532,14 @@ class Sent:
 
     stated = 12
 
+    def __init__(self) -> None:
+        self.others: list[int] = []
+
     def history(self) -> list[int]:
         return [microseconds(EARLIER), microseconds(NOW) + 1]
+
+    def count_others(self, history: Sequence[int]) -> None:
+        self.others = list(history)
 
 
 QUOTA = Quota(used=17, limit=10_000, resets_at=LATER, ahead=timedelta(seconds=-3))
@@ -542,7 +548,11 @@ QUOTA = Quota(used=17, limit=10_000, resets_at=LATER, ahead=timedelta(seconds=-3
 class Counted:
     """A budget that knows how many requests of the month are used."""
 
-    quota = QUOTA
+    def __init__(self) -> None:
+        self.quota = QUOTA
+
+    def count_others(self, requests: int) -> None:
+        self.quota = replace(self.quota, used=self.quota.used + requests)
 
 
 def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: Store) -> None:
@@ -556,6 +566,48 @@ def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: St
         assert state.limits.sent("hubspot") == [microseconds(EARLIER), microseconds(NOW) + 1]
         assert state.limits.sent("zenovay") == []
         assert (state.limits.stated("hubspot"), state.limits.stated("zenovay")) == (12, None)
+
+
+def test_requests_beside_a_run_count_once_for_both(store: Store) -> None:
+    pace, budget = Sent(), Counted()
+    store.keep({"zenovay": pace}, {"zenovay": budget})
+    with store.transaction():
+        pass
+    with store.beside() as state:
+        state.limits.count_beside("zenovay", [microseconds(NOW)], requests=1, since=microseconds(EARLIER))
+        state.limits.count_beside("zenovay", [microseconds(LATER)], requests=2, since=microseconds(EARLIER))
+        asked = state.limits.quota("zenovay")
+    for _ in range(2):
+        with store.transaction():
+            pass
+
+    with store.reading() as state:
+        assert asked == state.limits.quota("zenovay") == replace(QUOTA, used=QUOTA.used + 3)
+        assert state.limits.beside("zenovay") == ([microseconds(NOW), microseconds(LATER)], 0)
+    assert budget.quota == replace(QUOTA, used=QUOTA.used + 3)
+    assert pace.others == [microseconds(NOW), microseconds(LATER)]
+
+
+def test_a_commit_that_fails_leaves_the_requests_beside_it_to_the_next(store: Store) -> None:
+    budget = Counted()
+    store.keep({}, {"zenovay": budget})
+    with store.beside() as state:
+        state.limits.count_beside("zenovay", [1], requests=1, since=0)
+    with pytest.raises(KeyboardInterrupt), store.transaction():
+        raise KeyboardInterrupt
+    with store.transaction():
+        pass
+
+    assert budget.quota.used == QUOTA.used + 1
+
+
+def test_what_was_sent_beside_a_run_leaves_the_window(store: Store) -> None:
+    with store.beside() as state:
+        state.limits.count_beside("zenovay", [5], requests=1, since=0)
+        state.limits.count_beside("zenovay", [70], requests=1, since=10)
+
+    with store.reading() as state:
+        assert state.limits.beside("zenovay") == ([70], 2)
 
 
 def test_facts_with_a_long_beginning_in_common_are_kept_apart(store: Store) -> None:
