@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
+    """A request. ``params`` are those of its URL."""
+
     path: str
     params: dict[str, str]
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,16 @@ def _handler_of(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True  # headers and body are two writes; together they would wait 40 ms
 
         def do_GET(self) -> None:
+            self.reply()
+
+        def do_POST(self) -> None:
+            self.reply()
+
+        def reply(self) -> None:
             url = urlsplit(self.path)
-            request = Asked(url.path, dict(parse_qsl(url.query)), dict(self.headers.items()))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            params = dict(parse_qsl(url.query, keep_blank_values=True))
+            request = Asked(url.path, params, dict(self.headers.items()), self.command, body)
             loopback.asked.append(request)
             with suppress(OSError):
                 loopback.write(loopback.answer(request), to=self)

@@ -1,0 +1,60 @@
+"""URLs that are secrets themselves: whoever has one may post to it, so none is ever shown."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from etl.errors import SettingsError
+from etl.network.proxies import proxy_for
+from etl.network.route import Route
+from etl.network.strangers import kind_of, stranger
+from etl.network.urls import checked
+from etl.network.wire import Wire
+
+if TYPE_CHECKING:
+    from etl.errors import SyncError
+    from etl.network.reply import Reply
+
+HTML = "HTML"
+"""What ``kind_of`` calls a page."""
+
+_SHORTEST_SECRET = 6
+
+
+def hook_to(url: str, *, api: str, setting: str) -> Route:
+    """The way to a hook. Raises SettingsError, without the URL, for one that may not be called."""
+    try:
+        plain = checked(url)
+    except ValueError as exc:
+        raise SettingsError(f"{setting} {exc}.", fix=f"Copy the URL from {api} again.") from exc
+    return Route(api, setting, plain, proxy_for(plain))
+
+
+def wire_to(route: Route, *, content_type: str, timeout_s: tuple[float, float], deadline_s: float) -> Wire:
+    """A connection that says nothing of the URL: httpx would log it with each request."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    headers = {
+        "Content-Type": content_type,
+        "Accept-Encoding": "gzip, deflate",
+        "User-Agent": f"visitor-sync/{version('visitor-sync')}",
+    }
+    return Wire(route, headers=headers, timeout_s=timeout_s, deadline_s=deadline_s)
+
+
+def secret_parts(url: str) -> tuple[str, ...]:
+    """What of ``url`` no text may hold, the longest first: the whole, its path, and the parts of that."""
+    path = urlsplit(url).path
+    parts = {part for part in path.split("/") if len(part) >= _SHORTEST_SECRET}
+    found = {url, path, path.strip("/"), *parts}
+    return tuple(sorted(found | set(map(unquote, found)), key=len, reverse=True))
+
+
+def foreign(reply: Reply, route: Route) -> SyncError | None:
+    """As ``stranger``, for an API that refuses in plain text: only a page comes from somebody else."""
+    if reply.status == HTTPStatus.FORBIDDEN and kind_of(reply.body) != HTML:
+        return None
+    return stranger(reply, route)
