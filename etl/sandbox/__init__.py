@@ -1,4 +1,4 @@
-"""Zenovay and HubSpot on loopback, on a good day: as documented, nothing breaks, nothing is late.
+"""Zenovay, HubSpot and the team that is told, on loopback, on a good day: nothing breaks, nothing is late.
 
 Nothing is sent anywhere else. The web server (extra ``sandbox``) is imported when a Sandbox is made.
 """
@@ -6,6 +6,7 @@ Nothing is sent anywhere else. The web server (extra ``sandbox``) is imported wh
 from etl.sandbox.generator import Visitors
 from etl.sandbox.hubspot import HubSpotWorld
 from etl.sandbox.server import Sandbox
+from etl.sandbox.team import TeamWorld
 from etl.sandbox.zenovay import ZenovayWorld
 
-__all__ = ["HubSpotWorld", "Sandbox", "Visitors", "ZenovayWorld"]
+__all__ = ["HubSpotWorld", "Sandbox", "TeamWorld", "Visitors", "ZenovayWorld"]

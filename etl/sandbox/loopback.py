@@ -17,8 +17,9 @@ from etl.errors import SettingsError
 from etl.sandbox.contacts_app import ContactEndpoints
 from etl.sandbox.gate import Gate
 from etl.sandbox.hubspot_app import HubSpotEndpoints
-from etl.sandbox.page import contacts_page
+from etl.sandbox.page import sandbox_page
 from etl.sandbox.site import FORM_PATH, SCRIPT_PATH, SiteEndpoints
+from etl.sandbox.team_app import TeamEndpoints
 from etl.sandbox.zenovay import PATH
 from etl.sandbox.zenovay_app import ZenovayEndpoints
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from etl.sandbox.hubspot import HubSpotWorld
+    from etl.sandbox.team import TeamWorld
     from etl.sandbox.zenovay import ZenovayWorld
 
 HOST = "127.0.0.1"
@@ -35,11 +37,11 @@ TRANSPORT = "visitor_sync.transport"
 _START_S = 10.0
 
 
-def application(zenovay: ZenovayWorld, hubspot: HubSpotWorld) -> Starlette:
-    """Zenovay under its base path, HubSpot at the root, the page of the contacts at ``/``, a form."""
+def application(zenovay: ZenovayWorld, hubspot: HubSpotWorld, team: TeamWorld) -> Starlette:
+    """Zenovay under its base path, HubSpot at the root, what they hold at ``/``, a form, the team."""
 
     async def page(_request: Request) -> HTMLResponse:
-        return HTMLResponse(contacts_page(hubspot.contacts))
+        return HTMLResponse(sandbox_page(hubspot.contacts, messages=team.messages, pings=team.pings))
 
     site = SiteEndpoints(zenovay, hubspot)
     pages = [
@@ -47,12 +49,12 @@ def application(zenovay: ZenovayWorld, hubspot: HubSpotWorld) -> Starlette:
         Route(FORM_PATH, Gate(hubspot, site.form, guarded=False), methods=["GET", "POST"]),
         Route(SCRIPT_PATH, Gate(zenovay, site.script, guarded=False), methods=["GET"]),
     ]
-    return Starlette(routes=[*pages, *_zenovay_routes(zenovay), *_hubspot_routes(hubspot)])
+    sides = [*_zenovay_routes(zenovay), *_team_routes(team), *_hubspot_routes(hubspot)]
+    return Starlette(routes=[*pages, *sides])
 
 
 def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
     ends = ZenovayEndpoints(world)
-    live = Gate(world, ends.live, guarded=False)
     keyed = [
         Route("/websites", Gate(world, ends.websites), methods=["GET"]),
         Route("/usage", Gate(world, ends.usage), methods=["GET"]),
@@ -60,8 +62,23 @@ def _zenovay_routes(world: ZenovayWorld) -> list[BaseRoute]:
         Route("/analytics/{website}/visitors", Gate(world, ends.visitors), methods=["GET"]),
         Route("/{rest:path}", Gate(world, ends.unknown)),
     ]
-    public = [Route(f"{prefix}/live/{{tracking_code}}", live, methods=["GET"]) for prefix in ("", "/e")]
+    public = [
+        Route("/e/live/{tracking_code}", Gate(world, ends.live, guarded=False), methods=["GET"]),
+        Route("/live/{tracking_code}", Gate(world, ends.older_live, guarded=False), methods=["GET"]),
+    ]
     return [*public, Mount(PATH, routes=keyed)]
+
+
+def _team_routes(world: TeamWorld) -> list[BaseRoute]:
+    ends = TeamEndpoints(world)
+    ping = Gate(world, ends.ping)
+    return [
+        Route("/slack/{rest:path}", Gate(world, ends.webhook), methods=["POST"]),
+        Route("/ping/{check}", ping, methods=["GET", "POST"]),
+        Route("/ping/{check}/{signal}", ping, methods=["GET", "POST"]),
+        Route("/slack/{rest:path}", Gate(world, ends.unknown)),
+        Route("/ping/{rest:path}", Gate(world, ends.unknown)),
+    ]
 
 
 def _hubspot_routes(world: HubSpotWorld) -> list[BaseRoute]:

@@ -1,4 +1,4 @@
-"""The sandbox as one thing: a Zenovay and a HubSpot on one port of loopback."""
+"""The sandbox as one thing: a Zenovay, a HubSpot and a team to tell, on one port of loopback."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.sandbox.generator import Visitors
 from etl.sandbox.hubspot import HubSpotWorld
+from etl.sandbox.team import TeamWorld
 from etl.sandbox.zenovay import DEFAULT_WEBSITE, PATH, ZenovayWorld
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Sandbox:
         seed: int = 7,
         zenovay: ZenovayWorld | None = None,
         hubspot: HubSpotWorld | None = None,
+        team: TeamWorld | None = None,
         around: Callable[[ASGIApp], ASGIApp] = lambda application: application,
     ) -> None:
         try:
@@ -43,7 +45,9 @@ class Sandbox:
         self._seed = seed
         self.zenovay = zenovay or ZenovayWorld(clock=SystemClock())
         self.hubspot = hubspot or HubSpotWorld(clock=SystemClock(), seed_value=seed)
-        self._loopback = Loopback(around(application(self.zenovay, self.hubspot)), port=port)
+        self.team = team or TeamWorld(clock=SystemClock())
+        worlds = application(self.zenovay, self.hubspot, self.team)
+        self._loopback = Loopback(around(worlds), port=port)
         self.url = f"http://127.0.0.1:{self._loopback.port}"
         self.zenovay_url = self.url + PATH
         self.hubspot_url = self.url
@@ -56,6 +60,16 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self._loopback.stop()
 
+    @property
+    def slack_url(self) -> str:
+        """The webhook of the team's channel."""
+        return self.url + self.team.slack_path
+
+    @property
+    def ping_url(self) -> str:
+        """What the team's check expects pings at."""
+        return self.url + self.team.ping_path
+
     def environment(self) -> dict[str, str]:
         """The variables that point the program at this sandbox."""
         return {
@@ -64,6 +78,14 @@ class Sandbox:
             "ZENOVAY_BASE_URL": self.zenovay_url,
             "HUBSPOT_ACCESS_TOKEN": self.hubspot.access_token,
             "HUBSPOT_BASE_URL": self.hubspot_url,
+        }
+
+    def watching_environment(self) -> dict[str, str]:
+        """The variables that make the program tell this sandbox's team."""
+        return {
+            "SLACK_WEBHOOK_URL": self.slack_url,
+            "SYNC_NOTIFY": "slack",
+            "SYNC_PING_URL": self.ping_url,
         }
 
     def populate(self, count: int) -> None:

@@ -45,6 +45,10 @@ class ZenovayWorld:
     skew: timedelta = timedelta()
     visitor_id_delay_s: float = 0.0
     """How long the script on the company's page knows no visitor id yet."""
+    older_live: bool = False
+    """Only the older path of the live count is there."""
+    older_analytics: bool = False
+    """The counts of a website come in the older shape, and only ``timeRange`` is understood."""
     max_limit: int = 1000
     max_per_page: int = 100
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -119,6 +123,11 @@ class ZenovayWorld:
         if self._month not in (None, month):
             self.month_used = 0
         self._month = month
+
+
+def tracking_code(website: str) -> str:
+    """The public code of a website."""
+    return TRACKING_CODE if website == DEFAULT_WEBSITE else f"ZV_{website.upper()}"
 
 
 def month_after(instant: datetime) -> datetime:

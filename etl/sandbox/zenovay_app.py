@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.sandbox.rows import UNDATED, instant_of
+from etl.sandbox.traffic import newest_counts, older_counts
 from etl.sandbox.wire import json_reply
-from etl.sandbox.zenovay import TRACKING_CODE, timestamp
+from etl.sandbox.zenovay import timestamp, tracking_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from etl.sandbox.zenovay import ZenovayWorld
 
 RANGES = {"24h": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365}
+DEFAULT_RANGE = "7d"
 _LIVE = timedelta(minutes=5)
 
 
@@ -28,7 +28,8 @@ class ZenovayEndpoints:
 
     def visitors(self, call: Call) -> Reply:
         """One page of rows: by ``limit`` and ``offset``, or by ``page`` and ``per_page``."""
-        rows, params = self._rows(call), call.params
+        params = call.params
+        rows = self._rows(call, params.get("range") or params.get("timeRange"))
         if "page" in params or "per_page" in params:
             limit = min(self._number(params, "per_page", default=100, least=1), self._world.max_per_page)
             offset = (self._number(params, "page", default=1, least=1) - 1) * limit
@@ -43,42 +44,53 @@ class ZenovayEndpoints:
         return self._world.envelope({"websites": [_website(name) for name in self._world.websites]})
 
     def analytics(self, call: Call) -> Reply:
-        """A summary of one website."""
-        rows = self._rows(call)
-        visits = [row for row in rows if isinstance(row, dict)]
-        views = [count for row in visits if isinstance(count := row.get("pageviews"), int) and count > 0]
-        summary = {
-            "total_visitors": len(rows),
-            "total_page_views": sum(views),
-            "unique_visitors": len({str(row.get("id")) for row in visits}),
-        }
-        instants = [instant for row in rows if (instant := instant_of(row)) != UNDATED]
-        days = Counter(f"{datetime.fromtimestamp(instant, UTC):%Y-%m-%d}" for instant in instants)
-        daily = [{"date": day, "visitors": count} for day, count in sorted(days.items())]
-        return self._world.envelope({"summary": summary, "daily_stats": daily})
+        """The counts of one website."""
+        params = call.params
+        if not self._world.older_analytics:
+            rows = self._rows(call, params.get("range") or params.get("timeRange"))
+            return self._world.envelope(newest_counts(rows))
+        rows = self._rows(call, params.get("timeRange"))
+        listed = _website(call.parts["website"])
+        website = {name: listed[name] for name in ("id", "domain", "name")}
+        asked = {"website": website, "timeRange": params.get("timeRange") or DEFAULT_RANGE}
+        return json_reply({**asked, **older_counts(rows)})
 
     def usage(self, _call: Call) -> Reply:
         return self._world.envelope(self._world.usage())
 
     def live(self, call: Call) -> Reply:
-        """The public count of the last five minutes; asks for no key."""
-        if call.parts["tracking_code"] != TRACKING_CODE:
-            raise self._world.refused(404, "NOT_FOUND", "Unknown tracking code.")
-        now = self._world.now()
-        count = sum(len(self._world.rows_since(name, now - _LIVE)) for name in self._world.websites)
-        return json_reply({"success": True, "live_visitors": count, "timestamp": timestamp(now)})
+        """The public count of the last five minutes, where the newest reference has it; asks for no key."""
+        if self._world.older_live:
+            return self.unknown(call)
+        return json_reply({"count": self._live_count(call)})
+
+    def older_live(self, call: Call) -> Reply:
+        """The same at its older place."""
+        count, now = self._live_count(call), timestamp(self._world.now())
+        return json_reply({"success": True, "live_visitors": count, "timestamp": now})
 
     def unknown(self, _call: Call) -> Reply:
         raise self._world.refused(404, "NOT_FOUND", "No such endpoint.")
 
-    def _rows(self, call: Call) -> list[Any]:
-        """The rows of the website and the range that the request names."""
+    def _live_count(self, call: Call) -> int:
+        code, since = call.parts["tracking_code"], self._world.now() - _LIVE
+        rows = [
+            self._world.rows_since(name, since)
+            for name in self._world.websites
+            if tracking_code(name) == code
+        ]
+        if not rows:
+            raise self._world.refused(404, "NOT_FOUND", "Unknown tracking code.")
+        return sum(map(len, rows))
+
+    def _rows(self, call: Call, asked: str | None) -> list[Any]:
+        """The rows of the website that the request names, in the range that was asked for."""
         website = call.parts["website"]
         if website in self._world.foreign_websites:
             raise self._world.refused(403, "FORBIDDEN", "You do not have access to this website.")
         if website not in self._world.websites:
             raise self._world.refused(404, "NOT_FOUND", "Website not found.")
-        asked = call.params.get("range") or call.params.get("timeRange") or "7d"
+        asked = asked or DEFAULT_RANGE
         if asked not in RANGES:
             raise self._bad(f"Invalid range: use one of {', '.join(RANGES)}.")
         return self._world.rows_since(website, self._world.now() - timedelta(days=RANGES[asked]))
@@ -98,6 +110,6 @@ def _website(name: str) -> dict[str, str]:
         "id": name,
         "domain": f"{name.replace('_', '-')}.example.test",
         "name": f"Sandbox {name}",
-        "tracking_code": TRACKING_CODE,
+        "tracking_code": tracking_code(name),
         "created_at": "2025-01-01T00:00:00.000Z",
     }

@@ -3,6 +3,15 @@
 from storm.faults import FOREVER, Delivery, Fault
 from storm.log import Exchange
 from storm.sandbox import Storm
-from storm.worlds import StormyHubSpot, StormyZenovay
+from storm.worlds import StormyHubSpot, StormyTeam, StormyZenovay
 
-__all__ = ["FOREVER", "Delivery", "Exchange", "Fault", "Storm", "StormyHubSpot", "StormyZenovay"]
+__all__ = [
+    "FOREVER",
+    "Delivery",
+    "Exchange",
+    "Fault",
+    "Storm",
+    "StormyHubSpot",
+    "StormyTeam",
+    "StormyZenovay",
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etl.clock import SystemClock
 from etl.sandbox import Sandbox
 from storm.weather import Weather
-from storm.worlds import StormyHubSpot, StormyZenovay
+from storm.worlds import StormyHubSpot, StormyTeam, StormyZenovay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ class Storm(Sandbox):
 
     zenovay: StormyZenovay
     hubspot: StormyHubSpot
+    team: StormyTeam
 
     def __init__(
         self,
@@ -33,8 +34,10 @@ class Storm(Sandbox):
     ) -> None:
         clock = clock or SystemClock()
         zenovay, hubspot = StormyZenovay(clock=clock), StormyHubSpot(clock=clock)
+        team = StormyTeam(clock=clock)
         super().__init__(
             zenovay=zenovay,
             hubspot=hubspot,
-            around=lambda within: Weather(within, zenovay, hubspot, observers),
+            team=team,
+            around=lambda within: Weather(within, zenovay, hubspot, team, observers),
         )

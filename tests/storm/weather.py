@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from etl.sandbox.wire import Call
     from storm.log import Exchange
-    from storm.worlds import StormyHubSpot, StormyZenovay
+    from storm.worlds import StormyHubSpot, StormyTeam, StormyZenovay
 
 _PAGES = frozenset({"/", FORM_PATH, SCRIPT_PATH})
 """What browsers ask for, untouched and uncounted."""
@@ -44,13 +44,14 @@ class Weather:
     within: ASGIApp
     zenovay: StormyZenovay
     hubspot: StormyHubSpot
+    team: StormyTeam
     observers: Sequence[Callable[[Exchange], None]] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in _PAGES:
             await self.within(scope, receive, send)
             return
-        world = self.zenovay if scope["path"].startswith((PATH, "/live", "/e/live")) else self.hubspot
+        world = self._world(scope["path"])
         call = await arrived(scope, receive)
         fault = world.faults.strike(call)
         carried_out = fault is None or fault.carried_out
@@ -65,6 +66,11 @@ class Weather:
             for observer in self.observers:
                 observer(exchange(call, reply, deliberate=deliberate))
         await _send(reply, fault, scope, receive, send)
+
+    def _world(self, path: str) -> StormyZenovay | StormyHubSpot | StormyTeam:
+        if path.startswith((PATH, "/live", "/e/live")):
+            return self.zenovay
+        return self.team if path.startswith(("/slack", "/ping")) else self.hubspot
 
     async def _answer(self, scope: Scope, call: Call) -> Reply:
         """What the sandbox answers."""
@@ -81,7 +87,7 @@ class Weather:
         headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in start["headers"]}
         return Reply(start["status"], b"".join(each.get("body", b"") for each in bodies), headers)
 
-    def _counted(self, world: StormyZenovay | StormyHubSpot, call: Call) -> Reply:
+    def _counted(self, world: StormyZenovay | StormyHubSpot | StormyTeam, call: Call) -> Reply:
         """Nothing is done, and yet the request counts."""
         with suppress(RefusedError), world.lock:
             world.admit(call)

@@ -1,4 +1,4 @@
-"""The two accounts with everything that may be odd about them; every attribute may be set at any time."""
+"""The two accounts and the team, with all that may be odd of them; any attribute may be set at any time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.sandbox import HubSpotWorld, ZenovayWorld
+from etl.sandbox import HubSpotWorld, TeamWorld, ZenovayWorld
 from etl.sandbox.contacts import comparable
 from etl.sandbox.history import BOOKKEEPING
 from etl.sandbox.hubspot_errors import VALIDATION, RowRefusedError
@@ -256,6 +256,25 @@ class StormyHubSpot(HubSpotWorld):
                 owner = self.store.find(name or None, value)
             if owner is not None:
                 yield "hs_object_id", owner
+
+
+@dataclass(kw_only=True)
+class StormyTeam(TeamWorld):
+    """A Slack and a ping service that can be out of order."""
+
+    latency_s: float = 0.0
+    faults: Faults = field(default_factory=Faults)
+    requests: list[Recorded] = field(default_factory=list)
+
+    def date(self) -> datetime:
+        return self.now()
+
+    @contextmanager
+    def working_on(self, _call: Call) -> Iterator[None]:
+        yield
+
+    def reshaped(self, _call: Call, reply: Reply) -> Reply:
+        return reply
 
 
 def _key(contact: Mapping[str, str]) -> str:
