@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -27,7 +28,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from etl import envfile
-from etl.errors import SettingsError
+from etl.errors import SettingsError, installing
 from etl.exclusions import NOBODY
 from etl.fields import DEFAULT, EVERYTHING, FIELDS, OWN, SETS, SyncedFields, selected
 from etl.models.contact import EMAIL, VISITOR, ContactKind
@@ -140,6 +141,23 @@ def _file(value: object) -> object:
         raise ValueError("begins with ~, and whose home that is is not known") from None
 
 
+def _ping_url(value: SecretStr) -> SecretStr:
+    from etl.watch.ping import checked_ping_url  # noqa: PLC0415 -- few need it
+
+    return SecretStr(checked_ping_url(value.get_secret_value().strip()))
+
+
+def _webhook(value: SecretStr) -> SecretStr:
+    return SecretStr(_url(value.get_secret_value().strip()))
+
+
+def _notified(value: SecretStr) -> SecretStr:
+    from etl.watch.channels import parse_notify  # noqa: PLC0415 -- as above
+
+    parse_notify(value.get_secret_value())
+    return value
+
+
 def _share(value: object) -> object:
     text = str(value).strip()
     try:
@@ -196,6 +214,52 @@ class LinkSettings(_Section):
     model_config = SettingsConfigDict(env_prefix="SYNC_")
 
     link_property: PropertyName | None = None
+
+
+class WatchSettings(_Section):
+    """Who is told how the sync fares, whatever else is wrong. Those that are URLs are secrets."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNC_")
+
+    notify: Annotated[SecretStr, AfterValidator(_notified)] | None = None
+    ping_url: Annotated[SecretStr, AfterValidator(_ping_url)] | None = None
+    metrics_file: File | None = None
+    slack_webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] | None = Bounds(
+        default=None, validation_alias="SLACK_WEBHOOK_URL"
+    )
+
+    @property
+    def webhook(self) -> str | None:
+        return self.slack_webhook_url.get_secret_value() if self.slack_webhook_url else None
+
+    @cached_property
+    def notified(self) -> tuple[str, ...]:
+        """Those of SYNC_NOTIFY: ``slack``, and URLs of Apprise."""
+        from etl.watch.channels import parse_notify  # noqa: PLC0415 -- as above
+
+        return parse_notify(self.notify.get_secret_value()) if self.notify else ()
+
+    def secrets(self) -> tuple[str, ...]:
+        """What no output may hold."""
+        urls = (self.slack_webhook_url, self.ping_url)
+        named = (url for url in self.notified if "://" in url)
+        return (*(url.get_secret_value() for url in urls if url), *named)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> WatchSettings:
+        from etl.watch.channels import SLACK  # noqa: PLC0415 -- as above
+
+        if SLACK in self.notified and not self.slack_webhook_url:
+            raise ValueError(
+                "SYNC_NOTIFY names slack, and SLACK_WEBHOOK_URL is missing: the URL of an incoming webhook"
+                " (Slack: apps, Incoming Webhooks)."
+            )
+        if set(self.notified) - {SLACK} and find_spec("apprise") is None:
+            raise ValueError(
+                "SYNC_NOTIFY names a service other than Slack, and the package for that is not installed:"
+                f" {installing('notify')}"
+            )
+        return self
 
 
 class ZenovaySettings(_Section):
@@ -318,10 +382,12 @@ class Settings:
     zenovay: ZenovaySettings
     hubspot: HubSpotSettings
     sync: SyncSettings
+    watch: WatchSettings
 
     def secrets(self) -> tuple[str, ...]:
         """What no output may hold."""
-        return (self.zenovay.api_key.get_secret_value(), self.hubspot.access_token.get_secret_value())
+        keys = (self.zenovay.api_key, self.hubspot.access_token)
+        return (*(key.get_secret_value() for key in keys), *self.watch.secrets())
 
 
 Section = TypeVar("Section", bound=_Section)
@@ -335,8 +401,8 @@ _MISSING = {
 
 def load() -> Settings:
     """All settings. Raises SettingsError, which lists everything that is missing or wrong, without values."""
-    zenovay, hubspot, sync = _load(ZenovaySettings, HubSpotSettings, SyncSettings)
-    return Settings(zenovay, hubspot, sync)  # type: ignore[arg-type]  # one of each, in this order
+    sections = _load(ZenovaySettings, HubSpotSettings, SyncSettings, WatchSettings)
+    return Settings(*sections)  # type: ignore[arg-type]  # one of each, in this order
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
@@ -359,6 +425,11 @@ def load_sync() -> SyncSettings:
 def load_places() -> PlaceSettings | None:
     """Where the state and the log are kept; None where not even that can be read."""
     return _readable(PlaceSettings)
+
+
+def load_watch() -> WatchSettings | None:
+    """Who is told how the sync fares; None where that cannot be read."""
+    return _readable(WatchSettings)
 
 
 def load_link_property() -> str | None:
@@ -391,7 +462,7 @@ def defaults() -> dict[str, str]:
 
 def sections(own: tuple[Field, ...] = ()) -> tuple[type[_Section], ...]:
     """The sections in the order of the README, with a setting for the property of each field."""
-    return (ZenovaySettings, HubSpotSettings, _sync_settings(own))
+    return (ZenovaySettings, HubSpotSettings, _sync_settings(own), WatchSettings)
 
 
 def _written(default: object) -> str:
@@ -458,7 +529,10 @@ def _looked_for(*, found: bool) -> str:
 
 def _variables(section: type[_Section]) -> list[str]:
     prefix = section.model_config.get("env_prefix") or ""
-    return [f"{prefix}{name}".upper() for name in section.model_fields]
+    return [
+        str(setting.validation_alias or f"{prefix}{name}").upper()
+        for name, setting in section.model_fields.items()
+    ]
 
 
 def _sentence(section: type[_Section], error: Any) -> str:
@@ -473,8 +547,11 @@ def _sentence(section: type[_Section], error: Any) -> str:
 
 def _variable(section: type[_Section], error: Any) -> str | None:
     """The variable that an error is about; None where it is about several."""
-    prefix = section.model_config.get("env_prefix") or ""
-    return f"{prefix}{error['loc'][0]}".upper() if error["loc"] else None
+    if not error["loc"]:
+        return None
+    prefix, place = section.model_config.get("env_prefix") or "", str(error["loc"][0])
+    aliases = {setting.validation_alias for setting in section.model_fields.values()}
+    return (place if place in aliases else f"{prefix}{place}").upper()
 
 
 def _prefixes() -> tuple[str, ...]:

@@ -11,10 +11,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etl.cli.troubles import Memory, from_json
 from etl.errors import SyncError
 from etl.settings import load_places
 from etl.state.urls import default_url, parse_url, place, sqlite_path
+from etl.watch.troubles import Memory, from_json
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -29,6 +29,10 @@ class Keepsake:
     """The memory, in the first of ``paths`` that can be written; the others are for when the first cannot."""
 
     paths: tuple[Path, ...]
+
+    def of(self, name: str) -> Keepsake:
+        """A memory of its own beside this one."""
+        return Keepsake(tuple(path.with_name(f"{path.stem}-{name}{path.suffix}") for path in self.paths))
 
     def load(self) -> Memory:
         """All that is remembered; nothing where nothing can be read."""

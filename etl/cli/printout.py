@@ -39,10 +39,10 @@ class Printout:
     def __init__(self, *, as_json: bool, always: bool) -> None:
         self._as_json = as_json
         self._always = always
-        self._summaries: list[RunSummary] = []
+        self.summaries: list[RunSummary] = []
 
     def add(self, summary: RunSummary) -> None:
-        self._summaries.append(summary)
+        self.summaries.append(summary)
         if self._as_json:
             click.echo(orjson.dumps(summary.as_dict()))
         if summary.status is Status.FAILED:
@@ -58,15 +58,15 @@ class Printout:
         """Print what is to be printed. Returns the exit code of the command."""
         if not self._as_json:
             self._print()
-        return exit_code(self._summaries)
+        return exit_code(self.summaries)
 
     def _print(self) -> None:
         if sys.stdout.isatty():
             from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms
 
-            run_table(self._summaries)
+            run_table(self.summaries)
             return
-        for summary in self._summaries:
+        for summary in self.summaries:
             if self._always or summary.is_news or summary.status not in _QUIET:
                 click.echo(sentence(summary))
 

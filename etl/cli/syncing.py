@@ -12,6 +12,7 @@ from etl.cli import logs
 from etl.cli.campaign import Campaign
 from etl.cli.logfile import LogFile
 from etl.cli.printout import Printout
+from etl.cli.watched import watched
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
@@ -19,6 +20,7 @@ from etl.instants import parsed
 from etl.models.summary import RunSummary, Status
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
+from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -38,9 +40,14 @@ ONE_DAY = timedelta(days=1)
 
 def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
     """Sync every website's new visitors. Returns the exit code."""
-    settings, clock = _start()
-    report = Printout(as_json=as_json, always=dry_run)
-    return sync_new(settings, clock, report, now=now, dry_run=dry_run)
+    clock, printout = SystemClock(), Printout(as_json=as_json, always=dry_run)
+    if dry_run:
+        return sync_new(_start(), clock, printout, now=now, dry_run=True)
+    with watched(clock, printout.summaries) as watching:
+        settings = watching.settings = _start()
+        code = sync_new(settings, clock, printout, now=now)
+        watching.end(code)
+        return code
 
 
 def sync_new(
@@ -66,12 +73,17 @@ def sync_new(
 
 def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
     """Sync a past range of every website, with so many requests to Zenovay. Returns the exit code."""
-    settings, clock = _start()
+    settings, clock = _start(), SystemClock()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
     orders = _orders(settings, "backfill", dry_run=dry_run, since=begin, until=end)
     report = Printout(as_json=as_json, always=True)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
-    return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
+    code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
+    if settings.watch.metrics_file and not dry_run:
+        from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
+
+        measure(settings.watch.metrics_file, settings, Outcome(clock.now(), code), clock)
+    return code
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
@@ -129,11 +141,11 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     return stated, len(text.strip()) <= len("2026-01-31")
 
 
-def _start() -> tuple[Settings, SystemClock]:
+def _start() -> Settings:
     settings = load()
     file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
     logs.configure(settings.sync.log_format, settings.secrets(), file)
-    return settings, SystemClock()
+    return settings
 
 
 @dataclass(frozen=True, slots=True)

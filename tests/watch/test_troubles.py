@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes import NOW, FakeClock
 
-from etl.cli.troubles import EVERYWHERE, Memory, Trouble, from_json
+from etl.watch.troubles import EVERYWHERE, Memory, Trouble, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etl.cli.troubles import Letter
+    from etl.watch.troubles import Letter
 
 FIVE_MINUTES = 300.0
 ONE_DAY = 86_400.0

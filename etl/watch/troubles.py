@@ -17,6 +17,9 @@ EVERYWHERE = ""
 
 REMINDER = timedelta(days=1)
 
+MOST_UNSENT = 20
+"""Older messages that did not arrive are given up."""
+
 _BUG = 1
 _CHANGING = re.compile(r"\S*\d\S*")
 
@@ -71,13 +74,14 @@ class Memory:
 
     ``told`` says of each trouble when it was told last, ``current`` in which one each place is, and since
     when. ``alarms`` are open, by place. ``good`` says of each website when it was synced last, or else since
-    when it is known.
+    when it is known. ``unsent`` are messages that did not arrive, with the channel that they are for.
     """
 
     told: dict[str, datetime] = field(default_factory=dict)
     current: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
     good: dict[str, datetime] = field(default_factory=dict)
+    unsent: list[tuple[str, str]] = field(default_factory=list)
 
     def judge(self, troubles: Iterable[Trouble], *, well: Iterable[str], now: datetime) -> Letter:
         """What is to be told of a run that met ``troubles``, and proved that the places in ``well`` are well.
@@ -135,6 +139,7 @@ class Memory:
             self.current | other.current,
             self.alarms | other.alarms,
             self.good | other.good,
+            other.unsent or self.unsent,
         )
 
     def as_json(self) -> str:
@@ -143,6 +148,7 @@ class Memory:
             "current": {place: [key, at.isoformat()] for place, (key, at) in self.current.items()},
             "alarms": {place: [each.since.isoformat(), each.text] for place, each in self.alarms.items()},
             "good": {website: at.isoformat() for website, at in self.good.items()},
+            "unsent": self.unsent[-MOST_UNSENT:],
         }
         return json.dumps(written, indent=1)
 
@@ -156,6 +162,7 @@ def from_json(text: str) -> Memory:
             {str(place): (str(key), _instant(at)) for place, (key, at) in read["current"].items()},
             {str(place): Alarm(_instant(at), str(told)) for place, (at, told) in read["alarms"].items()},
             {str(website): _instant(at) for website, at in read["good"].items()},
+            [(str(channel), str(text)) for channel, text in read.get("unsent", ())],
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Memory()

@@ -1,0 +1,79 @@
+"""The metrics of SYNC_METRICS_FILE, from what the state says after a run."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.derived import state_url
+from etl.errors import SyncError
+from etl.state.store import read_state
+from etl.watch.metrics import Metrics, WebsiteMetrics, write
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from etl.clock import Clock
+    from etl.settings import Settings
+    from etl.state.store import Transaction
+    from etl.watch.outcome import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def measure(path: Path, settings: Settings | None, outcome: Outcome, clock: Clock) -> None:
+    """Write the metrics; where that cannot be, the log says so. Without ``settings`` few are known."""
+    try:
+        write(path, _metrics(settings, outcome, clock))
+    except SyncError as exc:
+        facts = {"action": "metrics_failed", "why": str(exc)}
+        log.warning("the metrics were not written", extra=facts)
+
+
+def _metrics(settings: Settings | None, outcome: Outcome, clock: Clock) -> Metrics:
+    """What is known; where the state cannot be read, how the command ended."""
+    known: dict[str, Any] = {}
+    with suppress(SyncError):
+        if settings:
+            with read_state(state_url(settings.sync), clock) as state:
+                known = _of_state(state, settings, outcome.at) if state else {}
+    return Metrics(
+        version=version("visitor-sync"),
+        last_command_exit_code=outcome.exit_code,
+        last_command_timestamp_seconds=outcome.at.timestamp(),
+        **known,
+    )
+
+
+def _of_state(state: Transaction, settings: Settings, now: datetime) -> dict[str, Any]:
+    quota = state.limits.latest_quota("zenovay")
+    return {
+        "websites": tuple(_website(state, name, now) for name in settings.zenovay.website_id),
+        "contacts": state.ledger.counts()._asdict(),
+        "requests_month_used": quota and quota.used,
+        "requests_month_limit": (quota and quota.limit) or settings.zenovay.requests_per_month,
+        "month_reset_timestamp_seconds": quota and quota.resets_at.timestamp(),
+    }
+
+
+def _website(state: Transaction, name: str, now: datetime) -> WebsiteMetrics:
+    last = next(iter(state.runs.last(name, 1)), {})
+    ended = last.get("ended")
+    return WebsiteMetrics(
+        website=name,
+        last_run_timestamp_seconds=_seconds(ended),
+        last_success_timestamp_seconds=_seconds(state.runs.last_success(name, now=now)),
+        watermark_timestamp_seconds=_seconds(state.runs.watermark(name)),
+        last_run_exit_code=last.get("exit_code"),
+        last_run_duration_seconds=last.get("elapsed_s"),
+        last_run_rows=last.get("rows"),
+        last_run_contacts=last.get("contacts"),
+        last_run_requests=last.get("requests"),
+    )
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None
