@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HTML = "HTML"
 """What ``kind_of`` calls a page."""
 
+_LOUD = ("httpx", "httpcore")
 _SHORTEST_SECRET = 6
 
 
@@ -35,8 +36,9 @@ def hook_to(url: str, *, api: str, setting: str) -> Route:
 
 
 def wire_to(route: Route, *, content_type: str, timeout_s: tuple[float, float], deadline_s: float) -> Wire:
-    """A connection that says nothing of the URL: httpx would log it with each request."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    """A connection that logs no URL: httpx would tell its own, and httpcore that of a redirect."""
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.WARNING)
     headers = {
         "Content-Type": content_type,
         "Accept-Encoding": "gzip, deflate",
