@@ -133,14 +133,16 @@ def _verdict(
 ) -> UnavailableError | ContractBrokenError:
     last = failures[-1]
     if all(failure.malformed for failure in failures):
+        often = f", {len(failures)} times in a row" if len(failures) > 1 else ""
         return ContractBrokenError(
-            f"{where}: {last.what}, {len(failures)} times in a row.",
+            f"{where}: {last.what}{often}.",
             fix=last.fix or "Check the base URL, and whether the API has changed; nothing is lost.",
         )
     if last.asked_s and last.asked_s > patience.longest_asked_s:
         until = clock.now() + timedelta(seconds=last.asked_s)
         return asked_to_wait(last, f"{where}: {last.what}", until=until)
+    often = f", after {len(failures)} attempts" if len(failures) > 1 else ""
     return UnavailableError(
-        f"{where}: {last.what}, after {len(failures)} attempts.",
+        f"{where}: {last.what}{often}.",
         fix=last.fix or "Nothing is lost; run again later.",
     )

@@ -36,12 +36,13 @@ from etl.naming import checked_property, nearest
 from etl.network import urls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from etl.exclusions import Exclusions
     from etl.fields import Field
 
 ENV_FILE = ".env"
+ZENOVAY_URL = "https://api.zenovay.com/api/external/v1"
 CONFIG_FILE = "visitor-sync.toml"
 LONGEST_RANGE = timedelta(days=365)
 PRO_PLAN = 10_000
@@ -262,12 +263,20 @@ class WatchSettings(_Section):
         return self
 
 
+class LiveSettings(_Section):
+    """The part of ZenovaySettings that ``live`` needs for given codes, whatever else is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
+
+    base_url: Url = ZENOVAY_URL
+
+
 class ZenovaySettings(_Section):
     model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
 
     api_key: Annotated[Secret, AfterValidator(_api_key)]
     website_id: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Bounds(min_length=1)]
-    base_url: Url = "https://api.zenovay.com/api/external/v1"
+    base_url: Url = ZENOVAY_URL
     requests_per_minute: Annotated[int, Bounds(ge=1, le=10_000)] = 30
     requests_per_month: Month = PRO_PLAN
     reserve: Share = RESERVE
@@ -432,6 +441,15 @@ def load_watch() -> WatchSettings | None:
     return _readable(WatchSettings)
 
 
+def load_live() -> LiveSettings:
+    """What ``live`` needs for given codes. Raises SettingsError where exactly that is wrong."""
+    found = envfile.is_there(ENV_FILE)
+    try:
+        return LiveSettings()
+    except ValidationError as exc:
+        raise _wrong(list(_sentences(LiveSettings, exc)), found=found) from None
+
+
 def load_link_property() -> str | None:
     """The property that links are learnt from; None where none is set, or it cannot be read."""
     settings = _readable(LinkSettings)
@@ -490,19 +508,29 @@ def _load(*sections: type[_Section]) -> list[_Section]:
         try:
             loaded.append(made())
         except ValidationError as exc:
-            problems += [
-                _sentence(made, error)
-                for error in exc.errors(include_url=False, include_input=False)
-                if _variable(made, error) not in undecodable
-            ]
+            problems += _sentences(made, exc, undecodable)
     if problems:
-        count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
-        raise SettingsError(
-            "\n  ".join([f"{count}:", *problems]),
-            fix=f"\nSet them in the environment or in .env ({_looked_for(found=found)});"
-            " .env.example lists them all.",
-        ) from None
+        raise _wrong(problems, found=found) from None
     return loaded
+
+
+def _wrong(problems: list[str], *, found: bool) -> SettingsError:
+    """All ``problems`` as one; ``found`` says whether there is a ``.env``."""
+    count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
+    return SettingsError(
+        "\n  ".join([f"{count}:", *problems]),
+        fix=f"\nSet them in the environment or in .env ({_looked_for(found=found)});"
+        " .env.example lists them all.",
+    )
+
+
+def _sentences(
+    section: type[_Section], exc: ValidationError, undecodable: Sequence[str] = ()
+) -> Iterator[str]:
+    """A sentence on each error, but for those of variables that are told as ``undecodable``."""
+    for error in exc.errors(include_url=False, include_input=False):
+        if _variable(section, error) not in undecodable:
+            yield _sentence(section, error)
 
 
 def _config() -> tuple[tuple[tuple[Field, ...], Exclusions], list[str]]:

@@ -81,6 +81,21 @@ def status(*, as_json: bool) -> int:
 
 
 @program.command()
+@click.argument("codes", nargs=-1, metavar="[TRACKING_CODE]...")
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C, with a refresh every 10 seconds.")
+@JSON_OPTION
+def live(*, codes: tuple[str, ...], watch: bool, as_json: bool) -> int:
+    """Show how many visitors are on the websites now.
+
+    Public tracking codes (ZV_...) need no key and no setting; without them it is the websites of the
+    settings.
+    """
+    from etl.cli.live import show_live
+
+    return show_live(codes, watch=watch, as_json=as_json)
+
+
+@program.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...|-")
 @click.option("--in-hubspot", is_flag=True, help="Also have HubSpot delete them, for good (GDPR).")
 @click.option("--dry-run", is_flag=True, help="Only say what would be erased.")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from etl import countries
 from etl.errors import ContractBrokenError
-from etl.extract.payload import UnreadableBodyError, opened, shape_of
+from etl.extract.payload import UnreadableBodyError, keys_of, opened
 from etl.models.traffic import RANGES, CountryVisitors, Traffic, TrafficDay
 from etl.redact import vendor_text
 
@@ -62,7 +62,7 @@ def read_traffic(body: Any) -> tuple[Traffic, str | None]:
     counts: Mapping[str, Any] = summary if isinstance(summary, dict) else content
     visitors = _count(_first(counts, _VISITORS))
     if visitors is None:
-        raise UnreadableBodyError(f"{shape_of(envelope)} and no count of visitors")
+        raise UnreadableBodyError(f"{keys_of(envelope, data)} and no count of visitors")
     stated = _first(content, _RANGE)
     return Traffic(
         visitors=visitors,

@@ -102,7 +102,7 @@ class ZenovayClient:
             raise error
         if not reply.ok:
             raise self._refusal(reply, path=path)
-        return Answer(_read(reply, readable), reply.date, asked_at)
+        return Answer(read_body(reply, readable), reply.date, asked_at)
 
     def _refusal(self, reply: Reply, *, path: str) -> Exception:
         """The error that ``reply`` means, by our own clock, after holding back what would meet it too."""
@@ -131,7 +131,8 @@ class ZenovayClient:
                 self.pace.pause(ahead_s)
 
 
-def _read(reply: Reply, readable: Callable[[Any], T]) -> T:
+def read_body(reply: Reply, readable: Callable[[Any], T]) -> T:
+    """What ``readable`` makes of a body. Raises TransientError where it cannot, or where that is no JSON."""
     try:
         body = parse(reply.body)
     except UnreadableError as exc:

@@ -44,7 +44,7 @@ def read_payload(body: Any) -> Payload:
     inner: Mapping[str, Any] = content if isinstance(content, dict) else envelope
     rows = content if isinstance(content, list) else inner.get("visitors")
     if not isinstance(rows, list):
-        raise UnreadableBodyError(f"{shape_of(envelope)} and no rows")
+        raise UnreadableBodyError(f"{keys_of(envelope, content)} and no rows")
     pagination = inner.get("pagination") or envelope.get("pagination")
     return Payload(
         rows=rows,
@@ -80,9 +80,8 @@ def _clock(timestamp: Any) -> datetime | None:
     return stated if stated and stated.year in CLOCK_YEARS else None
 
 
-def shape_of(envelope: Mapping[str, Any]) -> str:
-    """The keys of an object, and of its ``data``, for a message."""
-    content = envelope.get("data")
+def keys_of(envelope: Mapping[str, Any], content: Any) -> str:
+    """The keys of a body, and of its ``data`` where ``content`` is an object, for a message."""
     keys = [str(key) for key in envelope]
     if isinstance(content, dict):
         keys += [f"data.{key}" for key in content]

@@ -56,14 +56,20 @@ def error_body(body: bytes) -> ErrorBody:
     )
 
 
+def seen(reply: Reply, api_key: str = "") -> str:
+    """What came, for a message: the status, and what the body says or is."""
+    said = error_body(reply.body)
+    told = vendor_text(": ".join(filter(None, (said.code, said.message))), api_key)
+    return f"status {reply.status} ({told or kind_of(reply.body)})"
+
+
 def refusal(reply: Reply, *, path: str, api_key: str, now: datetime) -> SyncError | TransientError:
     """The error to raise for ``reply``, whose status is not a success.
 
     ``now`` is the API's clock, as is the instant before which nothing is to be had.
     """
     said = error_body(reply.body)
-    told = vendor_text(": ".join(filter(None, (said.code, said.message))), api_key)
-    saw = f"status {reply.status} ({told or kind_of(reply.body)})"
+    saw = seen(reply, api_key)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS and said.code == "MONTHLY_LIMIT_EXCEEDED":
         return _month_spent(reply, now=now)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -60,6 +60,12 @@ def is_port(port: str | None) -> bool:
     return port is None or 0 < int(port) <= _LAST_PORT
 
 
+def origin(url: str) -> str:
+    """Scheme, host and port of ``url``, which was checked."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def authority(url: str) -> str:
     """The host in ``url``, with the port if it states one."""
     return urlsplit(url).netloc
