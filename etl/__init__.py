@@ -66,7 +66,8 @@ etl.transform                          pure: visitors to contacts, their propert
 etl.fields                             the synced fields, said once
 etl.kinds                              what a field may hold: read, written, and which rules fit
 etl.rules                              what several statements of one fact come to
-etl.exclusions | etl.pace | etl.retry  whom the settings leave out; the rate limit; the one retry policy
+etl.exclusions | etl.files | etl.pace | etl.retry
+                                       whom the settings leave out; whole files; the rate limit; retrying
 etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile | etl.naming
                                        time as an argument, bounded waiting, and what values are made of
 etl.models                             the values that travel through the job

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.errors import SyncError
+from etl.files import replace
 from etl.settings import load_places
 from etl.state.urls import default_url, parse_url, place, sqlite_path
 from etl.watch.troubles import Memory, from_json
@@ -115,18 +116,9 @@ def _changed(path: Path) -> float:
 
 
 def _written(path: Path, text: str) -> bool:
-    """Whole or not at all: a killed process leaves what was there before."""
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with suppress(FileNotFoundError):
-            draft.unlink()
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        draft.replace(path)
+        replace(path, text.encode())
     except OSError:
-        with suppress(OSError):
-            draft.unlink()
         return False
     return True
 
