@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write ``content`` beside ``path``, then move it there: a killed process leaves what was there before.
 
-    The directory is made if need be, for its owner only. Raises OSError; nothing is left beside then.
+    The file has ``mode``, whatever the umask. The directory is made if need be, for its owner only. Raises OSError; nothing is left beside then.
     """
     draft = path.with_name(f".{path.name}.draft")
     try:
@@ -21,6 +21,7 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
         with suppress(FileNotFoundError):
             draft.unlink()
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
         draft.replace(path)
     except OSError:

@@ -6,6 +6,14 @@ import click
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
+RANGE_OPTION = click.option(
+    "--range",
+    "range_",
+    type=click.Choice(("24h", "7d", "30d", "90d", "1y")),
+    default="24h",
+    show_default=True,
+    help="How far back.",
+)
 
 
 class Kept(int):
@@ -157,6 +165,47 @@ def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: boo
     from etl.cli.state_reports import retry_rejections
 
     return retry_rejections(keys, as_json=as_json or outer_json)
+
+
+@program.command()
+@RANGE_OPTION
+@click.option("--slack", is_flag=True, help="Post it to the webhook of SLACK_WEBHOOK_URL.")
+@click.option("--html", metavar="FILE", help="Write it as one page that needs nothing else.")
+@JSON_OPTION
+def report(*, range_: str, slack: bool, html: str | None, as_json: bool) -> int:
+    """Show how the websites and their sync fare."""
+    from etl.cli.reporting import make_report
+
+    return make_report(range_, slack=slack, html=html, as_json=as_json)
+
+
+@program.command()
+@click.option("--visitors-above", "above", metavar="N", type=click.IntRange(0), help="More visitors than N.")
+@click.option("--visitors-below", "below", metavar="N", type=click.IntRange(0), help="Fewer than N.")
+@click.option("--drop", metavar="PERCENT", help="So many percent fewer than one range before.")
+@RANGE_OPTION
+@JSON_OPTION
+def alert(*, above: int | None, below: int | None, drop: str | None, range_: str, as_json: bool) -> int:
+    """Tell once when there are more or fewer visitors, and once when that has ended. Made for cron."""
+    from etl.cli.alerting import evaluate
+    from etl.watch.conditions import Condition
+
+    given = {"above": above, "below": below, "drop": None if drop is None else _percent(drop)}
+    limits = [(kind, limit) for kind, limit in given.items() if limit is not None]
+    if len(limits) != 1:
+        raise click.UsageError("Give one of --visitors-above, --visitors-below and --drop.")
+    ((kind, limit),) = limits
+    return evaluate(Condition(kind, limit, range_), as_json=as_json)  # type: ignore[arg-type]  # of the three
+
+
+def _percent(text: str) -> float:
+    try:
+        share = float(text.strip().removesuffix("%"))
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 100:  # noqa: PLR2004 -- percent
+        raise click.UsageError("--drop must be a number of percent, more than 0 and at most 100.")
+    return share
 
 
 @program.command("help")

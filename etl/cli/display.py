@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from etl.models.summary import utc_text
+from etl.watch import wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etl.models.summary import RunSummary
+    from etl.watch.report import Report, WebsiteReport
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -58,3 +60,29 @@ def _window(summary: RunSummary) -> str | None:
 
 def _text(cell: object) -> str:
     return "-" if cell is None else str(cell)
+
+
+def report_table(report: Report) -> None:
+    """The websites, with a bar for each day, and the sync in a few lines."""
+    columns = ("", "visitors", "change", "page views", "bounce rate", "top countries", "by day")
+    show(wording.title(report), columns, (_website_cells(website) for website in report.websites))
+    console = Console(markup=False, emoji=False, highlight=False)
+    for line in wording.sync_lines(report.sync):
+        console.print(line)
+
+
+def _website_cells(website: WebsiteReport) -> Sequence[object]:
+    traffic, change = website.traffic, website.change
+    if traffic is None:
+        return (website.website, *(None,) * 4, website.error, None)
+    top = ", ".join(f"{each.country} {each.visitors}" for each in traffic.countries[: wording.MOST_COUNTRIES])
+    bounced = None if traffic.bounce_rate is None else f"{traffic.bounce_rate:g} %"
+    return (
+        website.website,
+        traffic.visitors,
+        wording.percent(change.visitors if change else None),
+        traffic.page_views,
+        bounced,
+        top or None,
+        wording.sparkline([day.visitors for day in traffic.days[-30:]]) or None,
+    )

@@ -1,0 +1,159 @@
+"""``alert``: says once when a condition becomes true, and once when it has ended."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from etl.cli import logs
+from etl.cli.beside import beside_runs
+from etl.cli.channels import channels
+from etl.clock import SystemClock
+from etl.errors import InterruptedRunError, SyncError
+from etl.models.summary import utc_text
+from etl.models.traffic import span
+from etl.settings import load
+from etl.state.alerts import AlertState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.cli.beside import Beside
+    from etl.clock import Clock
+    from etl.models.traffic import TrafficReading
+    from etl.watch.channels import Channel
+    from etl.watch.conditions import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Whether a condition holds for a website. ``news`` is what was queued for the channels."""
+
+    website: str
+    state: AlertState | None
+    reading: TrafficReading | None = None
+    before: TrafficReading | None = None
+    news: str | None = None
+    error: SyncError | None = None
+
+
+def evaluate(condition: Condition, *, as_json: bool) -> int:
+    """Look at every website once. Returns 0 whether or not the condition holds."""
+    settings, clock = load(), SystemClock()
+    logs.configure(settings.sync.log_format, settings.secrets())
+    from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
+
+    told = channels(settings.watch, clock)
+    with (
+        stoppable(clock),
+        beside_runs(settings, clock, reserve=settings.zenovay.reserve) as beside,
+    ):
+        found = [_look(beside, condition, website, told, clock) for website in settings.zenovay.website_id]
+        failures = [each.error for each in found if each.error]
+        failures += _send(beside, told, clock)
+    for each in found:
+        _print(each, condition, as_json=as_json, channels=told)
+    for failure in failures:
+        click.echo(f"error: {failure}", err=True)
+    return max((failure.exit_code for failure in failures), default=0)
+
+
+def _look(
+    beside: Beside, condition: Condition, website: str, told: Sequence[Channel], clock: Clock
+) -> Evaluation:
+    with beside.store.beside() as state:
+        before = state.alerts.get(website, str(condition))
+    judged = before.judged if before else None
+    try:
+        reading = beside.read(
+            website, condition.range, suffices=lambda found: judged is None or found.at > judged
+        )
+    except InterruptedRunError:
+        raise
+    except SyncError as exc:
+        return Evaluation(website, before, error=exc)
+    return _judge(beside, condition, reading, told, clock)
+
+
+def _judge(
+    beside: Beside, condition: Condition, reading: TrafficReading, told: Sequence[Channel], clock: Clock
+) -> Evaluation:
+    """Compare with what was so before, and queue what is to be said in the same transaction."""
+    website, now = reading.website, clock.now()
+    with beside.store.beside() as state:
+        earliest = reading.at - span(reading.range)
+        baseline = state.readings.first_after(website, reading.range, earliest)
+        baseline = baseline if baseline and baseline.at < reading.at else None
+        alert, holds = state.alerts.get(website, str(condition)), condition.holds(reading, baseline)
+        if holds is None:
+            return Evaluation(website, alert, reading)
+        held = alert is not None and alert.holds
+        since = alert.since if alert and held == holds else now
+        after = AlertState(holds, since, reading.at)
+        state.alerts.put(website, str(condition), after)
+        say = condition.begins if holds else condition.ends
+        news = say(reading, baseline) if held != holds else None
+        for channel in told if news else ():
+            state.alerts.queue(channel.name, str(news), now)
+    return Evaluation(website, after, reading, baseline, news)
+
+
+def _send(beside: Beside, told: Sequence[Channel], clock: Clock) -> list[SyncError]:
+    """Send what waits to be sent, also from earlier evaluations. Returns what went wrong."""
+    failures: list[SyncError] = []
+    with beside.store.beside() as state:
+        waiting = state.alerts.claim([channel.name for channel in told], clock.now())
+    for channel in told:
+        for message in (each for each in waiting if each.channel == channel.name):
+            try:
+                channel.send(message.text)
+            except SyncError as exc:
+                failures.append(exc)
+                with beside.store.beside() as state:
+                    state.alerts.release(message)
+                if isinstance(exc, InterruptedRunError):
+                    return failures
+            else:
+                with beside.store.beside() as state:
+                    state.alerts.sent(message)
+    return failures
+
+
+def _print(each: Evaluation, condition: Condition, *, as_json: bool, channels: Sequence[Channel]) -> None:
+    """For programs an object; a terminal is always told, cron's mail only what nobody else is told."""
+    if as_json:
+        click.echo(orjson.dumps(_as_object(each, condition)))
+    elif sys.stdout.isatty():
+        click.echo(_sentence(each, condition))
+    elif each.news and not channels:
+        click.echo(each.news)
+
+
+def _sentence(each: Evaluation, condition: Condition) -> str:
+    if each.error:
+        return f"{each.website}: not known"
+    if each.state is None or each.reading is None:
+        return f"{each.website}: there is nothing to compare with yet"
+    say = condition.begins if each.state.holds else condition.ends
+    return each.news or say(each.reading, each.before)
+
+
+def _as_object(each: Evaluation, condition: Condition) -> dict[str, Any]:
+    alert, reading = each.state, each.reading
+    return {
+        "website": each.website,
+        "range": condition.range,
+        "condition": {"kind": condition.kind, "limit": condition.limit},
+        "holds": alert.holds if alert else None,
+        "since": utc_text(alert.since) if alert else None,
+        "changed": each.news is not None,
+        "message": each.news,
+        "visitors": reading.traffic.visitors if reading else None,
+        "compared_with": each.before.traffic.visitors if each.before and condition.kind == "drop" else None,
+        "read_at": utc_text(reading.at) if reading else None,
+        "error": str(each.error) if each.error else None,
+    }
