@@ -181,7 +181,7 @@ def test_what_is_not_known_is_said_too() -> None:
         "There was no visitor on any day.",
         "Read up to never",
         "None was counted yet; a month has 10,000.",
-        "No contact was delivered on any of 30 days.",
+        "No contact was delivered in 30 days.",
         "Nothing was rejected.",
         "No request was counted this month.",
     ):
@@ -189,6 +189,13 @@ def test_what_is_not_known_is_said_too() -> None:
     assert "<svg" not in page(NOTHING)
     assert "Unique visitors" not in seen
     assert "No website is in this report." in text_of(page(EMPTY))
+
+
+def test_what_was_nothing_before_is_not_compared() -> None:
+    anew = replace(website(), change=Change(AT - timedelta(days=1), None, 0.0))
+    seen = text_of(page(report(anew)))
+    assert "no comparison with 29 Sep 2026, 06:00 UTC" in seen
+    assert "unchanged since 29 Sep 2026, 06:00 UTC" in seen
 
 
 def test_whose_countries_they_are_is_said() -> None:
@@ -201,12 +208,13 @@ def test_a_month_that_the_history_has_not_from_its_first_day() -> None:
     late = report(at=datetime(2026, 10, 31, tzinfo=UTC), history=(SyncedDay(date(2026, 10, 2), requests=5),))
     assert "What was asked before 2 October 2026 is not counted." in page(late)
     unlimited = report(sync=sync(month_limit=0))
+    assert "8,840 are used; the limit is not given." in text_of(page(unlimited))
     assert "The month's limit is not given." in text_of(page(unlimited))
 
 
 def test_the_first_day_of_a_month_has_its_dot() -> None:
     first = report(at=datetime(2026, 9, 1, 5, tzinfo=UTC), history=HISTORY[:1])
-    assert page(first).count('class="dot ') == 1 + 30  # the hidden ones of the limit
+    assert page(first).count('class="dot ') == 1
 
 
 def test_only_the_most_frequent_reasons_are_drawn() -> None:
@@ -235,7 +243,7 @@ def test_what_is_not_seen_is_written_out(written: str, read: str) -> None:
 )
 def test_a_change_has_its_sign(change: float, said: str) -> None:
     assert signed(change) == said
-    assert signed(None) == "no change to tell, as there was nothing"
+    assert signed(None) == "no comparison"
 
 
 @pytest.mark.parametrize(

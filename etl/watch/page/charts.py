@@ -23,6 +23,9 @@ sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, pygal
 
 _WIDTH, _HEIGHT = 480, 270
 _BAR = 26
+_SLIM = 8
+"""Fewer columns than these are not as wide as there is room."""
+
 _LARGEST_TEXT = 16
 """In units of the drawing, as it is on a phone: the margins are made for it."""
 
@@ -48,6 +51,7 @@ def columns(says: str, labels: Sequence[str], *series: Series) -> str:
     """Upright bars, the series upon each other. ``says`` is the chart for who does not see it."""
     top = max(map(sum, zip(*(each.values for each in series), strict=True)))
     chart = pygal.StackedBar(**_settings(top), x_labels=_few(labels))
+    chart._series_margin = max(0.06, (_SLIM - len(labels)) / 2 / _SLIM)  # noqa: SLF001 -- no setting is for it
     return _drawn(chart, says, series)
 
 
@@ -113,8 +117,8 @@ def _shortened(label: str) -> str:
 
 
 def _drawn(chart: Any, says: str, series: Sequence[Series]) -> str:
-    for each in series:
-        chart.add("", list(each.values))
+    for place, each in enumerate(series):
+        chart.add("", list(each.values), show_dots=place == 0)
     root = chart.render_tree()
     _strip(root)
     hints = (hint for each in series for hint in each.hints)

@@ -44,7 +44,7 @@ def percent(rate: float | None) -> str:
 def signed(change: float | None) -> str:
     """A change in percent; None is one against nothing."""
     if change is None:
-        return "no change to tell, as there was nothing"
+        return "no comparison"
     rounded = round(change, 1)
     if rounded == 0:
         return "unchanged"
