@@ -77,15 +77,16 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin" / "visitor-sync"
 
 
-def test_the_wheel_carries_the_migrations_types_and_topics_and_no_tests(wheel: Path) -> None:
+def test_the_wheel_carries_the_migrations_types_topics_and_the_page_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
     scripts = {f"etl/{path.relative_to(ROOT)}" for path in (ROOT / "migrations").rglob("*.py")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "etl").rglob("*.py")}
     topics = {str(path.relative_to(ROOT)) for path in (ROOT / "etl").rglob("*.md")}
+    template = {"etl/watch/page/page.html.jinja", "etl/watch/page/page.css"}
     assert topics
-    assert scripts | modules | topics | {"etl/py.typed"} <= names
+    assert scripts | modules | topics | template | {"etl/py.typed"} <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"etl"}
     assert [name for name in names if "/licenses/LICENSE" in name]
     assert [name for name in names if "test" in name or "__pycache__" in name] == []

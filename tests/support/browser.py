@@ -54,9 +54,18 @@ def browsing(folder: Path) -> Iterator[Chrome]:
     browser, driver = installed()
     options = ChromeOptions()
     options.binary_location = browser
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     for flag in (*_FLAGS, f"--user-data-dir={folder}"):
         options.add_argument(flag)
     with Chrome(options, ChromeService(driver)) as chrome:
         chrome.set_page_load_timeout(WAIT_S)
         chrome.set_script_timeout(WAIT_S)
         yield chrome
+
+
+def looking(chrome: Chrome, *, width: int, height: int, scheme: str) -> None:
+    """Show what is opened next in a window of this size, to somebody who prefers this colour scheme."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
