@@ -80,12 +80,13 @@ def setup(*, only_print: bool) -> int:
 
 
 @program.command()
+@click.option("--healthy", is_flag=True, help="Only say whether the sync is well: exit 0, or 1 and why.")
 @JSON_OPTION
-def status(*, as_json: bool) -> int:
+def status(*, healthy: bool, as_json: bool) -> int:
     """Show the watermark, the last runs, the contacts and the lock."""
-    from etl.cli.state_reports import show_status
+    from etl.cli.state_reports import show_health, show_status
 
-    return show_status(as_json=as_json)
+    return (show_health if healthy else show_status)(as_json=as_json)
 
 
 @program.command()

@@ -12,11 +12,12 @@ import click
 import orjson
 
 from etl.cli import logs, streams, wiring
+from etl.cli.beside import beside_runs
 from etl.clock import SystemClock
 from etl.errors import ContractBrokenError, InterruptedRunError, SettingsError, SyncError, UnavailableError
 from etl.extract.account import websites
-from etl.extract.budget import Budget
 from etl.extract.live import BRIEF, LiveCounter, checked_code
+from etl.jsontext import canonical
 from etl.models.summary import utc_text
 from etl.retry import Patience, TransientError
 from etl.settings import load, load_live
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.extract.live import LiveCount
-    from etl.settings import ZenovaySettings
+    from etl.settings import Settings
 
     Outcome = LiveCount | SyncError
     Show = Callable[[str, Outcome], None]
 
 REFRESH_S = 10.0
 """From the end of one refresh to the start of the next; Zenovay must not be asked more often."""
+
+_CODES = "tracking_codes"
 
 _ONCE = Patience(attempts=1)
 """The next refresh is the next attempt."""
@@ -85,22 +88,26 @@ def keep_showing(counter: LiveCounter, codes: Iterable[str], clock: Clock, show:
     return 0
 
 
-def codes_of_the_account(settings: ZenovaySettings, clock: Clock) -> tuple[str, ...]:
-    """The tracking codes of the configured websites, for one request with the key.
+def codes_of_the_account(settings: Settings, clock: Clock) -> tuple[str, ...]:
+    """The tracking codes of the configured websites: those that the state knows, else for one request.
 
     Raises SettingsError for a website of which Zenovay names none, and what ZenovayClient.get raises.
     """
-    pace = wiring.zenovay_pace(settings, clock)
-    budget = Budget(clock=clock, limit=settings.requests_per_month)
-    with closing(wiring.zenovay_client(settings, clock, pace, budget, BRIEF)) as client:
-        listed = {each.id: each.tracking_code for each in websites(client)}
-    codes = [(name, listed.get(name)) for name in settings.website_id]
-    if missing := [name for name, code in codes if not code]:
+    names = settings.zenovay.website_id
+    with beside_runs(settings, clock, reserve=0.0) as beside:
+        with beside.store.beside() as state:
+            known = state.notebook.mapping(_CODES)
+        if not set(names) <= set(known):
+            listed = {each.id: each.tracking_code for each in beside.ask(websites) if each.tracking_code}
+            known = {name: listed[name] for name in names if name in listed}
+            with beside.store.beside() as state:
+                state.notebook.put(_CODES, canonical(known).decode())
+    if missing := [name for name in names if name not in known]:
         raise SettingsError(
             f"Zenovay's list of websites has no tracking code of {', '.join(missing)}.",
             fix="Give the codes as arguments: visitor-sync live ZV_…",
         )
-    return tuple(dict.fromkeys(checked_code(code) for _, code in codes if code))
+    return tuple(dict.fromkeys(checked_code(known[name]) for name in names))
 
 
 def _asked_for(given: Sequence[str], clock: Clock) -> tuple[str, tuple[str, ...]]:
@@ -111,7 +118,7 @@ def _asked_for(given: Sequence[str], clock: Clock) -> tuple[str, tuple[str, ...]
         return load_live().base_url, codes
     settings = load()
     logs.configure(settings.sync.log_format, settings.secrets())
-    return settings.zenovay.base_url, codes_of_the_account(settings.zenovay, clock)
+    return settings.zenovay.base_url, codes_of_the_account(settings, clock)
 
 
 def _counted(counter: LiveCounter, codes: Iterable[str], clock: Clock) -> Iterator[tuple[str, Outcome]]:

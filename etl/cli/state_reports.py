@@ -10,18 +10,18 @@ import click
 import orjson
 
 from etl.cli import logs
-from etl.cli.derived import state_url
+from etl.cli.derived import state_place, state_url
 from etl.cli.month import look
 from etl.clock import SystemClock
-from etl.errors import SettingsError
-from etl.models.summary import utc_text
-from etl.settings import load_status, load_sync
+from etl.errors import SettingsError, SyncError
+from etl.models.summary import Status, utc_text
+from etl.settings import load, load_status, load_sync
 from etl.state.store import Store, open_state, read_state
 from etl.state.urls import parse_url, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime, timedelta
 
     from etl.models.reading import Backfill, KnownWebsite
     from etl.models.stop import Stop
@@ -48,6 +48,44 @@ def show_status(*, as_json: bool) -> int:
         click.echo(title)
         _print_status(found)
     return 0
+
+
+def show_health(*, as_json: bool) -> int:
+    """Print why the sync is not healthy, if it is not. Returns 0 if it is, else 1: for monitors."""
+    why = list(_ailments())
+    if as_json:
+        click.echo(orjson.dumps({"healthy": not why, "why": why}))
+    else:
+        for sentence in why or ["healthy"]:
+            click.echo(sentence)
+    return 1 if why else 0
+
+
+def _ailments() -> Iterator[str]:
+    """What ``run --cron`` would tell of, as far as settings and state show it."""
+    try:
+        settings, clock = load(), SystemClock()
+        logs.configure(settings.sync.log_format, settings.secrets())
+        with read_state(state_url(settings.sync), clock) as state:
+            if state is None:
+                yield f"There is no state yet ({state_place(settings.sync)}): no run has begun."
+                return
+            for website in settings.zenovay.website_id:
+                yield from _ailment(state, website, settings.sync.stale_after, clock.now())
+    except SyncError as exc:
+        yield str(exc)
+
+
+def _ailment(state: Transaction, website: str, stale_after: timedelta, now: datetime) -> Iterator[str]:
+    last = next(iter(state.runs.last(website, 1)), None)
+    good = state.runs.last_success(website, now=now)
+    reason = f" {last['reason']}" if last and last.get("reason") else ""
+    if last and last["status"] == Status.FAILED.value:
+        yield f"{website}: the last run failed with exit code {last.get('exit_code')}.{reason}"
+    elif good is None:
+        yield f"{website}: nothing was synced yet.{reason}"
+    elif now - good > stale_after:
+        yield f"{website}: nothing was synced since {utc_text(good.replace(microsecond=0))}.{reason}"
 
 
 def _title(where: str, state: Transaction | None) -> str:

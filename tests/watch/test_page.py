@@ -16,11 +16,12 @@ from browser import browsing, looking
 
 from etl.errors import SettingsError
 from etl.models.reading import Quota
+from etl.models.summary import SyncedDay
 from etl.models.traffic import CountryVisitors, Traffic, TrafficDay
 from etl.watch.page import page
 from etl.watch.page.charts import Series, bars, columns, lines
 from etl.watch.page.words import harmless, range_text, signed, span
-from etl.watch.report import Change, Report, SyncedDay, SyncReport, WebsiteReport
+from etl.watch.report import Change, Report, SyncReport, WebsiteReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

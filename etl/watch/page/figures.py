@@ -14,8 +14,9 @@ from etl.watch.page.words import counted, harmless, long_day, number, short_day
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from etl.models.summary import SyncedDay
     from etl.models.traffic import TrafficDay
-    from etl.watch.report import Report, SyncedDay
+    from etl.watch.report import Report
 
 MOST_BARS = 12
 """Reasons that are drawn; the table has all of them."""
