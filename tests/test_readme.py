@@ -22,6 +22,7 @@ from etl.cli.help import topics
 from etl.errors import SettingsError, SyncError
 from etl.fields import BASIC, FIELDS
 from etl.settings import known_variables, load, sections
+from etl.watch.metrics import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,14 +106,15 @@ def field_of(variable: str) -> tuple[Any, Any]:
     """The section class and the field behind a variable."""
     for section in sections():
         prefix = section.model_config.get("env_prefix") or ""
-        if variable.startswith(prefix):
-            return section, section.model_fields[variable.removeprefix(prefix).lower()]
+        for name, field in section.model_fields.items():
+            if variable == (field.validation_alias or f"{prefix}{name}".upper()):
+                return section, field
     raise AssertionError(variable)
 
 
 def value_of(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the program takes ``text`` for."""
-    section, _ = field_of(variable)
+    section, field = field_of(variable)
     for name in known_variables():
         monkeypatch.delenv(name, raising=False)
     for name, needed in (
@@ -122,8 +124,8 @@ def value_of(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     ):
         monkeypatch.setenv(name, needed)
     monkeypatch.setenv(variable, text)
-    prefix = section.model_config.get("env_prefix") or ""
-    return getattr(section(), variable.removeprefix(prefix).lower())
+    (name,) = (name for name, known in section.model_fields.items() if known is field)
+    return getattr(section(), name)
 
 
 def test_the_help_is_the_program_s_own() -> None:
@@ -199,6 +201,12 @@ def test_the_table_of_settings_names_every_variable_once_in_the_program_s_order(
 
     assert written[-1] == "SYNC_<FIELD>_PROPERTY"
     assert written[:-1] == [variable for variable in known_variables() if variable not in OF_FIELDS]
+
+
+def test_the_topic_on_watching_names_every_metric_and_what_it_means() -> None:
+    written = re.findall(r"^- `(visitor_sync_\w+)`[^:]*: (.+)$", TOPICS["watching"], re.MULTILINE)
+
+    assert [(name, said[0].upper() + said[1:]) for name, said in written] == list(NAMES)
 
 
 def test_the_table_of_fields_is_that_of_the_program() -> None:

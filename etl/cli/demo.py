@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VISITORS = 2500
 NEW_VISITORS = 60
 SEED = 7
-SHOWN_LINES = 5
+SHOWN_LINES = 7
 HOST = "127.0.0.1"
 SHOWN_FIELDS = ("basic", "first_touch", "scoring")
 ONE_DAY = timedelta(days=1)
@@ -71,6 +71,7 @@ class _Demonstration:
 
         self._type("rejections list", "What was refused, and why.")
         self._show_a_contact()
+        self._type("report", "How the website and its sync fared on that day.")
         _say(f"HubSpot holds {len(self._sandbox.hubspot.contacts)} contacts. That is the whole job.")
         return 0
 
@@ -152,13 +153,13 @@ def keep_sandbox(port: int) -> int:
         Sandbox(port=port, seed=SEED) as sandbox,
     ):
         sandbox.populate(VISITORS)
-        for name, value in _environment(sandbox, folder).items():
+        for name, value in (_environment(sandbox, folder) | sandbox.watching_environment()).items():
             click.echo(f"export {name}={shlex.quote(value)}")
         click.echo(
             "# These are all settings, so that none of yours is used; the state is one of the sandbox's own"
         )
         click.echo("# and goes when it ends.")
-        click.echo(f"# The contacts that its HubSpot holds: {sandbox.url}/")
+        click.echo(f"# The contacts that its HubSpot holds, and what Slack was told: {sandbox.url}/")
         click.echo("# In another terminal, after these exports: visitor-sync setup && visitor-sync run")
         sys.stdout.flush()
         if not streams.is_lost():
