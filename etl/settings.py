@@ -230,6 +230,11 @@ class WatchSettings(_Section):
     )
 
     @property
+    def is_set(self) -> bool:
+        """Whether anybody is told at all."""
+        return any((self.notify, self.ping_url, self.metrics_file, self.slack_webhook_url))
+
+    @property
     def webhook(self) -> str | None:
         return self.slack_webhook_url.get_secret_value() if self.slack_webhook_url else None
 

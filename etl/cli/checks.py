@@ -15,6 +15,7 @@ import click
 import orjson
 
 from etl.cli import derived, logs, wiring
+from etl.cli.channels import watching
 from etl.cli.month import UNOBSERVED, look
 from etl.clock import SystemClock
 from etl.errors import SettingsError, StateError, SyncError
@@ -73,6 +74,8 @@ def check_all(*, as_json: bool) -> int:
         findings.append((Finding("settings", ok=True, saw=_settings(settings)), 0))
         ways = [_run(f"{api} route", way) for api, way in _ways(settings)]
         findings += ways
+        if settings.watch.is_set:
+            findings.append(_run("watching", lambda: watching(settings.watch, SystemClock())))
         if all(finding.ok for finding, _ in ways):
             findings += _outside(settings)
     _print([finding for finding, _ in findings], as_json=as_json)

@@ -89,7 +89,7 @@ class AppriseChannel:
             raise _not_reached(missed)
 
     def _services(self) -> list[tuple[str, Callable[[str], bool]]]:
-        return [(_scheme(url), _service(url, place)) for place, url in enumerate(self._urls, start=1)]
+        return [(_scheme(url), _service(url)) for url in self._urls]
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0].lower()
 
 
-def _service(url: str, place: int) -> Callable[[str], bool]:
+def _service(url: str) -> Callable[[str], bool]:
     """What tells a text to the service at ``url``, and whether it was taken."""
     import apprise  # noqa: PLC0415 -- a second, for messages that are rare
 
@@ -144,7 +144,7 @@ def _service(url: str, place: int) -> Callable[[str], bool]:
     service = apprise.Apprise()
     if not service.add(url):
         raise SettingsError(
-            f"Entry {place} of {SETTING} ({_scheme(url)}://) is no URL that Apprise understands.",
+            f"A URL in {SETTING}, {_scheme(url)}://…, is none that Apprise understands.",
             fix="Compare it with https://appriseit.com/services/.",
         )
     return lambda text: bool(service.notify(body=text, title=TITLE, body_format=apprise.NotifyFormat.TEXT))

@@ -108,7 +108,7 @@ def test_a_plugin_that_raises_is_one_that_did_not_take_it(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("wrong", [f"nonsense://{TOKEN}", f"https://example.test/{TOKEN}", "discord://x"])
 def test_what_apprise_does_not_know_is_a_wrong_setting(wrong: str) -> None:
     channel = AppriseChannel([f"json://127.0.0.1/{TOKEN}", wrong])
-    with pytest.raises(SettingsError, match="Entry 2 of SYNC_NOTIFY"):
+    with pytest.raises(SettingsError, match="A URL in SYNC_NOTIFY"):
         channel.check()
     assert type(error_of(channel)) is SettingsError
 
