@@ -101,7 +101,7 @@ def test_a_plugin_that_raises_is_one_that_did_not_take_it(monkeypatch: pytest.Mo
     def broken(_: str) -> bool:
         raise RuntimeError(TOKEN)
 
-    monkeypatch.setattr(channels, "_service", lambda _url, _place: broken)
+    monkeypatch.setattr(channels, "_service", lambda _url: broken)
     assert "did not take" in str(error_of(AppriseChannel([f"json://127.0.0.1/{TOKEN}"])))
 
 
