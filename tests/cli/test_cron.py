@@ -329,7 +329,8 @@ def daemon(cron: Cron) -> Iterator[Cron]:
         )
     if SENDMAIL.exists():
         pytest.skip("NO CRON DAEMON: a real sendmail is there, and would send the mails")
-    before = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
+    none = subprocess.run(["crontab", "-l"], capture_output=True, check=False).returncode
+    before = b"" if none else _crontab()
     SENDMAIL.write_text(STUB.format(folder=cron.program.folder))
     SENDMAIL.chmod(0o755)
     _set_crontab(OTHERS)
@@ -343,17 +344,19 @@ def daemon(cron: Cron) -> Iterator[Cron]:
         process.wait(10)
         with suppress(FileNotFoundError):
             SENDMAIL.unlink()
-        if before.returncode:
+        if none:
             subprocess.run(["crontab", "-r"], check=True)
         else:
-            _set_crontab(before.stdout)
+            _set_crontab(before)
 
 
 OTHERS = b"# caf\xe9\r\nOURS=no\n\n0 5 1 1 *\ttrue % theirs\n"
 
 
 def _crontab() -> bytes:
-    return subprocess.run(["crontab", "-l"], capture_output=True, check=True).stdout
+    """As an editor gets it: Debian's ``crontab -l`` spells out carriage returns."""
+    shown = os.environ | {"VISUAL": "cat"}
+    return subprocess.run(["crontab", "-e"], capture_output=True, check=True, env=shown).stdout
 
 
 def _set_crontab(table: bytes) -> None:

@@ -45,6 +45,8 @@ case "$1" in
 -l) if [ -e broken ]; then cat broken >&2; exit 1; fi
     if [ -e meanwhile ] && [ "$(wc -l <calls)" -eq 2 ]; then cat meanwhile >>table; fi
     if [ ! -e table ]; then echo "no crontab for somebody" >&2; exit 1; fi
+    if [ -e spells ]; then sed 's/\r/\\r/g; s/\x08/\\b/g' table; else cat table; fi ;;
+-e) if [ -e dumb ]; then exit 1; fi
     cat table ;;
 -r) rm table ;;
 -) if [ -e refused ]; then cat refused >&2; exit 1; fi
@@ -206,6 +208,30 @@ def test_a_last_line_without_an_end_gets_one(machine: Machine) -> None:
     machine("--install")
 
     assert machine.table == b"0 5 * * * backup\n" + block
+
+
+@pytest.mark.parametrize("others", [*OTHERS, b'0 5 * * * printf "a\\r\\n"\r\n', b"# \b\n"])
+@pytest.mark.parametrize("spells", [True, False])
+def test_what_a_listing_spells_out_stays_as_it_is(machine: Machine, others: bytes, *, spells: bool) -> None:
+    if spells:
+        (machine.home / "spells").touch()
+    machine.table = others
+
+    assert machine("--install").exit_code == 0
+    assert machine.table == others + machine().stdout.encode()
+    assert machine("--remove").exit_code == 0
+    assert (machine.table or b"") == others
+
+
+def test_a_listing_that_may_be_spelt_out_is_not_written_back(machine: Machine) -> None:
+    machine.table = before = b"0 5 * * * backup\r\n"
+    (machine.home / "spells").touch()
+    (machine.home / "dumb").touch()
+
+    ended = machine("--install")
+
+    assert (ended.exit_code, machine.table) == (2, before)
+    assert "crontab -e" in ended.stderr
 
 
 def test_installed_twice_it_is_there_once_and_nothing_is_written(machine: Machine) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _NONE = re.compile(r"exit 1|.*(no crontab|no such file).*", re.IGNORECASE)
 """How the various crons say that a user has no table."""
 
+_SPELT = {b"\r": rb"\r", b"\b": rb"\b"}
+
 
 def change(edited: Callable[[bytes], bytes]) -> bool:
     """Put what ``edited`` makes of the table in its place. Returns whether that was a change.
@@ -44,13 +46,35 @@ def _read() -> bytes:
         )
     answer = ask("crontab", "-l")
     if answer.code == 0:
-        return answer.output
+        return _unescaped(answer.output)
     if answer.code == 1 and not answer.output and _NONE.fullmatch(answer.complaint):
         return b""
     raise SettingsError(
         f"crontab -l failed: {answer.complaint}.",
         fix="Nothing was changed; see that it works, then try again.",
     )
+
+
+def _unescaped(listed: bytes) -> bytes:
+    """What the table really holds. Debian's crontab spells out some control characters, but to an editor.
+
+    So a backslash r may be just that, or the carriage return of a line that came from Windows.
+    """
+    if not any(spelt in listed for spelt in _SPELT.values()):
+        return listed
+    edited = ask("crontab", "-e")
+    if edited.code == 0 and listed in {edited.output, _spelt_out(edited.output)}:
+        return edited.output
+    raise SettingsError(
+        "crontab -l does not show control characters as they are, so the table cannot be written back.",
+        fix="Put the lines of visitor-sync schedule in by hand, with crontab -e.",
+    )
+
+
+def _spelt_out(table: bytes) -> bytes:
+    for control, spelt in _SPELT.items():
+        table = table.replace(control, spelt)
+    return table
 
 
 def _write(table: bytes) -> None:

@@ -11,8 +11,10 @@ from etl.envfile import printable
 from etl.errors import SettingsError, UnavailableError
 
 _PATIENCE_S = 60
-_PLAIN = {"LC_ALL": "C", "CRONTAB_NOHEADER": "Y"}
-"""English, and no heading of crontab's own before the table: written back, it would be there twice."""
+_PLAIN = {"LC_ALL": "C", "CRONTAB_NOHEADER": "Y", "VISUAL": "cat", "EDITOR": "cat"}
+"""English; no heading of crontab's own before the table, which would be there twice once it is written back;
+and what is edited is only shown.
+"""
 
 
 @dataclass(frozen=True, slots=True)
