@@ -573,7 +573,7 @@ def test_systemd_accepts_the_units_that_are_installed(machine: Machine) -> None:
 @needs_systemd
 @pytest.mark.parametrize(
     "name",
-    ["plain", "a b", "100%", "$HOME", "${x}", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a;b"],
+    ["plain", "a b", "100%", "%h", "$HOME", "${x}", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a;b"],
 )
 def test_systemd_finds_programs_in_paths_of_all_kinds(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
