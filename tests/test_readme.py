@@ -19,6 +19,10 @@ import etl
 from etl import errors
 from etl.cli.commands import program
 from etl.cli.help import topics
+from etl.cli.scheduling import crontab
+from etl.cli.scheduling.cadence import afforded
+from etl.cli.scheduling.job import Job
+from etl.cli.scheduling.units import units
 from etl.errors import SettingsError, SyncError
 from etl.fields import BASIC, FIELDS
 from etl.settings import known_variables, load, sections
@@ -310,17 +314,25 @@ def test_ci_runs_every_check_that_the_readme_names() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NO SYSTEMD: its units were not verified")
-def test_systemd_understands_the_units(tmp_path: Path) -> None:
-    names = [tmp_path / "visitor-sync.service", tmp_path / "visitor-sync.timer"]
-    for path, text in zip(names, blocks("ini", TOPICS["cron"]), strict=True):
-        path.write_text(text.replace("/opt/visitor-sync/.venv/bin/visitor-sync", "/bin/true"))
+def test_systemd_understands_the_units_for_the_whole_machine(tmp_path: Path) -> None:
+    made = units(Job(("/bin/true",), "/opt/visitor-sync"), afforded([None], allowed=9500))
+    (drop_in,) = blocks("ini", TOPICS["cron"])
+    names = [tmp_path / name for name in made]
+    for path, text in zip(names, made.values(), strict=True):
+        path.write_text(text)
+    (beside,) = re.findall(r"`(visitor-sync\.service\.d/\S+)`", TOPICS["cron"])
+    (tmp_path / beside).parent.mkdir()
+    (tmp_path / beside).write_text(drop_in)
 
-    verified = subprocess.run(
-        ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False
-    )
+    def complaints() -> list[str]:
+        verified = subprocess.run(
+            ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False
+        )
+        return [line for line in verified.stderr.splitlines() if "visitor-sync" in line]
 
-    assert [line for line in verified.stderr.splitlines() if "visitor-sync" in line] == []
-    assert "SuccessExitStatus=4 75\n" in names[0].read_text()
+    assert complaints() == []
+    (tmp_path / beside).write_text(f"{drop_in}ProtectEverything=true\n")
+    assert any("ProtectEverything" in line for line in complaints())
 
 
 def test_an_upgrade_keeps_what_was_installed_beside_the_program() -> None:
@@ -335,10 +347,12 @@ def test_no_message_names_a_package_of_the_index() -> None:
     assert [path for path in (ROOT / "etl").rglob("*.py") if foreign.search(path.read_text())] == []
 
 
-def test_the_line_for_cron_is_one_and_the_same() -> None:
-    (line,) = [line for line in README.splitlines() if line.startswith("*/5 ")]
+def test_the_line_for_cron_is_the_program_s_own() -> None:
+    job = Job(("/opt/visitor-sync/.venv/bin/visitor-sync",), "/opt/visitor-sync")
+    made = crontab.line(job, afforded([None], allowed=9500))
 
-    assert line in TOPICS["cron"].splitlines()
+    for text in (README, TOPICS["cron"]):
+        assert [line for line in text.splitlines() if line.startswith("*/")] == [made]
 
 
 def test_the_layout_names_what_is_there() -> None:

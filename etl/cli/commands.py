@@ -131,6 +131,21 @@ def resync(*, website: str | None, dry_run: bool, agreed: bool) -> int:
     return make_due(website=website, dry_run=dry_run, agreed=agreed)
 
 
+@program.command()
+@click.argument("kind", type=click.Choice(["cron", "systemd"]), default="cron")
+@click.option("--install", is_flag=True, help="Put it in place, for the current user.")
+@click.option("--remove", is_flag=True, help="Take out what is in place for the working directory.")
+def schedule(*, kind: str, install: bool, remove: bool) -> int:
+    """Print the line for cron, or the units for systemd, that call run as often as the plan affords."""
+    if install and remove:
+        raise click.UsageError("Give either --install or --remove.")
+    from etl.cli.scheduling.command import install_schedule, print_schedule, remove_schedule
+
+    if not (install or remove):
+        return print_schedule(kind)
+    return Kept(install_schedule(kind) if install else remove_schedule(kind))
+
+
 @program.group(invoke_without_command=True)
 @JSON_OPTION
 @click.pass_context

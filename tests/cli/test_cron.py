@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import re
 import shlex
 import shutil
@@ -23,29 +22,46 @@ if TYPE_CHECKING:
 
     from program import Program
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-(CRON_LINE,) = re.findall(r"^\*/5 \* \* \* \* (.+)$", README, flags=re.MULTILINE)
 DEAD = "http://127.0.0.1:9"
 ONE_DAY = timedelta(days=1)
 
 
 class Cron:
-    """README's line, in a directory with a ``.env``, and with nothing else that a shell would bring."""
+    """The line of ``schedule``, with a ``.env``, and with nothing else that a shell would bring."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.home = program.folder / "home"
         self.home.mkdir()
-        (program.folder / ".venv" / "bin").mkdir(parents=True)
-        (program.folder / ".venv" / "bin" / "visitor-sync").symlink_to(COMMAND)
-        self.line = CRON_LINE.replace("/opt/visitor-sync", shlex.quote(str(program.folder)))
+        self.place = program.folder / "100% of it's"
+        self.command = self.place / ".venv" / "bin" / "visitor-sync"
+        self.command.parent.mkdir(parents=True)
+        self.command.symlink_to(COMMAND)
         self.settings = program.environment({"SYNC_MIN_INTERVAL": "0s"})
         self.configure()
+        (line,) = re.findall(r"^\*/5 \* \* \* \* (.+)$", self.schedule(), flags=re.MULTILINE)
+        self.line = line.replace("\\%", "%")
+
+    @property
+    def env(self) -> Path:
+        return self.place / ".env"
 
     def configure(self, **settings: str) -> None:
         ours = {name: text for name, text in (self.settings | settings).items() if name.isupper()}
         lines = [f"{name}='{text}'" for name, text in ours.items() if name.startswith(PREFIXES)]
-        (self.program.folder / ".env").write_text("\n".join(lines))
+        self.env.write_text("\n".join(lines))
+
+    def schedule(self, *options: str) -> str:
+        """What ``schedule`` prints, called by hand."""
+        ours = {name: text for name, text in os.environ.items() if not name.startswith(PREFIXES)}
+        return subprocess.run(
+            [self.command, "schedule", *options],
+            cwd=self.place,
+            env=ours,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
 
     def run(self, exit_code: int) -> str:
         """What cron would mail of a run."""
@@ -180,7 +196,7 @@ def test_the_lock_of_another_run_is_no_news_until_it_lasts(cron: Cron) -> None:
 @pytest.mark.parametrize("wrong", ["a value", "no text", "no state"])
 def test_broken_settings_are_told_once_and_so_is_their_end(cron: Cron, wrong: str) -> None:
     cron.run(0)
-    env = cron.program.folder / ".env"
+    env = cron.env
     good = env.read_text()
     if wrong == "a value":
         cron.configure(SYNC_LOOKBACK="fortnight")
@@ -260,7 +276,7 @@ def test_warnings_of_python_stay_in_the_log(cron: Cron) -> None:
         "            thread.join()\n"
         "sys.meta_path.insert(0, Noise())\n"
     )
-    cron.line = cron.line.replace(".venv/bin", f"PYTHONPATH={shlex.quote(str(cron.home))} .venv/bin")
+    cron.line = cron.line.replace("&& ", f"&& PYTHONPATH={shlex.quote(str(cron.home))} ")
 
     assert cron.runs(0) == []
 
@@ -308,15 +324,18 @@ STUB = '#!/bin/sh\ncat >"{folder}/mail.$$"\n'
 def daemon(cron: Cron) -> Iterator[Cron]:
     """A real cron that calls twice a minute; skips loudly where it may not be."""
     if not (os.environ.get("TEST_CRON") and os.geteuid() == 0 and shutil.which("cron")):
-        pytest.skip("NO CRON DAEMON: README's line did not run under a real one (root, cron, TEST_CRON=1)")
+        pytest.skip(
+            "NO CRON DAEMON: the installed line did not run under a real one (root, cron, TEST_CRON=1)"
+        )
     if SENDMAIL.exists():
         pytest.skip("NO CRON DAEMON: a real sendmail is there, and would send the mails")
-    user = pwd.getpwuid(0).pw_name
-    before = subprocess.run(["crontab", "-u", user, "-l"], capture_output=True, check=False)
+    none = subprocess.run(["crontab", "-l"], capture_output=True, check=False).returncode
+    before = b"" if none else _crontab()
     SENDMAIL.write_text(STUB.format(folder=cron.program.folder))
     SENDMAIL.chmod(0o755)
-    table = f"* * * * * {cron.line}\n* * * * * sleep 10; {cron.line}\n"
-    subprocess.run(["crontab", "-u", user, "-"], input=table.encode(), check=True)
+    _set_crontab(OTHERS)
+    cron.schedule("--install")
+    _set_crontab(_twice_a_minute(_crontab()))
     process = subprocess.Popen(["cron", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield cron
@@ -325,10 +344,28 @@ def daemon(cron: Cron) -> Iterator[Cron]:
         process.wait(10)
         with suppress(FileNotFoundError):
             SENDMAIL.unlink()
-        if before.returncode:
-            subprocess.run(["crontab", "-u", user, "-r"], check=True)
+        if none:
+            subprocess.run(["crontab", "-r"], check=True)
         else:
-            subprocess.run(["crontab", "-u", user, "-"], input=before.stdout, check=True)
+            _set_crontab(before)
+
+
+OTHERS = b"# caf\xe9\r\nOURS=no\n\n0 5 1 1 *\ttrue % theirs\n"
+
+
+def _crontab() -> bytes:
+    """As an editor gets it: Debian's ``crontab -l`` spells out carriage returns."""
+    shown = os.environ | {"VISUAL": "cat"}
+    return subprocess.run(["crontab", "-e"], capture_output=True, check=True, env=shown).stdout
+
+
+def _set_crontab(table: bytes) -> None:
+    subprocess.run(["crontab", "-"], input=table, check=True)
+
+
+def _twice_a_minute(table: bytes) -> bytes:
+    """The installed line, which is left as it is but for its first columns."""
+    return re.sub(rb"^\*/5( \* \* \* \* )(.+\n)", rb"*\1\2*\1sleep 10; \2", table, flags=re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -345,6 +382,9 @@ def test_a_real_cron_mails_a_trouble_once(daemon: Cron) -> None:
     assert _failures(daemon) == 2
     assert len(mails) == 1
     assert f"visitor-sync, {daemon.program.website}: " in mails[0]
+
+    daemon.schedule("--remove")
+    assert _crontab() == OTHERS
 
 
 def _failures(cron: Cron) -> int:
