@@ -241,9 +241,11 @@ class WatchSettings(_Section):
     @cached_property
     def notified(self) -> tuple[str, ...]:
         """Those of SYNC_NOTIFY: ``slack``, and URLs of Apprise."""
+        if self.notify is None:
+            return ()
         from etl.watch.channels import parse_notify  # noqa: PLC0415 -- as above
 
-        return parse_notify(self.notify.get_secret_value()) if self.notify else ()
+        return parse_notify(self.notify.get_secret_value())
 
     def secrets(self) -> tuple[str, ...]:
         """What no output may hold."""
@@ -253,6 +255,8 @@ class WatchSettings(_Section):
 
     @model_validator(mode="after")
     def _reachable(self) -> WatchSettings:
+        if self.notify is None:
+            return self
         from etl.watch.channels import SLACK  # noqa: PLC0415 -- as above
 
         if SLACK in self.notified and not self.slack_webhook_url:
@@ -441,9 +445,19 @@ def load_places() -> PlaceSettings | None:
     return _readable(PlaceSettings)
 
 
-def load_watch() -> WatchSettings | None:
-    """Who is told how the sync fares; None where that cannot be read."""
-    return _readable(WatchSettings)
+def load_watch() -> WatchSettings:
+    """Who is told how the sync fares, whatever else is wrong; a setting of it that is wrong is left out."""
+    given: dict[str, Any] = {}
+    try:
+        envfile.is_there(ENV_FILE)
+    except SettingsError:
+        given["_env_file"] = None
+    while True:
+        try:
+            return WatchSettings(**given)
+        except ValidationError as exc:
+            wrong = exc.errors(include_url=False, include_input=False)
+            given |= {str(each["loc"][0]) if each["loc"] else "notify": None for each in wrong}
 
 
 def load_live() -> LiveSettings:

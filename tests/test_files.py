@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,23 +16,27 @@ if TYPE_CHECKING:
 
 
 def test_a_file_is_its_owner_s_and_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    path = tmp_path / "made" / "file"
+    path = tmp_path / "file"
 
     replace(path, b"one")
     replace(path, b"two\xff\r\n")
 
     assert path.read_bytes() == b"two\xff\r\n"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert list(path.parent.iterdir()) == [path]
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_left_beside_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / ".file.draft").write_bytes(b"half")
+def test_what_a_killed_process_left_beside_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    names = [".file.old.draft", ".file.new.draft", ".other.old.draft"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    an_hour_ago = time.time() - 3601
+    for name in (names[0], names[2]):
+        os.utime(tmp_path / name, (an_hour_ago, an_hour_ago))
 
     replace(tmp_path / "file", b"whole", mode=0o644)
 
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", *names[1:]}
 
 
 def test_where_it_cannot_be_written_nothing_is_left_and_nothing_lost(tmp_path: Path) -> None:
@@ -39,3 +46,28 @@ def test_where_it_cannot_be_written_nothing_is_left_and_nothing_lost(tmp_path: P
         replace(tmp_path / "file", b"text")
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_directory_that_is_missing_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace(tmp_path / "missing" / "file", b"text")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_several_that_write_at_once_each_writes_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    texts = [bytes([letter]) * 300_000 for letter in b"abcd"]
+
+    def write(text: bytes) -> set[bytes]:
+        seen = set()
+        for _ in range(25):
+            replace(path, text)
+            seen.add(path.read_bytes())
+        return seen
+
+    with ThreadPoolExecutor(len(texts)) as threads:
+        seen = set().union(*threads.map(write, texts))
+
+    assert seen <= set(texts)
+    assert list(tmp_path.iterdir()) == [path]

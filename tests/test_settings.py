@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from etl.errors import SettingsError
-from etl.settings import known_variables, load, load_hubspot, load_sync
+from etl.settings import known_variables, load, load_hubspot, load_sync, load_watch
 
-PREFIXES = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
+PREFIXES = ("ZENOVAY_", "HUBSPOT_", "SYNC_", "SLACK_")
 REQUIRED = {
     "ZENOVAY_API_KEY": "zv_secret",
     "ZENOVAY_WEBSITE_ID": "w-1",
@@ -459,3 +460,182 @@ def test_a_malformed_state_url_is_listed_with_the_other_wrong_settings() -> None
     assert "SYNC_STATE_URL must be" in ended.stderr
     assert "HUBSPOT_CONCURRENCY must be" in ended.stderr
     assert "my-state" not in ended.stderr
+
+
+WEBHOOK = "https://hooks.slack.example/services/T0/B0/s3cret"
+PING = "https://hc.example/ping/s3cret"
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+
+
+@pytest.mark.parametrize("variable", ["SLACK_WEBHOOK_URL", "SYNC_PING_URL"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "s3cret",
+        "/services/s3cret",
+        "hooks.slack.example/s3cret",
+        "http://hooks.slack.example/s3cret",
+        "ftp://hooks.slack.example/s3cret",
+        "https:///s3cret",
+        "https://me:s3cret@hooks.slack.example/",
+        "https://hooks.slack.example:99999/s3cret",
+        "https://hooks.slack.example/s3cret#here",
+        "https://hooks.slack.example/s3cret two",
+        "https://hooks.slack.example/s3cret\nX-Evil: 1",
+        "https://hooks.slack.example/s3crét",
+        "'https://hooks.slack.example/s3cret'",
+        "“https://hooks.slack.example/s3cret”",
+        "https://hooks.slack.example/s3cret\udcff",
+    ],
+)
+@pytest.mark.usefixtures("required")
+def test_a_secret_url_in_a_wrong_form_is_told_without_it(
+    variable: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, wrong)
+
+    said = complaint()
+
+    assert said.startswith(f"A setting is wrong:\n  {variable} ")
+    assert "s3cr" not in said
+    assert (load_watch().webhook, load_watch().ping_url) == (None, None)
+
+
+@pytest.mark.usefixtures("required")
+def test_only_a_ping_url_may_have_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNC_PING_URL", f"{PING}?create=1")
+    assert load().watch.ping_url
+
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", f"{WEBHOOK}?a=1")
+    assert "SLACK_WEBHOOK_URL must be a URL" in complaint()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["slak", "s3cret", "slack;ntfy://s3cret", "slack, s3cret@x.test", "://s3cret"]
+)
+@pytest.mark.usefixtures("required")
+def test_who_is_told_in_a_wrong_form_is_told_without_it(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, SYNC_NOTIFY=wrong, SLACK_WEBHOOK_URL=WEBHOOK)
+
+    said = complaint()
+
+    assert said.startswith("A setting is wrong:\n  SYNC_NOTIFY must be a list of `slack` and URLs of Apprise")
+    assert "s3cret" not in said
+    assert "slak" not in said
+
+
+@pytest.mark.usefixtures("required")
+def test_slack_needs_its_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNC_NOTIFY", "slack")
+
+    assert "SYNC_NOTIFY names slack, and SLACK_WEBHOOK_URL is missing" in complaint()
+
+
+@pytest.mark.usefixtures("required")
+def test_another_service_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, SYNC_NOTIFY="ntfy://s3cret/topic", SLACK_WEBHOOK_URL=WEBHOOK)
+    monkeypatch.setattr("etl.settings.find_spec", lambda _: None)
+
+    said = complaint()
+
+    assert "the package for that is not installed" in said
+    assert "--extra notify" in said
+    assert "s3cret" not in said
+
+    monkeypatch.setenv("SYNC_NOTIFY", "slack")
+    assert load().watch.notified == ("slack",)
+
+
+@pytest.mark.usefixtures("required")
+def test_a_metrics_file_of_an_unknown_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNC_METRICS_FILE", "~nobody-of-that-name/visitor_sync.prom")
+
+    assert "SYNC_METRICS_FILE begins with ~" in complaint()
+
+
+@pytest.mark.usefixtures("required")
+def test_slack_s_variables_of_other_programs_are_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment(monkeypatch, SLACK_BOT_TOKEN="xoxb-1", SLACK_WEBHOOK="x", SLACK_URL="y")
+    (tmp_path / ".env").write_text("SLACK_CHANNEL=general\n")
+
+    assert load().watch.webhook is None
+
+
+@pytest.mark.usefixtures("required")
+def test_the_urls_of_those_who_are_told_are_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = "slack, ntfy://s3cret/topic"
+    environment(monkeypatch, SYNC_NOTIFY=named, SLACK_WEBHOOK_URL=WEBHOOK, SYNC_PING_URL=PING)
+    monkeypatch.setattr("etl.settings.find_spec", lambda _: object())
+
+    settings = load()
+
+    assert {WEBHOOK, PING, "ntfy://s3cret/topic"} <= set(settings.secrets())
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "left"),
+    [
+        ({}, {"ping", "slack", "metrics"}),
+        ({"ZENOVAY_PAGE_SIZE": "none", "SYNC_LOOKBAK": "1h"}, {"ping", "slack", "metrics"}),
+        ({"SYNC_NOTIFY": "slak"}, {"ping", "metrics"}),
+        ({"SYNC_NOTIFY": "slack ntfy://topic"}, {"ping", "metrics"}),
+        ({"SLACK_WEBHOOK_URL": "nonsense"}, {"ping", "metrics"}),
+        ({"SLACK_WEBHOOK_URL": ""}, {"ping", "metrics"}),
+        ({"SYNC_PING_URL": "nonsense"}, {"slack", "metrics"}),
+        ({"SYNC_METRICS_FILE": "~nobody-of-that-name/x"}, {"ping", "slack"}),
+        ({"SYNC_PING_URL": "a", "SYNC_NOTIFY": "b", "SLACK_WEBHOOK_URL": "c"}, {"metrics"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_wrong_setting_silences_none_but_its_own(
+    wrong: dict[str, str], left: set[str], place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {
+        "SYNC_NOTIFY": "slack",
+        "SLACK_WEBHOOK_URL": WEBHOOK,
+        "SYNC_PING_URL": PING,
+        "SYNC_METRICS_FILE": "m",
+    }
+    monkeypatch.setattr("etl.settings.find_spec", lambda _: None)
+    if place == "environment":
+        environment(monkeypatch, **(good | wrong))
+    else:
+        (tmp_path / ".env").write_text("".join(f"{name}={text}\n" for name, text in (good | wrong).items()))
+
+    watch = load_watch()
+
+    told = {"ping": watch.ping_url, "slack": watch.notified and watch.webhook, "metrics": watch.metrics_file}
+    assert {name for name, value in told.items() if value} == left
+
+
+@pytest.mark.parametrize("rubbish", [b"\xff\xfeS\0Y\0N\0C\0", b"SYNC_PING_URL\n=\n", b"A=\xe9\n"])
+def test_an_env_file_that_cannot_be_read_leaves_the_environment(
+    rubbish: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_bytes(rubbish)
+    environment(monkeypatch, SYNC_PING_URL=PING)
+
+    assert load_watch().ping_url
+
+
+def test_reading_who_is_told_imports_nothing_that_a_run_needs_later() -> None:
+    code = (
+        "import json, sys\nfrom etl.settings import load_watch\nfound = load_watch().notified\n"
+        "print(json.dumps([found, [name for name in sys.modules if name in ('httpx', 'apprise')]]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SYNC_NOTIFY": "slack", "SLACK_WEBHOOK_URL": WEBHOOK, "SYNC_PING_URL": PING},
+        capture_output=True,
+        check=True,
+    )
+
+    assert json.loads(ended.stdout) == [["slack"], []]

@@ -117,6 +117,7 @@ def _changed(path: Path) -> float:
 
 def _written(path: Path, text: str) -> bool:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace(path, text.encode())
     except OSError:
         return False

@@ -28,8 +28,9 @@ def measure(path: Path, settings: Settings | None, outcome: Outcome, clock: Cloc
     """Write the metrics; where that cannot be, the log says so. Without ``settings`` few are known."""
     try:
         write(path, _metrics(settings, outcome, clock))
-    except SyncError as exc:
-        facts = {"action": "metrics_failed", "why": str(exc)}
+    except Exception as exc:  # noqa: BLE001 -- whatever it is, the run has ended as it has
+        why = str(exc) if isinstance(exc, SyncError) else type(exc).__name__
+        facts = {"action": "metrics_failed", "why": why}
         log.warning("the metrics were not written", extra=facts)
 
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from etl import redact
 from etl.cli import keepsake
 from etl.cli.printout import sentence
 from etl.errors import SyncError
+from etl.models.summary import Status
 from etl.settings import load_watch
 from etl.watch.letters import sentences
 from etl.watch.outcome import PASSING, SIGNALLED, STALE, Outcome
@@ -49,7 +51,7 @@ class Watched:
 
     def begin(self) -> None:
         """Say that a run begins, beside it."""
-        if self._watch is None or not (self._watch.ping_url or self._watch.notified):
+        if not (self._watch.ping_url or self._watch.notified):
             return
         from etl.watch.errands import Errands  # noqa: PLC0415 -- few need it
 
@@ -63,39 +65,41 @@ class Watched:
         try:
             self._tell(outcome)
         except Exception as exc:  # noqa: BLE001 -- whatever it is, the run has ended as it has
-            facts = {"action": "watching_failed", "why": _safe(exc)}
+            why = str(exc) if isinstance(exc, SyncError) else type(exc).__name__
+            facts = {"action": "watching_failed", "why": why}
             log.warning("those who watch could not be told", extra=facts)
         return outcome
 
     def _start(self) -> None:
         from etl.watch.ping import Ping  # noqa: PLC0415 -- httpx takes 50 ms, beside the run
 
-        if self._watch and self._watch.ping_url:
+        if self._watch.ping_url:
             self._ping = Ping(self._watch.ping_url.get_secret_value(), clock=self._clock)
             self._ping.start(self._rid)
 
     def _tell(self, outcome: Outcome) -> None:
-        if self._watch and self._watch.metrics_file:
+        if self._watch.metrics_file:
             from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
 
             measure(self._watch.metrics_file, self.settings, outcome, self._clock)
-        if self._watch is None or self._errands is None:
+        if self._errands is None:
             return
         kept = keepsake.find()[1].of("notify")
         memory = kept.load()
         letter = outcome.judged(memory)
-        channels = _channels(self._watch, self._clock)
+        channels = _channels(self._watch, self._clock) if letter or memory.unsent else []
         if letter:
-            memory.unsent += [(channel.name, sentences(letter)) for channel in channels]
-        kept.save(memory)
+            memory.unsent += [(channel.name, self._safe(sentences(letter))) for channel in channels]
+        if not kept.save(memory) and letter:
+            log.warning("what is told cannot be kept", extra={"action": "telling_not_kept"})
         self._ring(outcome, memory)
         self._send(channels, memory, kept)
 
     def _ring(self, outcome: Outcome, memory: Memory) -> None:
         """The ping that fits how the run ended."""
-        if not (self._errands and self._watch and self._watch.ping_url):
+        if not (self._errands and self._watch.ping_url):
             return
-        code, body = outcome.exit_code, _body(outcome)
+        code, body = outcome.exit_code, self._safe(_body(outcome))
         stale = any(trouble.cause == STALE for trouble in outcome.troubles(memory))
 
         def end() -> None:
@@ -131,6 +135,10 @@ class Watched:
             for each in sent:
                 memory.unsent.remove(each)
             kept.save(memory)
+
+    def _safe(self, text: str) -> str:
+        secrets = self.settings.secrets() if self.settings else self._watch.secrets()
+        return redact.secrets(redact.addresses(text), *secrets)
 
     def _outcome(self, exit_code: int, failure: SyncError | None) -> Outcome:
         outcome = Outcome(
@@ -184,9 +192,7 @@ def _channels(watch: WatchSettings, clock: SystemClock) -> list[Channel]:
 
 def _body(outcome: Outcome) -> str:
     """What a ping says of a run."""
-    lines = [f"{sentence(each)} {each.reason or ''}".strip() for each in outcome.summaries]
+    lines: list[str] = []
+    for each in outcome.summaries:
+        lines += [sentence(each), *([each.reason] if each.status is Status.FAILED and each.reason else [])]
     return "\n".join([*lines, *([str(outcome.failure)] if outcome.failure else [])])
-
-
-def _safe(exc: Exception) -> str:
-    return str(exc) if isinstance(exc, SyncError) else type(exc).__name__

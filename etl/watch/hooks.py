@@ -13,11 +13,11 @@ from etl.network.proxies import proxy_for
 from etl.network.route import Route
 from etl.network.strangers import kind_of, stranger
 from etl.network.urls import checked
-from etl.network.wire import Wire
 
 if TYPE_CHECKING:
     from etl.errors import SyncError
     from etl.network.reply import Reply
+    from etl.network.wire import Wire
 
 HTML = "HTML"
 """What ``kind_of`` calls a page."""
@@ -37,6 +37,8 @@ def hook_to(url: str, *, api: str, setting: str) -> Route:
 
 def wire_to(route: Route, *, content_type: str, timeout_s: tuple[float, float], deadline_s: float) -> Wire:
     """A connection that logs no URL: httpx would tell its own, and httpcore that of a redirect."""
+    from etl.network.wire import Wire  # noqa: PLC0415 -- httpx takes 50 ms that reading a setting need not
+
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
     headers = {

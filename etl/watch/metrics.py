@@ -8,17 +8,16 @@ ours.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.errors import SettingsError
+from etl.files import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PREFIX = "visitor_sync_"
 
@@ -97,7 +96,7 @@ def write(path: Path, metrics: Metrics) -> None:
     calls this can go on.
     """
     try:
-        _replace(path, text_of(metrics))
+        replace(path, text_of(metrics), mode=_MODE)
     except OSError as exc:
         raise SettingsError(
             f"The metrics could not be written to {path}: {os.strerror(exc.errno or 0)}.",
@@ -117,21 +116,6 @@ def text_of(metrics: Metrics) -> bytes:
             for values, value in samples:
                 (gauge.labels(*map(_utf8, values)) if values else gauge).set(value)
     return generate_latest(registry)
-
-
-def _replace(path: Path, text: bytes) -> None:
-    """Under a name that is not collected until it is whole. A killed process leaves what was there before."""
-    opened, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".draft", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(opened, "wb") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), _MODE)
-        draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
 
 
 def _labels(key: str) -> list[str]:

@@ -110,6 +110,7 @@ def _put_back(before: Mapping[Path, bytes | None]) -> None:
             if content is None:
                 path.unlink()
             else:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 replace(path, content)
     with suppress(SyncError):
         _systemctl("daemon-reload")
