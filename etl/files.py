@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write ``content`` beside ``path``, then move it there: a killed process leaves what was there before.
 
-    The file has ``mode``, whatever the umask. The directory is made if need be, for its owner only. Raises OSError; nothing is left beside then.
+    The file has ``mode``, whatever the umask. The directory is made if need be, for its owner only. Raises
+    OSError; nothing is left beside then.
     """
     draft = path.with_name(f".{path.name}.draft")
     try:
