@@ -27,7 +27,15 @@ def secrets(text: str, *values: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """``text`` without control characters, and without what turns the direction of writing."""
+    return text if text.isprintable() else "".join(char for char in text if char.isprintable())
+
+
 def vendor_text(text: str, *secret_values: str) -> str:
-    """What a vendor says, fit for an error message: one line, bounded, no address, no secret."""
-    line = " ".join(secrets(addresses(text), *secret_values).split())
+    """What a vendor says, fit for an error message: one line, bounded, no address, no secret.
+
+    Nor does it hold what a terminal would obey instead of showing it.
+    """
+    line = printable(" ".join(secrets(addresses(text), *secret_values).split()))
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

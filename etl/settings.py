@@ -108,7 +108,7 @@ def _websites(value: object) -> object:
         _unquoted(name)
     if len(set(names)) != len(names):
         raise ValueError("names a website twice")
-    if any(re.search(r"[/?#\s]", name) for name in names):
+    if any(re.search(r"[/?#\s]", name) or not name.isprintable() for name in names):
         raise ValueError("must be website ids, separated by commas")
     return tuple(names)
 

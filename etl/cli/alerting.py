@@ -138,7 +138,7 @@ def _sentence(each: Evaluation, condition: Condition) -> str:
         return f"{each.website}: not known"
     if each.state is None or each.reading is None:
         return f"{each.website}: there is nothing to compare with yet"
-    say = condition.begins if each.state.holds else condition.ends
+    say = condition.begins if each.state.holds else condition.fails
     return each.news or say(each.reading, each.before)
 
 

@@ -34,6 +34,8 @@ _COUNTRY = ("code", "country_code", "name", "country_name", "country")
 _OF_DAY = ("visitors", "total_visitors", "unique_visitors")
 _VIEWS_OF_DAY = ("page_views", "pageViews", "pageviews", "total_page_views")
 _LONGEST_NAME = 60
+_LARGEST = 10**15
+"""What is larger is no count of anything, and soon no number that can be written down as JSON."""
 _WHOLE_PERCENT = 100.0
 
 
@@ -71,7 +73,7 @@ def read_traffic(body: Any) -> tuple[Traffic, str | None]:
         bounce_rate=_percent(_first(counts, _BOUNCE_RATE)),
         countries=_countries(_first(counts, _COUNTRIES) or _first(content, _COUNTRIES)),
         days=_days(_first(content, _DAYS)),
-    ), stated if stated in RANGES else None
+    ), stated if isinstance(stated, str) and stated in RANGES else None
 
 
 def _first(content: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -82,14 +84,14 @@ def _first(content: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 def _count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _LARGEST else None
 
 
 def _percent(value: Any) -> float | None:
     """In percent, as the documentation shows it; what is below one must be a share."""
     if type(value) not in (int, float) or not 0 <= value <= _WHOLE_PERCENT:
         return None
-    return float(value * _WHOLE_PERCENT if 0 < value < 1 else value)
+    return round(value * _WHOLE_PERCENT, 2) if 0 < value < 1 else float(value)
 
 
 def _countries(entries: Any) -> tuple[CountryVisitors, ...]:
@@ -100,12 +102,15 @@ def _countries(entries: Any) -> tuple[CountryVisitors, ...]:
 def _read_countries(entries: list[Any]) -> Iterator[CountryVisitors]:
     for entry in entries:
         if isinstance(entry, dict):
-            stated, visitors = _first(entry, _COUNTRY), _count(_first(entry, _OF_COUNTRY))
-            if isinstance(stated, str) and stated.strip() and visitors is not None:
-                yield CountryVisitors(_country(stated), visitors)
+            country, visitors = _country(entry), _count(_first(entry, _OF_COUNTRY))
+            if country and visitors is not None:
+                yield CountryVisitors(country, visitors)
 
 
-def _country(stated: str) -> str:
+def _country(entry: Mapping[str, Any]) -> str:
+    """Its English name, or what it is called; empty where nothing is said."""
+    texts = (text for name in _COUNTRY if isinstance(text := entry.get(name), str) and text.strip())
+    stated = next(texts, "")
     code = countries.code(stated)
     return (code and countries.name(code)) or vendor_text(stated)[:_LONGEST_NAME]
 

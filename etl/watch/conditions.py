@@ -23,7 +23,7 @@ class Condition:
 
     def __str__(self) -> str:
         """Names it in the state: the same for the same condition."""
-        return f"{self.kind} {self.limit:g} {self.range}"
+        return f"{self.kind} {_plain(self.limit)} {self.range}"
 
     def holds(self, now: TrafficReading, before: TrafficReading | None) -> bool | None:
         """Whether it is met; None where there is nothing to compare with.
@@ -45,24 +45,31 @@ class Condition:
 
     def ends(self, now: TrafficReading, before: TrafficReading | None) -> str:
         """What is said when it is true no more."""
-        limit = f"{self.limit:g}"
-        over = {
-            "above": f"no longer above {limit}",
-            "below": f"no longer below {limit}",
-            "drop": f"no longer a drop of {limit} %{_compared(before)}",
-        }
-        return f"{_counted(now)}, {over[self.kind]}."
+        return f"{_counted(now)}, no longer {self._watched(before)}."
+
+    def fails(self, now: TrafficReading, before: TrafficReading | None) -> str:
+        """What is said where somebody asks while it is not true."""
+        return f"{_counted(now)}, not {self._watched(before)}."
+
+    def _watched(self, before: TrafficReading | None) -> str:
+        limit = _plain(self.limit)
+        return f"a drop of {limit} %{_compared(before)}" if self.kind == "drop" else f"{self.kind} {limit}"
 
     def _measured(self, now: TrafficReading, before: TrafficReading | None) -> str:
+        limit = _plain(self.limit)
         if self.kind != "drop" or before is None:
-            return f"{self.kind} {self.limit:g}"
-        return (
-            f"a drop of {self._lost(now, before):.0f} %{_compared(before)} (alert from {self.limit:g} % on)"
-        )
+            return f"{self.kind} {limit}"
+        return f"a drop of {self._lost(now, before):.0f} %{_compared(before)} (alert from {limit} % on)"
 
     def _lost(self, now: TrafficReading, before: TrafficReading) -> float:
+        """In percent; divided last, so that a drop by exactly the limit is one."""
         earlier = before.traffic.visitors
-        return (earlier - now.traffic.visitors) / earlier * _PERCENT
+        return (earlier - now.traffic.visitors) * _PERCENT / earlier
+
+
+def _plain(limit: float) -> str:
+    """With all its digits: what differs is another condition."""
+    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def _counted(reading: TrafficReading) -> str:

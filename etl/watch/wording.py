@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_COUNTRIES = 5
 MOST_SECTIONS = 46
-"""Slack takes 50 blocks."""
+"""Of websites: Slack takes 50 blocks."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _NAMES = {"24h": "Daily Report", "7d": "Weekly Report", "30d": "Monthly Report"}
@@ -47,13 +47,15 @@ def fallback(report: Report) -> str:
 
 
 def blocks(report: Report) -> list[dict[str, Any]]:
-    """The report as blocks of Slack: a header, a section a website, and the sync."""
-    websites = [_section(f"*{escaped(each.website)}*\n{escaped(_told(each))}") for each in report.websites]
+    """The report as blocks of Slack: a header, sections of one website or as few as fit, and the sync."""
+    each = -(-len(report.websites) // MOST_SECTIONS)
+    told = [f"*{escaped(website.website)}*\n{escaped(_told(website))}" for website in report.websites]
+    websites = [_section("\n".join(told[first : first + each])) for first in range(0, len(told), each)]
     sync = escaped("\n".join(sync_lines(report.sync)))
     made = {"type": "mrkdwn", "text": f"visitor-sync, {utc_text(report.at.replace(microsecond=0))}"}
     return [
         {"type": "header", "text": {"type": "plain_text", "text": title(report)}},
-        *websites[:MOST_SECTIONS],
+        *websites,
         {"type": "divider"},
         _section(f"*Sync*\n{sync}"),
         {"type": "context", "elements": [made]},
@@ -78,7 +80,7 @@ def sparkline(counts: Sequence[int]) -> str:
 
 def percent(change: float | None) -> str | None:
     """A change with its sign."""
-    return None if change is None else f"{change:+.0f} %"
+    return None if change is None else f"{round(change):+d} %"
 
 
 def span(length: timedelta) -> str:

@@ -110,7 +110,6 @@ def _put_back(before: Mapping[Path, bytes | None]) -> None:
             if content is None:
                 path.unlink()
             else:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 replace(path, content)
     with suppress(SyncError):
         _systemctl("daemon-reload")
@@ -118,6 +117,7 @@ def _put_back(before: Mapping[Path, bytes | None]) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace(path, content)
     except OSError as exc:
         raise SettingsError(
