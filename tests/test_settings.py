@@ -538,7 +538,7 @@ def test_slack_needs_its_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("required")
 def test_another_service_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     environment(monkeypatch, SYNC_NOTIFY="ntfy://s3cret/topic", SLACK_WEBHOOK_URL=WEBHOOK)
-    monkeypatch.setattr("etl.settings.find_spec", lambda _: None)
+    monkeypatch.setattr("etl.settings.sections.find_spec", lambda _: None)
 
     said = complaint()
 
@@ -571,7 +571,7 @@ def test_slack_s_variables_of_other_programs_are_no_error(
 def test_the_urls_of_those_who_are_told_are_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     named = "slack, ntfy://s3cret/topic"
     environment(monkeypatch, SYNC_NOTIFY=named, SLACK_WEBHOOK_URL=WEBHOOK, SYNC_PING_URL=PING)
-    monkeypatch.setattr("etl.settings.find_spec", lambda _: object())
+    monkeypatch.setattr("etl.settings.sections.find_spec", lambda _: object())
 
     settings = load()
 
@@ -604,7 +604,7 @@ def test_a_wrong_setting_silences_none_but_its_own(
         "SYNC_PING_URL": PING,
         "SYNC_METRICS_FILE": "m",
     }
-    monkeypatch.setattr("etl.settings.find_spec", lambda _: None)
+    monkeypatch.setattr("etl.settings.sections.find_spec", lambda _: None)
     if place == "environment":
         environment(monkeypatch, **(good | wrong))
     else:

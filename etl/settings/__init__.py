@@ -1,0 +1,53 @@
+"""The settings: environment variables, or a ``.env`` file in the working directory. Read once."""
+
+from etl.settings.loading import (
+    defaults,
+    known_variables,
+    load,
+    load_hubspot,
+    load_link_property,
+    load_live,
+    load_places,
+    load_status,
+    load_sync,
+    load_watch,
+    sections,
+)
+from etl.settings.sections import (
+    ENV_FILE,
+    LONGEST_RANGE,
+    PRO_PLAN,
+    RESERVE,
+    HubSpotSettings,
+    PlaceSettings,
+    PlanSettings,
+    Settings,
+    SyncSettings,
+    WatchSettings,
+    ZenovaySettings,
+)
+
+__all__ = [
+    "ENV_FILE",
+    "LONGEST_RANGE",
+    "PRO_PLAN",
+    "RESERVE",
+    "HubSpotSettings",
+    "PlaceSettings",
+    "PlanSettings",
+    "Settings",
+    "SyncSettings",
+    "WatchSettings",
+    "ZenovaySettings",
+    "defaults",
+    "known_variables",
+    "load",
+    "load_hubspot",
+    "load_link_property",
+    "load_live",
+    "load_places",
+    "load_status",
+    "load_sync",
+    "load_watch",
+    "sections",
+]

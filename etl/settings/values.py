@@ -1,0 +1,134 @@
+"""What a setting may hold: read from text, checked, and never shown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from durationpy import DurationError, from_str
+from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
+from pydantic import Field as Bounds
+from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
+
+from etl.naming import checked_property
+from etl.network import urls
+
+_QUOTE = re.compile(r"(QUOTATION MARK|APOSTROPHE|GRAVE ACCENT|ACUTE ACCENT)\b")
+
+
+def _unquoted(text: str) -> str:
+    """``text``, unless it begins or ends with a quotation mark, as what is pasted from a manual may."""
+    if any(_QUOTE.search(unicodedata.name(edge, "")) for edge in {*text[:1], *text[-1:]}):
+        raise ValueError("is in quotes; leave them out")
+    return text
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        parsed: timedelta = from_str(str(value).strip())
+    except (DurationError, ValueError, OverflowError):
+        raise ValueError("must be a duration such as 4m50s, 1h or 30d") from None
+    if parsed < timedelta(0):
+        raise ValueError("must not be negative")
+    return parsed
+
+
+def _url(value: str) -> str:
+    return urls.checked(_unquoted(value))
+
+
+def _state_url(value: str) -> str:
+    from etl.state.urls import fault  # noqa: PLC0415 -- sqlalchemy, which not every command needs
+
+    if wrong := fault(value):
+        raise ValueError(wrong)
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text:
+        raise PydanticCustomError("missing", "is blank")
+    _unquoted(text)
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word of printable ASCII characters")
+    return SecretStr(text)
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    if value.get_secret_value().startswith("ZV_"):
+        raise ValueError(
+            "is the public tracking code; the secret key begins with lower-case zv_"
+            " (Zenovay: settings, API keys)"
+        )
+    return value
+
+
+def _websites(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        _unquoted(name)
+    if len(set(names)) != len(names):
+        raise ValueError("names a website twice")
+    if any(re.search(r"[/?#\s]", name) or not name.isprintable() for name in names):
+        raise ValueError("must be website ids, separated by commas")
+    return tuple(names)
+
+
+def _file(value: object) -> object:
+    try:
+        return Path(value.strip()).expanduser() if isinstance(value, str) else value
+    except RuntimeError:
+        raise ValueError("begins with ~, and whose home that is is not known") from None
+
+
+def _ping_url(value: SecretStr) -> SecretStr:
+    from etl.watch.ping import checked_ping_url  # noqa: PLC0415 -- few need it
+
+    return SecretStr(checked_ping_url(value.get_secret_value().strip()))
+
+
+def _webhook(value: SecretStr) -> SecretStr:
+    return SecretStr(_url(value.get_secret_value().strip()))
+
+
+def _notified(value: SecretStr) -> SecretStr:
+    from etl.watch.channels import parse_notify  # noqa: PLC0415 -- as above
+
+    parse_notify(value.get_secret_value())
+    return value
+
+
+def _share(value: object) -> object:
+    text = str(value).strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError("must be a share such as 20% or 0.2") from None
+    if not 0 <= share <= 1:
+        raise ValueError("must be a share from 0% to 100%")
+    return share
+
+
+Month = Annotated[int, Bounds(ge=1)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+File = Annotated[Path, BeforeValidator(_file)]
+Share = Annotated[float, BeforeValidator(_share)]
+Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
+StateUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_state_url)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(checked_property)]
+
+ApiKey = Annotated[Secret, AfterValidator(_api_key)]
+Websites = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Bounds(min_length=1)]
+PingUrl = Annotated[SecretStr, AfterValidator(_ping_url)]
+Webhook = Annotated[SecretStr, AfterValidator(_webhook)]
+Notified = Annotated[SecretStr, AfterValidator(_notified)]
