@@ -592,7 +592,7 @@ def test_the_urls_of_those_who_are_told_are_secrets(monkeypatch: pytest.MonkeyPa
         ({"SYNC_METRICS_FILE": "~nobody-of-that-name/x"}, {"ping", "slack"}),
         ({"SYNC_PING_URL": "a", "SYNC_NOTIFY": "b", "SLACK_WEBHOOK_URL": "c"}, {"metrics"}),
     ],
-    ids=str,
+    ids=lambda given: " ".join(sorted(given)),
 )
 @pytest.mark.parametrize("place", ["environment", ".env"])
 def test_a_wrong_setting_silences_none_but_its_own(
