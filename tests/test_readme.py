@@ -25,7 +25,7 @@ from etl.cli.scheduling.job import Job
 from etl.cli.scheduling.units import units
 from etl.errors import SettingsError, SyncError
 from etl.fields import BASIC, FIELDS
-from etl.settings import known_variables, load, sections
+from etl.settings import all_sections, known_variables, load
 from etl.watch.metrics import NAMES
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def understood(command: click.Command, arguments: list[str], parent: click.Conte
 
 def field_of(variable: str) -> tuple[Any, Any]:
     """The section class and the field behind a variable."""
-    for section in sections():
+    for section in all_sections():
         prefix = section.model_config.get("env_prefix") or ""
         for name, field in section.model_fields.items():
             if variable == (field.validation_alias or f"{prefix}{name}".upper()):

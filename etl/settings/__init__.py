@@ -1,6 +1,7 @@
 """The settings: environment variables, or a ``.env`` file in the working directory. Read once."""
 
 from etl.settings.loading import (
+    all_sections,
     defaults,
     known_variables,
     load,
@@ -11,7 +12,6 @@ from etl.settings.loading import (
     load_status,
     load_sync,
     load_watch,
-    sections,
 )
 from etl.settings.sections import (
     ENV_FILE,
@@ -39,6 +39,7 @@ __all__ = [
     "SyncSettings",
     "WatchSettings",
     "ZenovaySettings",
+    "all_sections",
     "defaults",
     "known_variables",
     "load",
@@ -49,5 +50,4 @@ __all__ = [
     "load_status",
     "load_sync",
     "load_watch",
-    "sections",
 ]

@@ -116,7 +116,7 @@ def _readable(section: type[AnySection]) -> AnySection | None:
 def defaults() -> dict[str, str]:
     """Every setting that has a default, and how it is written; empty where that is "not set"."""
     found: dict[str, str] = {}
-    for section in sections():
+    for section in all_sections():
         settings = section.model_fields.values()
         found |= {
             variable: _written(setting.default)
@@ -126,7 +126,7 @@ def defaults() -> dict[str, str]:
     return found
 
 
-def sections(own: tuple[Field, ...] = ()) -> tuple[type[Section], ...]:
+def all_sections(own: tuple[Field, ...] = ()) -> tuple[type[Section], ...]:
     """The sections in the order of the README, with a setting for the property of each field."""
     return (ZenovaySettings, HubSpotSettings, sync_settings(own), WatchSettings)
 
@@ -141,7 +141,7 @@ def _written(default: object) -> str:
 
 def known_variables(own: tuple[Field, ...] = ()) -> list[str]:
     """Every variable that this program reads."""
-    return [variable for section in sections(own) for variable in _variables(section)]
+    return [variable for section in all_sections(own) for variable in _variables(section)]
 
 
 def _load(*sections: type[Section]) -> list[Section]:
