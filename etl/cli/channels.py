@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
+from etl.cli import streams
+from etl.errors import UnavailableError
 from etl.watch.channels import SLACK, AppriseChannel, SlackChannel
 from etl.watch.slack import Slack
 
@@ -11,6 +15,18 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.settings import WatchSettings
     from etl.watch.channels import Channel
+
+
+class Printed:
+    """stdout, where nobody else is told: cron mails it."""
+
+    name = "stdout"
+
+    def send(self, text: str) -> None:
+        """Raises UnavailableError where it cannot be written."""
+        click.echo(text)
+        if streams.is_lost():
+            raise UnavailableError("An alert could not be printed.", fix="The next `alert` prints it.")
 
 
 def channels(watch: WatchSettings, clock: Clock) -> list[Channel]:

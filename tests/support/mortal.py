@@ -107,6 +107,12 @@ class Mortal:
         return Ended(self._process.exitcode, stdout, stderr)
 
 
+def lived(program: Program, *arguments: str, fate: Fate = UNHARMED, **settings: str) -> Ended:
+    """How a command ends."""
+    with Mortal(program, *arguments, fate=fate, **settings) as mortal:
+        return mortal.end()
+
+
 def _live(
     arguments: tuple[str, ...],
     environment: Mapping[str, str],
