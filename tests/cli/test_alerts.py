@@ -18,6 +18,7 @@ from storm import FOREVER, Fault
 from etl.cli.alerting import poll
 from etl.cli.beside import Beside
 from etl.errors import UnavailableError
+from etl.instants import microseconds
 from etl.settings import load
 from etl.state.database import connect
 from etl.state.store import Store, open_state
@@ -187,6 +188,7 @@ def test_every_channel_is_told_and_one_that_fails_keeps_no_other(watched: Progra
     assert "t0psecret" not in first.stderr + first.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", ["slack", "stdout"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_commit_it_tells_it_once_or_twice(
@@ -242,6 +244,7 @@ class Watch:
     beside: Beside
     clock: FakeClock
     website: str
+    server: Loopback
     visitors: int = 0
 
     def poll(self, condition: Condition, channel: Told) -> list[SyncError]:
@@ -264,7 +267,7 @@ def watch(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
         with open_state(sqlite_url, clock) as connection:
             store = Store(connection, clock=clock, accounts={"zenovay": "z", "hubspot": "h"})
             store.make_ready()
-            made = Watch(Beside(store, settings, clock, reserve=0.05), clock, "site_1")
+            made = Watch(Beside(store, settings, clock, reserve=0.05), clock, "site_1", server)
             yield made
 
 
@@ -320,3 +323,38 @@ def test_the_month_begins_anew_without_a_run(watch: Watch) -> None:
     assert quota
     assert quota.used == 2
     assert quota.resets_at > watch.clock.now()
+
+
+def test_a_request_waits_for_those_of_a_run_and_is_written_down_as_sent_when_it_is(watch: Watch) -> None:
+    started = microseconds(watch.clock.now())
+    with watch.beside.store.beside() as state:
+        state.limits.remember_sent("zenovay", [started] * 30, stated=None)
+
+    assert watch.poll(Condition("above", 5, "24h"), Told(watch.clock)) == []
+
+    with watch.beside.store.reading() as state:
+        stamps, uncounted = state.limits.beside("zenovay")
+    assert (stamps, uncounted) == ([microseconds(watch.clock.now())], 1)
+    assert 60e6 <= stamps[0] - started < 61e6
+
+
+def test_each_repetition_leaves_room_for_what_was_sent_meanwhile(watch: Watch) -> None:
+    started, sent = microseconds(watch.clock.now()), list[int]()
+
+    def answer(_: Asked) -> Served:
+        sent.append(microseconds(watch.clock.now()))
+        return Served(status=503) if len(sent) == 1 else served({"totalVisitors": 3})
+
+    def a_run_goes_on(seconds: float, why: str) -> None:
+        if len(sent) == 1:
+            with watch.beside.store.beside() as state:
+                state.limits.remember_sent("zenovay", [started] * 29, stated=None)
+        FakeClock.wait(watch.clock, seconds, why)
+
+    watch.server.answer = answer
+    watch.clock.wait = a_run_goes_on  # type: ignore[method-assign]  # of this one clock
+
+    assert watch.poll(Condition("above", 5, "24h"), Told(watch.clock)) == []
+    assert [(each - started) // 1_000_000 for each in sent] == [0, 60]
+    with watch.beside.store.reading() as state:
+        assert state.limits.beside("zenovay")[1] == 2

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from program import Program
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["__main__", "mortal", "etl.cli.syncing", "etl.cli.wiring", "alembic.command"])
+_COMMANDS = ("etl.cli.syncing", "etl.cli.wiring", "etl.cli.alerting", "etl.cli.reporting", "alembic.command")
+_SERVER.set_forkserver_preload(["__main__", "mortal", *_COMMANDS])
 _PATIENCE_S = 30
 
 
