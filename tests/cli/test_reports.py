@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mortal import lived
 from program import COMMAND, python_that_waits, row
+from situations import until
 from storm import FOREVER, Fault
 
 from etl.watch import wording
@@ -254,6 +255,23 @@ def test_a_report_works_while_a_run_holds_the_lock(
     assert news.stdout == f"{program.website}: 0 visitors in the last 24h, below 1.\n"
     assert refused.exit_code == 75
     assert asked(program) == [program.website]
+
+
+def test_requests_beside_a_run_that_goes_on_are_counted_once(program: Program) -> None:
+    program.settings["ZENOVAY_PAGE_SIZE"] = "10"
+    program.sandbox.zenovay.latency_s = 0.2
+    program.visitors(*(row(number) for number in range(120)))
+    with program.start("run", "--now", "--json") as run:
+        until(lambda: program.sandbox.zenovay.visitor_requests > 2)
+        beside = [lived(program, "report", "--json", "--range", each) for each in ("24h", "7d")]
+        going_on = run.poll() is None
+        run.communicate()
+
+    assert (going_on, run.returncode, [each.exit_code for each in beside]) == (True, 0, [0, 0])
+    assert (
+        lived(program, "report", "--json").value["sync"]["quota"]["used"]
+        == program.sandbox.zenovay.month_used
+    )
 
 
 def test_a_stop_in_force_costs_no_request_and_what_is_known_is_shown(program: Program) -> None:
