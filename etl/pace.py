@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
 
-_ARRIVAL_S = 0.25
+ARRIVAL_S = 0.25
 """A request counts, at the latest, this long after it was sent: what the other side sees is its arrival."""
 
 
@@ -60,7 +60,7 @@ class Pace:
         finally:
             with self._lock:
                 self._in_flight -= 1
-                self._stamps.append(min(self._clock.monotonic(), sent + _ARRIVAL_S))
+                self._stamps.append(min(self._clock.monotonic(), sent + ARRIVAL_S))
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: the other side asked for it."""
@@ -104,7 +104,8 @@ class Pace:
         """Count requests that others have sent to the same limit: all that are known, in microseconds."""
         monotonic, now = self._clock.monotonic(), microseconds(self._clock.now())
         with self._lock:
-            self._others = sorted(monotonic - max(0.0, (now - sent) / 1e6) for sent in history)
+            arrived = (monotonic - max(0.0, (now - sent) / 1e6 - ARRIVAL_S) for sent in history)
+            self._others = sorted(arrived)
 
     def _state(self, limit: int, *, obeyed: int) -> None:
         self._stated, self._limit, self._recalled = limit, max(1, obeyed), False

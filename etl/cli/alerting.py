@@ -11,7 +11,7 @@ import orjson
 
 from etl.cli import logs
 from etl.cli.beside import beside_runs
-from etl.cli.channels import channels
+from etl.cli.channels import Printed, channels
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
 from etl.models.summary import utc_text
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from etl.cli.beside import Beside
     from etl.clock import Clock
     from etl.models.traffic import TrafficReading
+    from etl.state.alerts import Message
     from etl.watch.channels import Channel
     from etl.watch.conditions import Condition
 
@@ -48,18 +49,27 @@ def evaluate(condition: Condition, *, as_json: bool) -> int:
     from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     told = channels(settings.watch, clock)
+    if not told and not as_json and not sys.stdout.isatty():
+        told = [Printed()]
     with (
         stoppable(clock),
         beside_runs(settings, clock, reserve=settings.zenovay.reserve) as beside,
     ):
-        found = [_look(beside, condition, website, told, clock) for website in settings.zenovay.website_id]
-        failures = [each.error for each in found if each.error]
-        failures += _send(beside, told, clock)
+        found, failures = poll(beside, condition, settings.zenovay.website_id, told, clock)
     for each in found:
-        _print(each, condition, as_json=as_json, channels=told)
+        _print(each, condition, as_json=as_json)
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
     return max((failure.exit_code for failure in failures), default=0)
+
+
+def poll(
+    beside: Beside, condition: Condition, websites: Sequence[str], told: Sequence[Channel], clock: Clock
+) -> tuple[list[Evaluation], list[SyncError]]:
+    """Look at every website, and tell the channels what is new. Also returned is what went wrong."""
+    found = [_look(beside, condition, website, told, clock) for website in websites]
+    failures = [each.error for each in found if each.error]
+    return found, [*failures, *_send(beside, told, clock)]
 
 
 def _look(
@@ -105,32 +115,40 @@ def _judge(
 def _send(beside: Beside, told: Sequence[Channel], clock: Clock) -> list[SyncError]:
     """Send what waits to be sent, also from earlier evaluations. Returns what went wrong."""
     failures: list[SyncError] = []
-    with beside.store.beside() as state:
-        waiting = state.alerts.claim([channel.name for channel in told], clock.now())
     for channel in told:
-        for message in (each for each in waiting if each.channel == channel.name):
-            try:
-                channel.send(message.text)
-            except SyncError as exc:
-                failures.append(exc)
-                with beside.store.beside() as state:
-                    state.alerts.release(message)
-                if isinstance(exc, InterruptedRunError):
-                    return failures
-            else:
-                with beside.store.beside() as state:
-                    state.alerts.sent(message)
+        try:
+            _send_over(channel, beside, clock)
+        except InterruptedRunError as exc:
+            return [*failures, exc]
+        except SyncError as exc:
+            failures.append(exc)
     return failures
 
 
-def _print(each: Evaluation, condition: Condition, *, as_json: bool, channels: Sequence[Channel]) -> None:
-    """For programs an object; a terminal is always told, cron's mail only what nobody else is told."""
+def _send_over(channel: Channel, beside: Beside, clock: Clock) -> None:
+    """In their order: what does not arrive keeps what came later waiting. Raises what ``send`` raises."""
+    while message := _claimed(channel, beside, clock):
+        try:
+            channel.send(message.text)
+        except SyncError:
+            with beside.store.beside() as state:
+                state.alerts.release(message)
+            raise
+        with beside.store.beside() as state:
+            state.alerts.sent(message)
+
+
+def _claimed(channel: Channel, beside: Beside, clock: Clock) -> Message | None:
+    with beside.store.beside() as state:
+        return state.alerts.claim(channel.name, clock.now())
+
+
+def _print(each: Evaluation, condition: Condition, *, as_json: bool) -> None:
+    """For programs an object, for a terminal a sentence; of cron's mail ``Printed`` takes care."""
     if as_json:
         click.echo(orjson.dumps(_as_object(each, condition)))
     elif sys.stdout.isatty():
         click.echo(_sentence(each, condition))
-    elif each.news and not channels:
-        click.echo(each.news)
 
 
 def _sentence(each: Evaluation, condition: Condition) -> str:

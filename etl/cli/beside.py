@@ -67,8 +67,8 @@ class Beside:
     def ask(self, question: Callable[[ZenovayClient], T]) -> T:
         """The answer to a question of few requests, which count against the limits that runs keep, too."""
         with self.store.beside() as state:
-            pace, budget = self._limits(state)
-            state.limits.count_beside(_API, [self._now()], requests=1, since=self._now() - _WINDOW_US)
+            budget = self._budget(state)
+        pace = SharedPace(self.store, self._settings, self._clock)
         client = zenovay_client(self._settings.zenovay, self._clock, pace, budget, _PATIENCE)
         try:
             return question(client)
@@ -79,35 +79,81 @@ class Beside:
             raise
         finally:
             client.close()
-            self._count(client.requests, budget)
+            self._keep_month(budget)
 
-    def _limits(self, state: Transaction) -> tuple[Pace, Budget]:
-        """What is left. Raises UnavailableError while nothing is to be asked."""
+    def _budget(self, state: Transaction) -> Budget:
+        """What is left of the month. Raises UnavailableError while nothing is to be asked."""
         if stop := state.limits.stop(_API, self._clock.now()):
             raise UnavailableError(
                 f"{stop.reason} Nothing is asked before {stop.until:%Y-%m-%dT%H:%M:%SZ}.",
                 fix="Nothing is lost; try again after that.",
                 until=stop.until,
             )
-        unlogged = READ_AHEAD if state.holder() else 0
-        pace = zenovay_pace(self._settings.zenovay, self._clock)
-        pace.restore(state.limits.sent(_API), unlogged=unlogged, stated=state.limits.stated(_API))
-        pace.count_others(state.limits.beside(_API)[0])
         plan = self._settings.zenovay
         budget = Budget(clock=self._clock, limit=plan.requests_per_month, reserve=self._reserve)
         budget.restore(state.limits.quota(_API), unlogged=0, last=state.limits.last_sent(_API))
-        return pace, budget
+        return budget
 
-    def _count(self, requests: int, budget: Budget) -> None:
-        """Write down what was asked beyond the one request that was announced."""
-        now = self._now()
+    def _keep_month(self, budget: Budget) -> None:
+        """Write down a month that has begun. A run that goes on does so itself."""
+        quota = budget.quota
         with self.store.beside() as state:
             known = state.limits.quota(_API)
-            sent = [now + number for number in range(requests - 1)]
-            state.limits.count_beside(_API, sent, requests=requests - 1, since=now - _WINDOW_US)
-            if known is None and requests:
-                quota = budget.quota
-                state.limits.remember_quota(_API, replace(quota, used=max(0, quota.used - requests)))
+            if (known is None or known.resets_at < quota.resets_at) and not state.holder():
+                _, uncounted = state.limits.beside(_API)
+                state.limits.remember_quota(_API, replace(quota, used=quota.used - uncounted))
+
+
+class SharedPace:
+    """The limit that runs keep, too, for requests beside them: few, by one thread.
+
+    Each is announced, so that a run leaves room for it, and waits until what is known by then leaves room.
+    """
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._plan = settings.zenovay
+        self._clock = clock
+        self._stated: int | None = None
+        self._paused_until = clock.monotonic()
+
+    @property
+    def limit(self) -> int:
+        """Requests in a minute."""
+        return self._stated or self._plan.requests_per_minute
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a free slot, then hold it around one request."""
+        announced = self._now()
+        with self._store.beside() as state:
+            pace = self._pace(state)
+            state.limits.count_beside(_API, announced, since=announced - _WINDOW_US)
+        pace.pause(self._paused_until - self._clock.monotonic())
+        with pace.slot():
+            sent = self._now()
+            with self._store.beside() as state:
+                state.limits.count_beside(_API, sent, since=sent - _WINDOW_US, announced=announced)
+            yield
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for ``seconds``: the other side asked for it."""
+        self._paused_until = self._clock.monotonic() + seconds
+
+    def set_limit(self, limit: int) -> None:
+        """Obey a limit that the other side stated."""
+        self._stated = limit
+
+    def _pace(self, state: Transaction) -> Pace:
+        """With all that was sent by now, and what a run may have sent and not written down."""
+        others, _ = state.limits.beside(_API)
+        pace = zenovay_pace(self._plan, self._clock)
+        unlogged, stated = READ_AHEAD if state.holder() else 0, state.limits.stated(_API)
+        pace.restore(state.limits.sent(_API), unlogged=unlogged, stated=stated)
+        pace.count_others(others)
+        if self._stated is not None:
+            pace.set_limit(self._stated)
+        return pace
 
     def _now(self) -> int:
         return microseconds(self._clock.now())

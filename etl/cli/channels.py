@@ -6,7 +6,10 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from etl.errors import SettingsError
+import click
+
+from etl.cli import streams
+from etl.errors import SettingsError, UnavailableError
 from etl.watch.channels import SLACK, AppriseChannel, SlackChannel
 from etl.watch.ping import Ping
 from etl.watch.slack import Slack
@@ -18,6 +21,18 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.settings import WatchSettings
     from etl.watch.channels import Channel
+
+
+class Printed:
+    """stdout, where nobody else is told: cron mails it."""
+
+    name = "stdout"
+
+    def send(self, text: str) -> None:
+        """Raises UnavailableError where it cannot be written."""
+        click.echo(text)
+        if streams.is_lost():
+            raise UnavailableError("An alert could not be printed.", fix="The next `alert` prints it.")
 
 
 def channels(watch: WatchSettings, clock: Clock) -> list[Channel]:

@@ -11,17 +11,24 @@ from etl.models.summary import utc_text
 from etl.watch import wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from etl.models.summary import RunSummary
     from etl.watch.report import Report, WebsiteReport
 
 
-def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout. Texts are printed as they are: no markup."""
+WIDE = 100
+"""Characters of a terminal on which a month of days has room."""
+MOST_DAYS, FEW_DAYS = 30, 14
+
+
+def show(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Collection[str] = ()
+) -> None:
+    """A table on stdout. Texts are printed as they are: no markup. The ``whole`` columns are not folded."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
     Console(markup=False, emoji=False, highlight=False).print(table)
@@ -64,14 +71,16 @@ def _text(cell: object) -> str:
 
 def report_table(report: Report) -> None:
     """The websites, with a bar for each day, and the sync in a few lines."""
-    columns = ("", "visitors", "change", "page views", "bounce rate", "top countries", "by day")
-    show(wording.title(report), columns, (_website_cells(website) for website in report.websites))
     console = Console(markup=False, emoji=False, highlight=False)
+    days = MOST_DAYS if console.width >= WIDE else FEW_DAYS
+    columns = ("", "visitors", "change", "views", "bounced", "top countries", "by day")
+    rows = (_website_cells(website, days) for website in report.websites)
+    show(wording.title(report), columns, rows, whole={*columns[1:5], columns[-1]})
     for line in wording.sync_lines(report.sync):
         console.print(line)
 
 
-def _website_cells(website: WebsiteReport) -> Sequence[object]:
+def _website_cells(website: WebsiteReport, days: int) -> Sequence[object]:
     traffic, change = website.traffic, website.change
     if traffic is None:
         return (website.website, *(None,) * 4, website.error, None)
@@ -84,5 +93,5 @@ def _website_cells(website: WebsiteReport) -> Sequence[object]:
         traffic.page_views,
         bounced,
         top or None,
-        wording.sparkline([day.visitors for day in traffic.days[-30:]]) or None,
+        wording.sparkline([day.visitors for day in traffic.days[-days:]]) or None,
     )

@@ -57,6 +57,7 @@ def make_report(range_: str, *, slack: bool, html: str | None, as_json: bool) ->
             write_page(report, html)
         if slack:
             _post(report, settings, clock)
+        remember(beside, report)
     _print(report, as_json=as_json, quiet=bool(html or slack))
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
@@ -85,6 +86,14 @@ def gather(beside: Beside, settings: Settings, clock: Clock, range_: str) -> tup
     return Report(range_, now, tuple(websites), sync, history), failures
 
 
+def remember(beside: Beside, report: Report) -> None:
+    """It has been made: the next one is compared with it."""
+    with beside.store.beside() as state:
+        for each in report.websites:
+            if each.read_at:
+                state.readings.mark_reported(each.website, report.range, each.read_at)
+
+
 def write_page(report: Report, place: str) -> None:
     """Write the page, whole or not at all. Raises SettingsError where that cannot be."""
     from etl.watch.page import page  # noqa: PLC0415 -- an extra
@@ -101,7 +110,6 @@ def write_page(report: Report, place: str) -> None:
 def _website(state: Transaction, reading: TrafficReading) -> WebsiteReport:
     """A reading, beside the one of which the last report was made."""
     before = state.readings.last_reported(reading.website, reading.range, before=reading.at)
-    state.readings.mark_reported(reading)
     traffic, ours = reading.traffic, False
     if not traffic.countries:
         countries = _countries(state, reading)
@@ -139,7 +147,7 @@ def _sync(state: Transaction, settings: Settings, now: datetime) -> SyncReport:
     for _, status, summary in state.runs.since(since):
         runs[status or "unfinished"] += 1
         contacts.update({name: int(count) for name, count in summary.get("contacts", {}).items()})
-    counts, quota = state.ledger.counts(), state.limits.latest_quota("zenovay")
+    counts, quota = state.ledger.counts(), state.limits.quota("zenovay")
     watermarks = [at for name in names if (at := state.runs.watermark(name))]
     return SyncReport(
         since=since,

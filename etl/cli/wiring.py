@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from etl.cli.month import Month
     from etl.clock import Clock, SystemClock
     from etl.extract.budget import Budget
+    from etl.extract.client import Slots
     from etl.fields import SyncedFields
     from etl.load.properties import WantedProperty
     from etl.pipeline import Order
@@ -49,7 +50,7 @@ _MAPPING = "property_names"
 
 
 def zenovay_client(
-    settings: ZenovaySettings, clock: Clock, pace: Pace, budget: Budget, patience: Patience = PATIENCE
+    settings: ZenovaySettings, clock: Clock, pace: Slots, budget: Budget, patience: Patience = PATIENCE
 ) -> ZenovayClient:
     return ZenovayClient(
         base_url=settings.base_url,

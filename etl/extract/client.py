@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from etl.errors import UnavailableError
 from etl.extract.payload import UnreadableBodyError
@@ -18,12 +18,12 @@ from etl.retry import Patience, TransientError, persevere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from etl.clock import Clock
     from etl.extract.budget import Budget
     from etl.network.reply import Reply
-    from etl.pace import Pace
 
 T = TypeVar("T")
 
@@ -42,6 +42,27 @@ class Answer(Generic[T]):
     asked_at: datetime
 
 
+class Slots(Protocol):
+    """What keeps a limit, such as a Pace."""
+
+    @property
+    def limit(self) -> int:
+        """Requests in a window."""
+        ...
+
+    def slot(self) -> AbstractContextManager[None]:
+        """Wait for a free slot, then hold it around one request."""
+        ...
+
+    def pause(self, seconds: float, /) -> None:
+        """Let nobody send for ``seconds``."""
+        ...
+
+    def set_limit(self, limit: int, /) -> None:
+        """Obey a limit that the other side stated."""
+        ...
+
+
 class ZenovayClient:
     """Asks, waits and asks again; what it cannot get it explains in an error of ``etl.errors``."""
 
@@ -51,7 +72,7 @@ class ZenovayClient:
         base_url: str,
         api_key: str,
         clock: Clock,
-        pace: Pace,
+        pace: Slots,
         budget: Budget,
         patience: Patience = _PATIENCE,
         timeout_s: tuple[float, float] = (5.0, 30.0),

@@ -5,35 +5,36 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, select, update
 
-from etl.instants import instant, microseconds
+from etl.instants import instant, instant_or_none, microseconds
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, new, overwritten, value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
     from etl.state.statements import Row, Statements
 
-CLAIM = timedelta(minutes=1)
+CLAIM = timedelta(minutes=2)
 """Who has begun to send a message and has not said so for longer was killed."""
 
 _A, _M = tables.alerts.c, tables.messages.c
 _MINE = and_(_A.website == value("of_website"), _A.condition == value("of_condition"))
-_GET = Prepared(lambda _: select(_A.holds, _A.since, _A.judged).where(_MINE))
+_GET = Prepared(lambda _: select(_A.holds, _A.since, _A.judged).where(_MINE).with_for_update())
 _ADD = Insertion(tables.alerts, "website", "condition", "holds", "since", "judged")
 _CHANGE = Prepared(
     lambda _: update(tables.alerts).values(overwritten("holds", "since", "judged")).where(_MINE)
 )
 _QUEUE = Insertion(tables.messages, "channel", "text", "made")
-_WAITING = Prepared(
+_OLDEST = Prepared(
     lambda _: (
-        select(_M.id, _M.channel, _M.text, _M.made)
-        .where(or_(_M.claimed.is_(None), _M.claimed < value("claimed_before"), _M.claimed > value("now")))
+        select(_M.id, _M.channel, _M.text, _M.made, _M.claimed)
+        .where(_M.channel == value("of_channel"))
         .order_by(_M.id)
+        .limit(1)
+        .with_for_update()
     )
 )
 _CLAIM = Prepared(
@@ -80,14 +81,19 @@ class Alerts:
         """Have a message sent, whatever becomes of this process."""
         self._statements.add(_QUEUE, channel, text, microseconds(made))
 
-    def claim(self, channels: Collection[str], now: datetime) -> list[Message]:
-        """The messages for ``channels`` that nobody else is sending, oldest first: ours for a minute."""
-        until = {"claimed_before": microseconds(now - CLAIM), "now": microseconds(now)}
-        waiting = [_message(row) for row in self._statements.rows(_WAITING, **until)]
-        ours = [message for message in waiting if message.channel in channels]
-        for message in ours:
-            self._statements.change(_CLAIM, of=message.id, new_claimed=microseconds(now))
-        return ours
+    def claim(self, channel: str, now: datetime) -> Message | None:
+        """The oldest message for ``channel``, ours for as long as CLAIM.
+
+        None where there is none, or somebody else is sending it: what came later has to wait.
+        """
+        row = self._statements.row(_OLDEST, of_channel=channel)
+        if row is None:
+            return None
+        message, claimed = _message(row)
+        if claimed and now - CLAIM <= claimed <= now:
+            return None
+        self._statements.change(_CLAIM, of=message.id, new_claimed=microseconds(now))
+        return message
 
     def release(self, message: Message) -> None:
         """It could not be sent: whoever looks next may try."""
@@ -104,6 +110,7 @@ def _alert(row: Row) -> AlertState:
 
 
 @of_a_row
-def _message(row: Row) -> Message:
-    number, channel, text, made = row
-    return Message(int(number), str(channel), str(text), instant(made))
+def _message(row: Row) -> tuple[Message, datetime | None]:
+    """A message, and since when somebody has been sending it."""
+    number, channel, text, made, claimed = row
+    return Message(int(number), str(channel), str(text), instant(made)), instant_or_none(claimed)

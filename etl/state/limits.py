@@ -43,6 +43,7 @@ _COUNT_BESIDE = Prepared(
     )
 )
 _SENT = Prepared(lambda _: select(_C.sent).where(_MINE))
+_ALL_SENT = Prepared(lambda _: select(_C.sent, _C.beside).where(_MINE))
 _STATED = Prepared(lambda _: select(_C.stated).where(_MINE))
 _REMEMBER_SENT = _change(
     {name: func.coalesce(given, _C[name]) for name, given in overwritten("sent", "stated").items()}
@@ -87,8 +88,9 @@ class Limits:
         return _stamps(sent) if sent else []
 
     def last_sent(self, api: str) -> datetime | None:
-        """When the last request was sent, be it long ago; None if there was none."""
-        return instant_or_none(max(self.sent(api), default=None))
+        """When the last request was sent, by whomever and be it long ago; None if there was none."""
+        row = self._statements.row(_ALL_SENT, **self._place(api)) or ()
+        return instant_or_none(max((stamp for sent in row if sent for stamp in _stamps(sent)), default=None))
 
     def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
         """``stated`` is the limit that the API stated; None if it has said nothing new."""
@@ -108,14 +110,16 @@ class Limits:
         row = self._statements.row(_BESIDE, **self._place(api))
         return (_stamps(row[0]) if row[0] else [], int(row[1])) if row else ([], 0)
 
-    def count_beside(self, api: str, sent: Sequence[int], *, requests: int, since: int) -> None:
-        """Requests of somebody who is no run: those ``sent``, and those of others from ``since`` on.
+    def count_beside(self, api: str, sent: int, *, since: int, announced: int | None = None) -> None:
+        """A request of somebody who is no run, beside those of others from ``since`` on.
 
-        ``requests`` of them have not been counted yet. A run that goes on finds them at its next commit.
+        It has been counted before if it was ``announced`` then. A run that goes on finds it with its next
+        commit.
         """
         known, _ = self.beside(api)
-        kept = sorted({*sent, *(stamp for stamp in known if stamp >= since)})
-        self._put(_COUNT_BESIDE, api, new_beside=orjson.dumps(kept).decode(), more=requests)
+        others = (stamp for stamp in known if stamp >= since and stamp != announced)
+        kept = orjson.dumps(sorted({*others, sent})).decode()
+        self._put(_COUNT_BESIDE, api, new_beside=kept, more=0 if announced else 1)
 
     def take_over(self, api: str, requests: int) -> None:
         """A run counts so many of the requests beside it as the month's from now on."""

@@ -88,9 +88,10 @@ class Readings:
         """The first that was taken at ``since`` or later."""
         return self._row(_AFTER, website, range_, since=since)
 
-    def mark_reported(self, reading: TrafficReading) -> None:
-        mine = _names(reading.website, reading.range)
-        self._statements.change(_MARK, new_reported=True, read_at=microseconds(reading.at), **mine)
+    def mark_reported(self, website: str, range_: str, at: datetime) -> None:
+        """A report was made of the reading of that instant."""
+        mine = _names(website, range_)
+        self._statements.change(_MARK, new_reported=True, read_at=microseconds(at), **mine)
 
     def _row(
         self, statement: Prepared, website: str, range_: str, **instants: datetime

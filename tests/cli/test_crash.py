@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mortal import UNHARMED, Fate, Mortal
+from mortal import Fate, Mortal, lived
 from program import COMMAND, row
 from situations import until, wait_for_lock
 
@@ -18,7 +18,7 @@ from etl.clock import SystemClock
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
-    from program import Ended, Program
+    from program import Program
 
 ROWS = 230
 STARTS = range(0, 10 * ROWS, ROWS)
@@ -33,11 +33,6 @@ def backfill() -> tuple[str, ...]:
 def small_steps(program: Program, *, concurrency: int) -> None:
     """Several pages, and batches that can be in flight."""
     program.settings |= {"ZENOVAY_PAGE_SIZE": "60", "HUBSPOT_CONCURRENCY": str(concurrency)}
-
-
-def lived(program: Program, *arguments: str, fate: Fate = UNHARMED) -> Ended:
-    with Mortal(program, *arguments, fate=fate) as mortal:
-        return mortal.end()
 
 
 def afresh(program: Program) -> None:

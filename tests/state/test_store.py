@@ -574,17 +574,18 @@ def test_requests_beside_a_run_count_once_for_both(store: Store) -> None:
     with store.transaction():
         pass
     with store.beside() as state:
-        state.limits.count_beside("zenovay", [microseconds(NOW)], requests=1, since=microseconds(EARLIER))
-        state.limits.count_beside("zenovay", [microseconds(LATER)], requests=2, since=microseconds(EARLIER))
+        state.limits.count_beside("zenovay", microseconds(NOW), since=microseconds(EARLIER))
+        state.limits.count_beside("zenovay", 7, since=0)
+        state.limits.count_beside("zenovay", microseconds(LATER), since=microseconds(EARLIER), announced=7)
         asked = state.limits.quota("zenovay")
     for _ in range(2):
         with store.transaction():
             pass
 
     with store.reading() as state:
-        assert asked == state.limits.quota("zenovay") == replace(QUOTA, used=QUOTA.used + 3)
+        assert asked == state.limits.quota("zenovay") == replace(QUOTA, used=QUOTA.used + 2)
         assert state.limits.beside("zenovay") == ([microseconds(NOW), microseconds(LATER)], 0)
-    assert budget.quota == replace(QUOTA, used=QUOTA.used + 3)
+    assert budget.quota == replace(QUOTA, used=QUOTA.used + 2)
     assert pace.others == [microseconds(NOW), microseconds(LATER)]
 
 
@@ -592,7 +593,7 @@ def test_a_commit_that_fails_leaves_the_requests_beside_it_to_the_next(store: St
     budget = Counted()
     store.keep({}, {"zenovay": budget})
     with store.beside() as state:
-        state.limits.count_beside("zenovay", [1], requests=1, since=0)
+        state.limits.count_beside("zenovay", 1, since=0)
     with pytest.raises(KeyboardInterrupt), store.transaction():
         raise KeyboardInterrupt
     with store.transaction():
@@ -603,8 +604,8 @@ def test_a_commit_that_fails_leaves_the_requests_beside_it_to_the_next(store: St
 
 def test_what_was_sent_beside_a_run_leaves_the_window(store: Store) -> None:
     with store.beside() as state:
-        state.limits.count_beside("zenovay", [5], requests=1, since=0)
-        state.limits.count_beside("zenovay", [70], requests=1, since=10)
+        state.limits.count_beside("zenovay", 5, since=0)
+        state.limits.count_beside("zenovay", 70, since=10)
 
     with store.reading() as state:
         assert state.limits.beside("zenovay") == ([70], 2)

@@ -51,8 +51,8 @@ def test_the_previous_report_is_no_reading_of_an_alert(store: Store) -> None:
     with store.beside() as state:
         for each in (first, second, third):
             state.readings.add(each)
-        state.readings.mark_reported(first)
-        state.readings.mark_reported(third)
+        state.readings.mark_reported(SITE, "24h", first.at)
+        state.readings.mark_reported(SITE, "24h", third.at)
 
     with store.reading() as state:
         assert state.readings.last_reported(SITE, "24h", before=third.at) == first
@@ -67,7 +67,7 @@ def test_of_old_readings_the_first_of_a_day_is_kept_and_every_report(store: Stor
         for each in taken:
             state.readings.add(each)
             if each.traffic.visitors == 2:
-                state.readings.mark_reported(each)
+                state.readings.mark_reported(SITE, "24h", each.at)
         state.readings.add(reading(midnight + 5 * DAY, 99))
 
     with store.reading() as state:
@@ -98,25 +98,41 @@ def test_a_message_is_somebody_s_until_he_has_sent_it_or_was_killed(store: Store
         state.alerts.queue("slack", "one", NOW)
         state.alerts.queue("apprise", "two", NOW)
     with store.beside() as state:
-        (mine,) = state.alerts.claim(["slack"], NOW)
+        mine = state.alerts.claim("slack", NOW)
+        assert mine
         assert (mine.text, mine.made) == ("one", NOW)
     with store.beside() as state:
-        assert state.alerts.claim(["slack"], NOW + CLAIM / 2) == []
-        (again,) = state.alerts.claim(["slack"], NOW + 2 * CLAIM)
-        assert again == mine
-        state.alerts.release(again)
-        assert state.alerts.claim(["slack"], NOW + 2 * CLAIM) == [mine]
+        assert state.alerts.claim("slack", NOW + CLAIM / 2) is None
+        assert state.alerts.claim("slack", NOW + 2 * CLAIM) == mine
+        state.alerts.release(mine)
+        assert state.alerts.claim("slack", NOW + 2 * CLAIM) == mine
         state.alerts.sent(mine)
 
     with store.beside() as state:
-        assert [each.text for each in state.alerts.claim(["slack", "apprise"], NOW + DAY)] == ["two"]
+        assert state.alerts.claim("slack", NOW + DAY) is None
+        other = state.alerts.claim("apprise", NOW + DAY)
+        assert other
+        assert other.text == "two"
+
+
+def test_what_came_later_waits_for_what_came_first(store: Store) -> None:
+    with store.beside() as state:
+        state.alerts.queue("slack", "it began", NOW)
+        state.alerts.queue("slack", "it has ended", NOW)
+        first = state.alerts.claim("slack", NOW)
+        assert first
+        assert state.alerts.claim("slack", NOW) is None
+        state.alerts.sent(first)
+        second = state.alerts.claim("slack", NOW)
+        assert second
+        assert (first.text, second.text) == ("it began", "it has ended")
 
 
 def test_a_claim_from_the_future_keeps_nobody_away(store: Store) -> None:
     with store.beside() as state:
         state.alerts.queue("slack", "one", NOW)
-        state.alerts.claim(["slack"], NOW + DAY)
-        assert len(state.alerts.claim(["slack"], NOW)) == 1
+        state.alerts.claim("slack", NOW + DAY)
+        assert state.alerts.claim("slack", NOW)
 
 
 def test_runs_that_are_forgotten_leave_their_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

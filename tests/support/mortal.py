@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from program import Program
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["__main__", "mortal", "etl.cli.syncing", "etl.cli.wiring", "alembic.command"])
+_COMMANDS = ("etl.cli.syncing", "etl.cli.wiring", "etl.cli.alerting", "etl.cli.reporting", "alembic.command")
+_SERVER.set_forkserver_preload(["__main__", "mortal", *_COMMANDS])
 _PATIENCE_S = 30
 
 
@@ -105,6 +106,12 @@ class Mortal:
         assert self._process.exitcode is not None
         stdout, stderr = (path.read_text() for path in self._said)
         return Ended(self._process.exitcode, stdout, stderr)
+
+
+def lived(program: Program, *arguments: str, fate: Fate = UNHARMED, **settings: str) -> Ended:
+    """How a command ends."""
+    with Mortal(program, *arguments, fate=fate, **settings) as mortal:
+        return mortal.end()
 
 
 def _live(

@@ -157,7 +157,7 @@ def test_a_sync_that_never_was_is_told_too() -> None:
 
 def test_the_object_is_json_and_has_every_fact() -> None:
     change = Change(NOW - DAY, visitors=10.0, page_views=None)
-    sync: dict[str, Any] = {"runs": {"done": 3}, "quota": Quota(250, None, RESET), "month_limit": 1000}
+    sync: dict[str, Any] = {"quota": Quota(250, None, RESET), "month_limit": 1000}
     told = json.loads(json.dumps(wording.as_object(report(site(change=change), **sync))))
 
     (website,) = told["websites"]
