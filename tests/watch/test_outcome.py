@@ -42,9 +42,8 @@ def outcome(*summaries: RunSummary, **facts: Any) -> Outcome:
     codes = [each.exit_code for each in summaries]
     if failure := facts.get("failure"):
         codes.append(failure.exit_code)
-    return Outcome(
-        **{"at": NOW, "exit_code": max(codes, default=0), "stale_after": DAY, "summaries": summaries} | facts
-    )
+    usual: dict[str, Any] = {"at": NOW, "exit_code": max(codes, default=0), "stale_after": DAY}
+    return Outcome(**usual | facts, summaries=summaries)
 
 
 def troubles(ended: Outcome, memory: Memory | None = None) -> list[Trouble]:
