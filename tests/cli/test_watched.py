@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -181,11 +182,15 @@ def test_the_lock_of_another_run_is_no_failure(told: Program) -> None:
         assert told("run").exit_code == 75
         assert (messages(told), kinds(told)[-1]) == ([], "log")
         assert told("run", SYNC_STALE_AFTER="0s").exit_code == 75
+        metrics = told.folder / "visitor_sync.prom"
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        assert told("backfill", "--from", today, SYNC_METRICS_FILE=str(metrics)).exit_code == 75
         holder.communicate()
 
     (message,) = messages(told)
     assert "holds the lock" in message
     assert kinds(told)[-1] == "fail"
+    assert measured(metrics)["last_command_exit_code",] == 75
 
 
 @pytest.mark.parametrize("option", ["--now", "--cron"])
@@ -202,6 +207,14 @@ def test_wrong_settings_are_told_to_whom_they_leave(told: Program, option: str) 
 
     assert told("run", option).exit_code == 0
     assert messages(told)[1].startswith("visitor-sync is well again")
+
+
+def test_with_wrong_settings_a_ping_that_fails_is_in_the_log_as_ever(told: Program) -> None:
+    ended = told("run", SYNC_LOOKBACK="fortnight", SYNC_PING_URL=DEAD, SYNC_NOTIFY="slak")
+
+    log, _, error = ended.stderr.partition("error: ")
+    assert {json.loads(line)["action"] for line in log.splitlines()} == {"ping_failed"}
+    assert "SYNC_LOOKBACK" in error
 
 
 def test_a_run_that_is_stopped_says_so_and_leaves_at_once(told: Program) -> None:
