@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +15,7 @@ from etl.cli.logfile import LogFile
 from etl.cli.printout import Printout
 from etl.cli.watched import watched
 from etl.clock import SystemClock
-from etl.errors import LockedError, SettingsError, StateError, UnavailableError
+from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
 from etl.extract.budget import Budget
 from etl.instants import parsed
 from etl.models.summary import RunSummary, Status
@@ -23,7 +24,9 @@ from etl.settings import LONGEST_RANGE, load
 from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from etl.cli.printout import Collector
     from etl.cli.wiring import Session
@@ -43,6 +46,7 @@ def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
     clock, printout = SystemClock(), Printout(as_json=as_json, always=dry_run)
     if dry_run:
         return sync_new(_start(), clock, printout, now=now, dry_run=True)
+    logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
     with watched(clock, printout.summaries) as watching:
         settings = watching.settings = _start()
         code = sync_new(settings, clock, printout, now=now)
@@ -78,12 +82,26 @@ def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bo
     orders = _orders(settings, "backfill", dry_run=dry_run, since=begin, until=end)
     report = Printout(as_json=as_json, always=True)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
-    code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
-    if settings.watch.metrics_file and not dry_run:
-        from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
+    with _measured(None if dry_run else settings.watch.metrics_file, settings, clock) as codes:
+        codes.append(_sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget))
+        return codes[0]
 
-        measure(settings.watch.metrics_file, settings, Outcome(clock.now(), code), clock)
-    return code
+
+@contextmanager
+def _measured(file: Path | None, settings: Settings, clock: SystemClock) -> Iterator[list[int]]:
+    """Write the metrics of what is done inside, also if it raises. The exit code is to be put in the list."""
+    codes: list[int] = []
+    try:
+        yield codes
+    except SyncError as exc:
+        codes.append(exc.exit_code)
+        raise
+    finally:
+        if file:
+            from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
+
+            code = codes[0] if codes else SyncError.exit_code
+            measure(file, settings, Outcome(clock.now(), code), clock)
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:

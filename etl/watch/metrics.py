@@ -23,7 +23,7 @@ PREFIX = "visitor_sync_"
 
 NAMES: tuple[tuple[str, str], ...] = (
     ("visitor_sync_last_run_timestamp_seconds", "When the last run ended."),
-    ("visitor_sync_last_success_timestamp_seconds", "When the last run began that ended done or partial."),
+    ("visitor_sync_last_success_timestamp_seconds", "When the last run began that exited with 0 or 3."),
     ("visitor_sync_watermark_timestamp_seconds", "Up to where Zenovay has been read."),
     ("visitor_sync_last_run_exit_code", "The exit code of the last run."),
     ("visitor_sync_last_run_duration_seconds", "How long the last run took."),
