@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warm import warm_for
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -99,6 +101,10 @@ class Program:
         )
 
     def __call__(self, *arguments: str, **settings: str) -> Ended:
+        """From its start to its end; see ``warm`` for what kind of start that is."""
+        environment = self.environment(settings)
+        if warm := warm_for(environment):
+            return Ended(*warm([str(COMMAND), *arguments], environment=environment, folder=self.folder))
         with self.start(*arguments, **settings) as process:
             stdout, stderr = process.communicate(timeout=100)
         return Ended(process.returncode, stdout, stderr)
