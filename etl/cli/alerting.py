@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
-from etl.cli import logs
+from etl.cli import keepsake, logs
 from etl.cli.beside import beside_runs
 from etl.cli.channels import Printed, channels
+from etl.cli.logfile import LogFile
+from etl.cli.unattended import mail
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
 from etl.models.summary import utc_text
 from etl.models.traffic import span
 from etl.settings import load
 from etl.state.alerts import AlertState
+from etl.watch.outcome import PASSING, STALE
+from etl.watch.troubles import EVERYWHERE, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from etl.cli.beside import Beside
     from etl.clock import Clock
     from etl.models.traffic import TrafficReading
+    from etl.settings import Settings
     from etl.state.alerts import Message
     from etl.watch.channels import Channel
     from etl.watch.conditions import Condition
+    from etl.watch.troubles import Memory
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +54,93 @@ class Evaluation:
 
 
 def evaluate(condition: Condition, *, as_json: bool) -> int:
-    """Look at every website once. Returns 0 whether or not the condition holds."""
+    """Look at every website once. Returns 0 whether or not the condition holds.
+
+    Off a terminal, where cron mails what is printed, that is what needs a person and was not told today.
+    """
+    if as_json or sys.stdout.isatty():
+        return _attended(condition, as_json=as_json)
+    return _unattended(condition)
+
+
+def _attended(condition: Condition, *, as_json: bool) -> int:
     settings, clock = load(), SystemClock()
     logs.configure(settings.sync.log_format, settings.secrets())
-    from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
-
-    told = channels(settings.watch, clock)
-    if not told and not as_json and not sys.stdout.isatty():
-        told = [Printed()]
-    with (
-        stoppable(clock),
-        beside_runs(settings, clock, reserve=settings.zenovay.reserve) as beside,
-    ):
-        found, failures = poll(beside, condition, settings.zenovay.website_id, told, clock)
+    found, undelivered = _looked(condition, settings, channels(settings.watch, clock), clock)
     for each in found:
-        _print(each, condition, as_json=as_json)
+        click.echo(orjson.dumps(_as_object(each, condition)) if as_json else _sentence(each, condition))
+    failures = [*(each.error for each in found if each.error), *undelivered]
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
     return max((failure.exit_code for failure in failures), default=0)
 
 
+def _unattended(condition: Condition) -> int:
+    path, kept = keepsake.find()
+    file = LogFile(path) if path else None
+    logs.configure_unattended(None, (), file)
+    clock, stale_after = SystemClock(), timedelta.max
+    unseen, undelivered = list[SyncError](), list[SyncError]()
+    try:
+        settings = load()
+        stale_after = settings.sync.stale_after
+        logs.configure_unattended(settings.sync.log_format, settings.secrets(), file)
+        told = channels(settings.watch, clock) or [Printed()]
+        found, undelivered = _looked(condition, settings, told, clock)
+        unseen = [each.error for each in found if each.error]
+    except SyncError as exc:
+        unseen = [exc]
+    failures = [*unseen, *undelivered]
+    if any(isinstance(failure, InterruptedRunError) for failure in failures):
+        return max(failure.exit_code for failure in failures)
+    for failure in failures:
+        facts = {"action": "alert_failed", "why": str(failure)}
+        log.warning("an alert was not judged, or not told", extra=facts)
+    kept = kept.of("alert")
+    memory, now = kept.load(), clock.now()
+    troubles = [*_unseen(unseen, memory, stale_after, now), *map(_trouble, undelivered)]
+    letter = memory.judge(troubles, well=() if failures else (EVERYWHERE,), now=now)
+    mail(letter, memory, kept, log_file=path, err=True)
+    return max((failure.exit_code for failure in failures), default=0)
+
+
+def _looked(
+    condition: Condition, settings: Settings, told: Sequence[Channel], clock: SystemClock
+) -> tuple[list[Evaluation], list[SyncError]]:
+    from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
+
+    with (
+        stoppable(clock),
+        beside_runs(settings, clock, reserve=settings.zenovay.reserve) as beside,
+    ):
+        return poll(beside, condition, settings.zenovay.website_id, told, clock)
+
+
+def _unseen(
+    failures: Sequence[SyncError], memory: Memory, stale_after: timedelta, now: datetime
+) -> Iterator[Trouble]:
+    """Which looks that failed need a person: no outage that does not outlast ``stale_after``."""
+    good = memory.good_until(EVERYWHERE, now)
+    if not failures:
+        memory.good[EVERYWHERE] = now
+    for failure in failures:
+        if failure.exit_code not in PASSING:
+            yield _trouble(failure)
+        elif now - good > stale_after:
+            text = f"alert: no look succeeded since {utc_text(good.replace(microsecond=0))}. {failure}"
+            yield Trouble(EVERYWHERE, failure.exit_code, text, cause=STALE)
+
+
+def _trouble(failure: SyncError) -> Trouble:
+    return Trouble(EVERYWHERE, failure.exit_code, f"alert: {failure}")
+
+
 def poll(
     beside: Beside, condition: Condition, websites: Sequence[str], told: Sequence[Channel], clock: Clock
 ) -> tuple[list[Evaluation], list[SyncError]]:
-    """Look at every website, and tell the channels what is new. Also returned is what went wrong."""
+    """Look at every website, and tell the channels what is new. Also returned is why that failed."""
     found = [_look(beside, condition, website, told, clock) for website in websites]
-    failures = [each.error for each in found if each.error]
-    return found, [*failures, *_send(beside, told, clock)]
+    return found, _send(beside, told, clock)
 
 
 def _look(
@@ -141,14 +212,6 @@ def _send_over(channel: Channel, beside: Beside, clock: Clock) -> None:
 def _claimed(channel: Channel, beside: Beside, clock: Clock) -> Message | None:
     with beside.store.beside() as state:
         return state.alerts.claim(channel.name, clock.now())
-
-
-def _print(each: Evaluation, condition: Condition, *, as_json: bool) -> None:
-    """For programs an object, for a terminal a sentence; of cron's mail ``Printed`` takes care."""
-    if as_json:
-        click.echo(orjson.dumps(_as_object(each, condition)))
-    elif sys.stdout.isatty():
-        click.echo(_sentence(each, condition))
 
 
 def _sentence(each: Evaluation, condition: Condition) -> str:

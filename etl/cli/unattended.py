@@ -17,7 +17,11 @@ from etl.watch.letters import sentences
 from etl.watch.outcome import PASSING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etl.cli.keepsake import Keepsake
     from etl.watch.outcome import Outcome
+    from etl.watch.troubles import Letter, Memory
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +33,21 @@ def unattended(*, now: bool) -> int:
     logs.configure_unattended(None, (), file)
     outcome = _outcome(SystemClock(), file, now=now)
     memory = kept.load()
-    letter = outcome.judged(memory, fault=_fault(file))
+    mail(outcome.judged(memory, fault=_fault(file)), memory, kept, log_file=path)
+    return outcome.exit_code
+
+
+def mail(letter: Letter, memory: Memory, kept: Keepsake, *, log_file: Path | None, err: bool = False) -> None:
+    """Print a letter, which cron mails, and keep what was told; an empty one prints nothing."""
     logging.getLogger("etl").handlers[:] = [logging.NullHandler()]
     if letter:
-        click.echo(sentences(letter))
-        if path and letter.troubles:
-            click.echo(f"Log: {path}")
+        click.echo(sentences(letter), err=err)
+        if log_file and letter.troubles:
+            click.echo(f"Log: {log_file}", err=err)
     if streams.is_lost():
-        return outcome.exit_code
+        return
     if not kept.save(memory) and letter:
-        click.echo("That this was told cannot be kept anywhere: the next run may say it again.")
-    return outcome.exit_code
+        click.echo("That this was told cannot be kept anywhere: the next run may say it again.", err=err)
 
 
 def _outcome(clock: SystemClock, file: LogFile | None, *, now: bool) -> Outcome:

@@ -160,13 +160,39 @@ def test_what_was_not_delivered_is_sent_by_the_next_poll_in_its_order(
     well = [lived(watched, *ABOVE).exit_code for _ in range(2)]
 
     assert [begun.exit_code, ended.exit_code, *well] == [exit_code, exit_code, 0, 0]
-    for each in (begun, ended):
-        assert SETTING in each.stderr
-        assert watched.sandbox.team.slack_secret not in each.stdout + each.stderr
+    assert SETTING in begun.stderr
+    assert ended.stderr == begun.stdout == ended.stdout == ""
+    assert watched.sandbox.team.slack_secret not in begun.stderr
     assert told(watched) == [
         "2 visitors in the last 24h, above 1.",
         "1 visitors in the last 24h, no longer above 1.",
     ]
+
+
+def test_cron_mails_a_trouble_once_and_its_end_and_no_outage(watched: Program) -> None:
+    watched.visitors(row(1), row(2))
+    watched.sandbox.zenovay.faults.add(Fault.answer(503, b""), times=FOREVER)
+    outage = watched(*ABOVE)
+    watched.sandbox.zenovay.faults.clear()
+    revoked = [watched(*ABOVE, ZENOVAY_API_KEY="zv_revoked") for _ in range(2)]
+    well = [watched(*ABOVE) for _ in range(2)]
+
+    assert (outage.exit_code, outage.stdout + outage.stderr) == (4, "")
+    assert [each.exit_code for each in revoked] == [5, 5]
+    assert "ZENOVAY_API_KEY" in revoked[0].stderr
+    assert revoked[1].stdout + revoked[1].stderr == ""
+    assert [each.exit_code for each in well] == [0, 0]
+    assert "well again" in well[0].stderr
+    assert well[1].stderr == ""
+    assert told(watched) == ["2 visitors in the last 24h, above 1."]
+
+
+def test_settings_that_are_wrong_are_mailed_once(watched: Program) -> None:
+    first, second = (watched(*ABOVE, ZENOVAY_PAGE_SIZE="none") for _ in range(2))
+
+    assert (first.exit_code, second.exit_code) == (2, 2)
+    assert "ZENOVAY_PAGE_SIZE" in first.stderr
+    assert second.stderr == second.stdout == ""
 
 
 def test_every_channel_is_told_and_one_that_fails_keeps_no_other(watched: Program) -> None:
@@ -248,7 +274,8 @@ class Watch:
     visitors: int = 0
 
     def poll(self, condition: Condition, channel: Told) -> list[SyncError]:
-        return poll(self.beside, condition, [self.website], [channel], self.clock)[1]
+        found, undelivered = poll(self.beside, condition, [self.website], [channel], self.clock)
+        return [*(each.error for each in found if each.error), *undelivered]
 
 
 @pytest.fixture
