@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 from fakes import FakeClock
 from loopback import Loopback, Served, served
 from mortal import Fate, lived
-from program import row
+from program import OURS, row
 from sqlalchemy import text
 from storm import FOREVER, Fault
 
@@ -281,6 +282,8 @@ class Watch:
 @pytest.fixture
 def watch(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     clock = FakeClock()
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        monkeypatch.delenv(name)
     with Loopback(lambda _: served({"totalVisitors": made.visitors})) as server:
         for name, value in {
             "ZENOVAY_API_KEY": "zv_key",

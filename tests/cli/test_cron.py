@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import COMMAND, python_that_waits, row
+from program import COMMAND, OURS, python_that_waits, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,12 +50,12 @@ class Cron:
 
     def configure(self, **settings: str) -> None:
         ours = {name: text for name, text in (self.settings | settings).items() if name.isupper()}
-        lines = [f"{name}='{text}'" for name, text in ours.items() if name.startswith(PREFIXES)]
+        lines = [f"{name}='{text}'" for name, text in ours.items() if name.startswith(OURS)]
         self.env.write_text("\n".join(lines))
 
     def schedule(self, *options: str) -> str:
         """What ``schedule`` prints, called by hand."""
-        ours = {name: text for name, text in os.environ.items() if not name.startswith(PREFIXES)}
+        ours = {name: text for name, text in os.environ.items() if not name.startswith(OURS)}
         return subprocess.run(
             [self.command, "schedule", *options],
             cwd=self.place,
@@ -104,9 +104,6 @@ class Cron:
     @property
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.program.folder / "sync.log").read_text().splitlines()]
-
-
-PREFIXES = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
 
 def _a_day_before(found: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from storm import Storm
 
 COMMAND = Path(sys.executable).with_name("visitor-sync")
-_OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
+OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Program:
         return self.sandbox.environment()["ZENOVAY_WEBSITE_ID"]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         own = {
             "SYNC_STATE_URL": f"sqlite:///{self.state_file}",
             "ZENOVAY_REQUESTS_PER_MINUTE": "1000",
