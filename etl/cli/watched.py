@@ -172,7 +172,7 @@ class Watched:
 
 @contextmanager
 def watched(clock: SystemClock, summaries: Sequence[RunSummary]) -> Iterator[Watched]:
-    """Watch what is done inside, which says its exit code by ``done``, or raises."""
+    """Watch what is done inside, which says how it ended by ``end``, or raises."""
     watching = Watched(clock, summaries)
     watching.begin()
     try:
