@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from program import row
@@ -94,3 +96,18 @@ def test_what_has_no_verdict_stays_due(program: Program) -> None:
         "absent": 0,
         "gone": 0,
     }
+
+
+def test_a_request_whose_sender_is_killed_amid_it_is_none(program: Program) -> None:
+    server = urlsplit(program.sandbox.url)
+    hubspot = program.sandbox.hubspot
+    head = f"POST /crm/objects/2026-03/contacts{UPSERT} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
+    for body in ('{"inputs": [', '{"inputs": []}'.ljust(50)):
+        with socket.create_connection((server.hostname, server.port)) as client:
+            client.sendall((head + body).encode())
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(10)
+            while client.recv(1 << 16):
+                pass
+
+    assert hubspot.upserts == [{"inputs": []}]

@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from program import Ended
 from sqlalchemy.engine.default import DefaultDialect
+from warm import ON_DEMAND
 
 from etl.cli import main
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from program import Program
 
 _SERVER = multiprocessing.get_context("forkserver")
-_COMMANDS = ("etl.cli.syncing", "etl.cli.wiring", "etl.cli.alerting", "etl.cli.reporting", "alembic.command")
-_SERVER.set_forkserver_preload(["__main__", "mortal", *_COMMANDS])
+_COMMANDS = ("etl.cli.syncing", "etl.cli.wiring", "etl.cli.alerting", "etl.cli.reporting")
+_IMPORTED = (*_COMMANDS, "alembic.command", "unittest.mock", *ON_DEMAND)
+_SERVER.set_forkserver_preload(["__main__", "mortal", *_IMPORTED])  # the first two only from Python 3.13 on
 _PATIENCE_S = 30
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PATIENCE_S = 100.0
-_ON_DEMAND = ("babel.dates", "httpcore", "hubspot.crm.contacts", "sqlalchemy.dialects.postgresql.psycopg")
+ON_DEMAND = ("babel.dates", "etl.state.postgres", "httpcore", "hubspot.crm.contacts", "psycopg")
 """What the program imports late, but nearly every run does."""
 
 _READ_LATE = re.compile(
@@ -140,7 +140,7 @@ def serve(line: socket.socket) -> None:
 
     for module in iter_modules(etl.cli.__path__, "etl.cli."):
         import_module(module.name)
-    for name in _ON_DEMAND:
+    for name in ON_DEMAND:
         import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
