@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SITUATION = """
 import ctypes, gc, json, logging, os, signal, sys, threading
-from etl import settings
+from etl.settings import sections
 from etl.network.trust import _made
 at_hand = ctypes.CDLL(None).getenv
 at_hand.restype = ctypes.c_char_p
@@ -37,7 +37,7 @@ print(json.dumps({
     "handled": [len(logging.getLogger(name).handlers) for name in ("", "etl")],
     "flags": str(sys.flags), "main": __name__, "encodings": [sys.stdout.encoding, sys.stderr.encoding],
     "stdin": sys.stdin.read(), "gc": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
-    "known": [each.cache_info().currsize for each in (_made, settings._sync_settings)],
+    "known": [each.cache_info().currsize for each in (_made, sections.sync_settings)],
     "group": os.getpgid(0), "session": os.getsid(0),
 }))
 """
