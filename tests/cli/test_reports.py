@@ -300,7 +300,7 @@ def test_the_reserve_is_for_reports_and_not_for_alerts(program: Program) -> None
     ranges = iter(["24h", "7d", "30d", "90d"])
     assert lived(program, "alert", "--visitors-above", "1", "--range", next(ranges)).exit_code == 0
     assert lived(program, "alert", "--visitors-above", "1", "--range", next(ranges)).exit_code == 0
-    refused = lived(program, "alert", "--visitors-above", "1", "--range", next(ranges))
+    refused = lived(program, "alert", "--visitors-above", "1", "--range", next(ranges), "--json")
     assert (refused.exit_code, len(asked(program))) == (4, 2)
     assert "ZENOVAY_RESERVE" in refused.stderr
 

@@ -130,7 +130,9 @@ def test_one_that_takes_too_long_is_killed(program: Program, warm: Warm) -> None
 
 def test_many_at_once_are_kept_apart(program: Program, warm: Warm) -> None:
     script = program.folder / "script"
-    script.write_text("import os, sys, time\ntime.sleep(0.2)\nprint(sys.argv[1])\nos._exit(int(sys.argv[1]))")
+    script.write_text(
+        "import os, sys, time\ntime.sleep(0.2)\nprint(sys.argv[1], flush=True)\nos._exit(int(sys.argv[1]))"
+    )
 
     with ThreadPoolExecutor(8) as pool:
         ends = list(pool.map(lambda number: warmed(warm, program, str(script), str(number)), range(16)))
