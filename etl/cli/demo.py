@@ -20,7 +20,7 @@ from etl.cli.memory import collect_seldom
 from etl.fields import FIELDS
 from etl.network.proxies import without_proxy
 from etl.sandbox import Sandbox, Visitors
-from etl.settings import defaults
+from etl.settings import defaults, is_ours
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,7 +32,6 @@ SHOWN_LINES = 7
 HOST = "127.0.0.1"
 SHOWN_FIELDS = ("basic", "first_touch", "scoring")
 ONE_DAY = timedelta(days=1)
-_OURS = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
 
 def demonstrate() -> int:
@@ -111,7 +110,7 @@ class _Demonstration:
             raise click.ClickException(f"visitor-sync {command} ended with {done.returncode}: {done.stderr}")
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        inherited = {name: value for name, value in os.environ.items() if not is_ours(name)}
         return inherited | _environment(self._sandbox, self._folder) | {"SYNC_FIELDS": ",".join(SHOWN_FIELDS)}
 
 

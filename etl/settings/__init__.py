@@ -3,6 +3,7 @@
 from etl.settings.loading import (
     all_sections,
     defaults,
+    is_ours,
     known_variables,
     load,
     load_hubspot,
@@ -41,6 +42,7 @@ __all__ = [
     "ZenovaySettings",
     "all_sections",
     "defaults",
+    "is_ours",
     "known_variables",
     "load",
     "load_hubspot",

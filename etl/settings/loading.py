@@ -126,6 +126,11 @@ def defaults() -> dict[str, str]:
     return found
 
 
+def is_ours(variable: str) -> bool:
+    """Whether an environment variable belongs to this program, be it one that it knows or not."""
+    return variable.startswith(_prefixes()) or variable in known_variables()
+
+
 def all_sections(own: tuple[Field, ...] = ()) -> tuple[type[Section], ...]:
     """The sections in the order of the README, with a setting for the property of each field."""
     return (ZenovaySettings, HubSpotSettings, sync_settings(own), WatchSettings)

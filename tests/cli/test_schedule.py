@@ -372,6 +372,20 @@ def test_what_only_the_environment_has_is_a_warning_and_no_install(machine: Mach
     assert not machine.units.exists()
 
 
+def test_a_webhook_that_only_the_environment_has_is_no_install(machine: Machine) -> None:
+    """Its prefix is not one of ours: it is known by its name."""
+    webhook = {"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/elsewhere", "SLACK_TEAM": "other"}
+    with (machine.folder / ".env").open("a") as file:
+        file.write("SYNC_NOTIFY=slack\n")
+
+    ended = machine("--install", **webhook)
+
+    assert ended.exit_code == 2
+    assert "SLACK_WEBHOOK_URL is set in this environment" in ended.stderr
+    assert "elsewhere" not in ended.stderr
+    assert machine.table is None
+
+
 def test_what_env_says_just_so_is_not_lost(machine: Machine) -> None:
     assert machine("--install", **SETTINGS, SYNC_FIELDS="").exit_code == 0
 

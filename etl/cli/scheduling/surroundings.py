@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from dotenv.variables import Variable, parse_variables
 
 from etl import envfile
-from etl.settings import ENV_FILE
+from etl.settings import ENV_FILE, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,6 @@ _OF_THE_WAY = (
     "SSL_CERT_DIR",
     "PYTHONPATH",
 )
-_PREFIXES = ("ZENOVAY_", "HUBSPOT_", "SYNC_")
 
 
 def lost_settings() -> list[str]:
@@ -40,7 +39,7 @@ def lost_settings() -> list[str]:
     raw = dotenv_values(ENV_FILE, encoding=envfile.ENCODING, interpolate=False)
     read = {name.upper(): value for name, value in dotenv_values(ENV_FILE, encoding=envfile.ENCODING).items()}
     ours = {name.upper(): value for name, value in os.environ.items() if value}
-    lost = {name for name, value in ours.items() if name.startswith(_PREFIXES) and read.get(name) != value}
+    lost = {name for name, value in ours.items() if is_ours(name) and read.get(name) != value}
     lost |= _referred_to(raw)
     return sorted(lost if read.get("SYNC_STATE_URL") else lost | _of_the_state())
 
