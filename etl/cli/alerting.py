@@ -18,7 +18,7 @@ from etl.cli.logfile import LogFile
 from etl.cli.unattended import mail
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
-from etl.models.summary import utc_text
+from etl.models.summary import utc_second, utc_text
 from etl.models.traffic import span
 from etl.settings import load
 from etl.state.alerts import AlertState
@@ -127,7 +127,7 @@ def _unseen(
         if failure.exit_code not in PASSING:
             yield _trouble(failure)
         elif now - good > stale_after:
-            text = f"alert: no look succeeded since {utc_text(good.replace(microsecond=0))}. {failure}"
+            text = f"alert: no look succeeded since {utc_second(good)}. {failure}"
             yield Trouble(EVERYWHERE, failure.exit_code, text, cause=STALE)
 
 

@@ -54,7 +54,7 @@ class Beside:
         Raises the errors of ZenovayClient.get, and UnavailableError before a stop has ended.
         """
         now = self._clock.now()
-        with self.store.beside() as state:
+        with self.store.reading() as state:
             last = state.readings.last(website, range_, until=now)
         if last and now - last.at < FRESH and suffices(last):
             return last
@@ -84,11 +84,8 @@ class Beside:
     def _budget(self, state: Transaction) -> Budget:
         """What is left of the month. Raises UnavailableError while nothing is to be asked."""
         if stop := state.limits.stop(_API, self._clock.now()):
-            raise UnavailableError(
-                f"{stop.reason} Nothing is asked before {stop.until:%Y-%m-%dT%H:%M:%SZ}.",
-                fix="Nothing is lost; try again after that.",
-                until=stop.until,
-            )
+            fix = "Nothing is lost; try again after that."
+            raise UnavailableError(str(stop), fix=fix, until=stop.until)
         plan = self._settings.zenovay
         budget = Budget(clock=self._clock, limit=plan.requests_per_month, reserve=self._reserve)
         budget.restore(state.limits.quota(_API), unlogged=0, last=state.limits.last_sent(_API))

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.derived import state_url
+from etl.cli.month import month_limit
 from etl.errors import SyncError
 from etl.state.store import read_state
 from etl.watch.metrics import Metrics, WebsiteMetrics, write
@@ -55,7 +56,7 @@ def _of_state(state: Transaction, settings: Settings, now: datetime) -> dict[str
         "websites": tuple(_website(state, name, now) for name in settings.zenovay.website_id),
         "contacts": state.ledger.counts()._asdict(),
         "requests_month_used": quota and quota.used,
-        "requests_month_limit": (quota and quota.limit) or settings.zenovay.requests_per_month,
+        "requests_month_limit": month_limit(quota, settings.zenovay),
         "month_reset_timestamp_seconds": quota and quota.resets_at.timestamp(),
     }
 

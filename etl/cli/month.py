@@ -9,7 +9,7 @@ from math import ceil
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from etl.models.summary import utc_text
+from etl.models.summary import utc_second, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,7 +91,7 @@ class Month:
         spent_at = min(self.now + _DAY * max(0, left) / per_day, quota.resets_at)
         return (
             f"The month's requests to Zenovay will not last: {quota.used} of {self.allowed} are used, the"
-            f" rest about {utc_text(spent_at.replace(microsecond=0))}, and the month ends at"
+            f" rest about {utc_second(spent_at)}, and the month ends at"
             f" {utc_text(quota.resets_at)}. {self._cost(schedule)}"
         )
 
@@ -149,8 +149,17 @@ def look(
     ahead = quota.ahead if quota else timedelta(0)
     costs = (state.runs.requests(name, ahead=ahead) for name in names)
     recent = [[run for run in runs if run[0] >= now + ahead - _OBSERVED] for runs in costs]
-    limit = (quota and quota.limit) or plan.requests_per_month
-    return Month(observed(recent), quota, limit - int(limit * plan.reserve), now + ahead)
+    return Month(observed(recent), quota, unreserved(month_limit(quota, plan), plan.reserve), now + ahead)
+
+
+def month_limit(quota: Quota | None, plan: PlanSettings | ZenovaySettings) -> int:
+    """Requests that a month has: by the API's own word, else by the settings."""
+    return (quota and quota.limit) or plan.requests_per_month
+
+
+def unreserved(limit: int, reserve: float) -> int:
+    """What of ``limit`` the share ``reserve`` leaves."""
+    return limit - int(limit * reserve)
 
 
 def observed(websites: Iterable[Sequence[Run]]) -> Schedule | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -16,6 +15,7 @@ import orjson
 from etl import files
 from etl.cli import logs
 from etl.cli.beside import beside_runs
+from etl.cli.month import month_limit
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SettingsError, SyncError
 from etl.models.summary import SyncedDay
@@ -25,15 +25,11 @@ from etl.watch import wording
 from etl.watch.report import Change, Report, SyncReport, WebsiteReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from etl.cli.beside import Beside
     from etl.clock import Clock
     from etl.models.traffic import Traffic, TrafficReading
     from etl.settings import Settings
     from etl.state.store import Transaction
-
-log = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
 HISTORY = 30
@@ -52,7 +48,7 @@ def make_report(range_: str, *, slack: bool, html: str | None, as_json: bool) ->
     from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with stoppable(clock), beside_runs(settings, clock, reserve=0.0) as beside:
-        report, failures = gather(beside, settings, clock, range_)
+        report, failures = gather(beside, settings, clock, range_, history=bool(html))
         if html:
             write_page(report, html)
         if slack:
@@ -64,8 +60,13 @@ def make_report(range_: str, *, slack: bool, html: str | None, as_json: bool) ->
     return max((failure.exit_code for failure in failures), default=0)
 
 
-def gather(beside: Beside, settings: Settings, clock: Clock, range_: str) -> tuple[Report, list[SyncError]]:
-    """Everything that a report says, and why a website is missing from it. Of the sync, the last day."""
+def gather(
+    beside: Beside, settings: Settings, clock: Clock, range_: str, *, history: bool
+) -> tuple[Report, list[SyncError]]:
+    """Everything that a report says, and why a website is missing from it. Of the sync, the last day.
+
+    The days before it, which only the page shows, cost a look at every run: they come with ``history``.
+    """
     failures: list[SyncError] = []
     websites: list[WebsiteReport] = []
     for website in settings.zenovay.website_id:
@@ -77,13 +78,13 @@ def gather(beside: Beside, settings: Settings, clock: Clock, range_: str) -> tup
             failures.append(exc)
             websites.append(WebsiteReport(website, error=str(exc)))
         else:
-            with beside.store.beside() as state:
+            with beside.store.reading() as state:
                 websites.append(_website(state, reading))
     now = clock.now()
-    with beside.store.beside() as state:
+    with beside.store.reading() as state:
         sync = _sync(state, settings, now)
-        history = _history(state, now)
-    return Report(range_, now, tuple(websites), sync, history), failures
+        days = _history(state, now) if history else ()
+    return Report(range_, now, tuple(websites), sync, days), failures
 
 
 def remember(beside: Beside, report: Report) -> None:
@@ -144,7 +145,7 @@ def _percent(before: int | None, now: int | None) -> float | None:
 def _sync(state: Transaction, settings: Settings, now: datetime) -> SyncReport:
     since, names = now - DAY, settings.zenovay.website_id
     runs, contacts = Counter[str](), Counter[str]()
-    for _, status, summary in state.runs.since(since):
+    for status, summary in state.runs.since(since):
         runs[status or "unfinished"] += 1
         contacts.update({name: int(count) for name, count in summary.get("contacts", {}).items()})
     counts, quota = state.ledger.counts(), state.limits.quota("zenovay")
@@ -160,7 +161,7 @@ def _sync(state: Transaction, settings: Settings, now: datetime) -> SyncReport:
         absent=counts.absent,
         watermark_age=max(now - min(watermarks), timedelta(0)) if watermarks else None,
         quota=quota,
-        month_limit=(quota and quota.limit) or settings.zenovay.requests_per_month,
+        month_limit=month_limit(quota, settings.zenovay),
     )
 
 
@@ -196,9 +197,5 @@ def _print(report: Report, *, as_json: bool, quiet: bool) -> None:
 
         report_table(report)
     elif not quiet:
-        _echo(wording.lines(report))
-
-
-def _echo(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
+        for line in wording.lines(report):
+            click.echo(line)

@@ -14,7 +14,7 @@ from etl.cli.derived import state_place, state_url
 from etl.cli.month import look
 from etl.clock import SystemClock
 from etl.errors import SettingsError, SyncError
-from etl.models.summary import Status, utc_text
+from etl.models.summary import Status, utc_second, utc_text
 from etl.settings import load, load_status, load_sync
 from etl.state.store import Store, open_state, read_state
 from etl.state.urls import parse_url, place
@@ -85,7 +85,7 @@ def _ailment(state: Transaction, website: str, stale_after: timedelta, now: date
     elif good is None:
         yield f"{website}: nothing was synced yet.{reason}"
     elif now - good > stale_after:
-        yield f"{website}: nothing was synced since {utc_text(good.replace(microsecond=0))}.{reason}"
+        yield f"{website}: nothing was synced since {utc_second(good)}.{reason}"
 
 
 def _title(where: str, state: Transaction | None) -> str:

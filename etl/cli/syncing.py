@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -24,9 +23,7 @@ from etl.settings import LONGEST_RANGE, load
 from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from etl.cli.printout import Collector
     from etl.cli.wiring import Session
@@ -82,26 +79,18 @@ def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bo
     orders = _orders(settings, "backfill", dry_run=dry_run, since=begin, until=end)
     report = Printout(as_json=as_json, always=True)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
-    with _measured(None if dry_run else settings.watch.metrics_file, settings, clock) as codes:
-        codes.append(_sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget))
-        return codes[0]
-
-
-@contextmanager
-def _measured(file: Path | None, settings: Settings, clock: SystemClock) -> Iterator[list[int]]:
-    """Write the metrics of what is done inside, also if it raises. The exit code is to be put in the list."""
-    codes: list[int] = []
+    code = SyncError.exit_code
     try:
-        yield codes
+        code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
     except SyncError as exc:
-        codes.append(exc.exit_code)
+        code = exc.exit_code
         raise
     finally:
-        if file:
+        if settings.watch.metrics_file and not dry_run:
             from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
 
-            code = codes[0] if codes else SyncError.exit_code
-            measure(file, settings, Outcome(clock.now(), code), clock)
+            measure(settings.watch.metrics_file, settings, Outcome(clock.now(), code), clock)
+    return code
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
@@ -188,7 +177,7 @@ class _Schedule:
         if stops and self.obey_stops:
             last = max(stops, key=lambda stop: stop.until)
             summary.status, summary.exit_code = Status.INCOMPLETE, UnavailableError.exit_code
-            summary.reason = f"{last.reason} Nothing is asked before {last.until:%Y-%m-%dT%H:%M:%SZ}."
+            summary.reason = str(last)
             return summary
         return None
 

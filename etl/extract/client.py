@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from etl.errors import UnavailableError
@@ -88,8 +87,6 @@ class ZenovayClient:
         headers = {
             "X-API-Key": self._api_key,
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"visitor-sync/{version('visitor-sync')}",
         }
         route = route_to(base_url, api="Zenovay", setting="ZENOVAY_BASE_URL")
         self._wire = Wire(route, headers=headers, timeout_s=timeout_s, deadline_s=deadline_s)

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError
@@ -88,11 +87,7 @@ class LiveCounter:
         self._clock = clock
         self._patience = patience
         self._places: tuple[str, ...] = (_NEWEST, _OLDER)
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"visitor-sync/{version('visitor-sync')}",
-        }
+        headers = {"Accept": "application/json"}
         route = route_to(origin(base_url), api="Zenovay", setting="ZENOVAY_BASE_URL")
         self._wire = Wire(route, headers=headers, timeout_s=timeout_s, deadline_s=deadline_s)
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from etl.models.traffic import RANGES, span
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +19,7 @@ class Span:
     length: timedelta
 
 
-SPANS = (
-    Span("24h", timedelta(hours=24)),
-    Span("7d", timedelta(days=7)),
-    Span("30d", timedelta(days=30)),
-    Span("90d", timedelta(days=90)),
-    Span("1y", timedelta(days=365)),
-)
+SPANS = tuple(Span(range_, span(range_)) for range_ in RANGES)
 SHORTEST, LONGEST = SPANS[0], SPANS[-1]
 
 

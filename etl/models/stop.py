@@ -23,6 +23,9 @@ class Stop(NamedTuple):
     kind: str = WAIT
     said_by: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.reason} Nothing is asked before {self.until:%Y-%m-%dT%H:%M:%SZ}."
+
     def bounded(self, *, made: datetime | None, now: datetime) -> Stop | None:
         """This stop as far as it can be believed; None where it is over, or was never to be believed.
 

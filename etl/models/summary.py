@@ -133,3 +133,8 @@ def utc_text(instant: datetime | None) -> str | None:
     if instant is None:
         return None
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def utc_second(instant: datetime) -> str:
+    """As ``utc_text``, for sentences: without fractions of a second."""
+    return utc_text(instant.replace(microsecond=0))

@@ -53,7 +53,7 @@ class TrafficReading:
 
 
 RANGES = {"24h": 1, "7d": 7, "30d": 30, "90d": 90, "1y": 365}
-"""The relative windows of the source, in days."""
+"""The relative windows of the source, in days; the shortest first."""
 
 
 def span(range_: str) -> timedelta:

@@ -42,10 +42,10 @@ def credential(text: str, *, setting: str) -> str:
     return text
 
 
-def route_to(url: str, *, api: str, setting: str) -> Route:
+def route_to(url: str, *, api: str, setting: str, fix: str = "Leave it unset for the real API.") -> Route:
     """Raises SettingsError for a base URL that may not be called, and for a proxy that cannot be used."""
     try:
         plain = checked(url)
     except ValueError as exc:
-        raise SettingsError(f"{setting} {exc}.", fix="Leave it unset for the real API.") from exc
+        raise SettingsError(f"{setting} {exc}.", fix=fix) from exc
     return Route(api, setting, plain, proxy_for(plain))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from etl.deadline import Deadline, shut_down
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _CONNECT_REFUSED = re.compile(r"[1-9][0-9]{2}\b")
 """How the text of httpcore begins where a proxy answered CONNECT with that status."""
 
+_OURS = {"Accept-Encoding": "gzip, deflate", "User-Agent": f"visitor-sync/{version('visitor-sync')}"}
+
 _KINDS: Kinds = (
     (httpx.ConnectTimeout, NO_CONNECTION),
     (httpx.TimeoutException, NO_ANSWER),
@@ -63,7 +66,7 @@ class Wire:
         self._socket: object = None
         connect_s, read_s = timeout_s
         self._http = httpx.Client(
-            headers=headers,
+            headers={**_OURS, **headers},
             timeout=httpx.Timeout(read_s, connect=connect_s),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0),
             follow_redirects=False,

@@ -42,6 +42,7 @@ _COUNT_BESIDE = Prepared(
         update(_T).values(beside=value("new_beside"), beside_used=_C.beside_used + value("more")).where(_MINE)
     )
 )
+_TAKE_OVER = _change({"beside_used": _C.beside_used - value("taken")})
 _SENT = Prepared(lambda _: select(_C.sent).where(_MINE))
 _ALL_SENT = Prepared(lambda _: select(_C.sent, _C.beside).where(_MINE))
 _STATED = Prepared(lambda _: select(_C.stated).where(_MINE))
@@ -123,8 +124,7 @@ class Limits:
 
     def take_over(self, api: str, requests: int) -> None:
         """A run counts so many of the requests beside it as the month's from now on."""
-        stamps, _ = self.beside(api)
-        self._put(_COUNT_BESIDE, api, new_beside=orjson.dumps(stamps).decode(), more=-requests)
+        self._put(_TAKE_OVER, api, taken=requests)
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known, with those beside runs."""

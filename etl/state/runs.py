@@ -92,10 +92,7 @@ _FORGET_DAYS = Prepared(lambda _: delete(tables.days).where(_D.day < value("befo
 _DAYS = Prepared(lambda _: select(_D.day, *(_D[name] for name in _COUNTED)).where(_D.day >= value("since")))
 _SUMMARIES_SINCE = Prepared(
     lambda _: (
-        select(_W.name, _R.kind, _R.started, _R.status, _R.summary)
-        .select_from(_OF_WEBSITE)
-        .where(_R.started >= value("since"))
-        .order_by(_LATEST_FIRST)
+        select(_R.started, _R.status, _R.summary).where(_R.started >= value("since")).order_by(_LATEST_FIRST)
     )
 )
 _LAST_ENDED = Prepared(lambda _: select(_R.ended).order_by(_LATEST_FIRST).limit(1))
@@ -236,20 +233,18 @@ class Runs:
         if self._statements.change(_ADD_TO_DAY, website_id=website_id, day=on, **added) == 0:
             self._statements.add(_BEGIN_DAY, website_id, on, *(counts[name] for name in _COUNTED))
 
-    def since(self, instant: datetime) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
-        """Website, status and summary of the runs from then on, latest first; of a killed one None and {}."""
-        for website, _, _, status, summary in self._statements.rows(
-            _SUMMARIES_SINCE, since=microseconds(instant)
-        ):
-            yield website, status, _summary_or_none(summary) or {}
+    def since(self, instant: datetime) -> Iterator[tuple[str | None, dict[str, Any]]]:
+        """Status and summary of the runs from then on, latest first; of a killed one None and {}."""
+        for _, status, summary in self._statements.rows(_SUMMARIES_SINCE, since=microseconds(instant)):
+            yield status, _summary_or_none(summary) or {}
 
     def days(self, since: datetime) -> list[SyncedDay]:
-        """What was done on each day (UTC) from that of ``since`` on, oldest first; no day is left out."""
+        """What was done on each day (UTC) with a run, from that of ``since`` on; oldest first."""
         first = _day(since)
         total: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         for begun, *counts in self._statements.rows(_DAYS, since=microseconds(first)):
             total[instant(begun)].update(dict(zip(_COUNTED, counts, strict=True)))
-        for _, _, started, _, summary in self._statements.rows(_SUMMARIES_SINCE, since=microseconds(first)):
+        for started, _, summary in self._statements.rows(_SUMMARIES_SINCE, since=microseconds(first)):
             day, found = _counts((started, summary))
             total[day].update(found)
         return [SyncedDay(day=day.date(), **total[day]) for day in sorted(total)]

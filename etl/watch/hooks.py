@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from etl.errors import SettingsError
-from etl.network.proxies import proxy_for
-from etl.network.route import Route
+from etl.network.route import route_to
 from etl.network.strangers import kind_of, stranger
-from etl.network.urls import checked
 
 if TYPE_CHECKING:
     from etl.errors import SyncError
     from etl.network.reply import Reply
+    from etl.network.route import Route
     from etl.network.wire import Wire
 
 HTML = "HTML"
@@ -28,11 +25,7 @@ _SHORTEST_SECRET = 6
 
 def hook_to(url: str, *, api: str, setting: str) -> Route:
     """The way to a hook. Raises SettingsError, without the URL, for one that may not be called."""
-    try:
-        plain = checked(url)
-    except ValueError as exc:
-        raise SettingsError(f"{setting} {exc}.", fix=f"Copy the URL from {api} again.") from exc
-    return Route(api, setting, plain, proxy_for(plain))
+    return route_to(url, api=api, setting=setting, fix=f"Copy the URL from {api} again.")
 
 
 def wire_to(route: Route, *, content_type: str, timeout_s: tuple[float, float], deadline_s: float) -> Wire:
@@ -41,12 +34,7 @@ def wire_to(route: Route, *, content_type: str, timeout_s: tuple[float, float], 
 
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
-    headers = {
-        "Content-Type": content_type,
-        "Accept-Encoding": "gzip, deflate",
-        "User-Agent": f"visitor-sync/{version('visitor-sync')}",
-    }
-    return Wire(route, headers=headers, timeout_s=timeout_s, deadline_s=deadline_s)
+    return Wire(route, headers={"Content-Type": content_type}, timeout_s=timeout_s, deadline_s=deadline_s)
 
 
 def secret_parts(url: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from etl.errors import (
     TooManyRejectedError,
     UnavailableError,
 )
-from etl.models.summary import utc_text
+from etl.models.summary import utc_second
 from etl.watch.troubles import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def _trouble(alike: list[tuple[Trouble, datetime]]) -> Iterator[str]:
     if trouble.exit_code:
         yield f"What to do: {WHAT_TO_DO[trouble.exit_code]}"
     if trouble.lasts:
-        since = min(began for _, began in alike).replace(microsecond=0)
-        yield f"Since {utc_text(since)}, exit code {trouble.exit_code}."
+        since = utc_second(min(began for _, began in alike))
+        yield f"Since {since}, exit code {trouble.exit_code}."
 
 
 def _well_again(place: str, alarm: Alarm) -> str:
     what = shorten(alarm.text, LONGEST, placeholder=" …")
-    since = utc_text(alarm.since.replace(microsecond=0))
+    since = utc_second(alarm.since)
     return f"visitor-sync is well again{': ' if place else ''}{place}. Since {since} it was: {what}"

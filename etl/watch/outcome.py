@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from etl.errors import LockedError, TooManyRejectedError, UnavailableError
-from etl.models.summary import Status, utc_text
+from etl.models.summary import Status, utc_second
 from etl.watch.troubles import EVERYWHERE, Trouble
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Outcome:
     def _stale(self, place: str, code: int, reason: str, memory: Memory) -> Iterator[Trouble]:
         good = self._good(memory, place)
         if self.stale_after is not None and self.at - good > self.stale_after:
-            text = f"Nothing was synced since {utc_text(good.replace(microsecond=0))}. {reason}"
+            text = f"Nothing was synced since {utc_second(good)}. {reason}"
             yield Trouble(place, code, text, cause=STALE)
 
     def _good(self, memory: Memory, place: str) -> datetime:

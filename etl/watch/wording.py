@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.models.summary import utc_text
+from etl.models.summary import utc_second, utc_text
 from etl.watch.slack import escaped
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def lines(report: Report) -> list[str]:
     """The whole report as plain text, a line for each website and each of the sync's facts."""
     websites = [f"{each.website}: {_told(each)}" for each in report.websites]
     return [
-        f"{title(report)}, {utc_text(report.at.replace(microsecond=0))}",
+        f"{title(report)}, {utc_second(report.at)}",
         *websites,
         *sync_lines(report.sync),
     ]
@@ -52,7 +52,7 @@ def blocks(report: Report) -> list[dict[str, Any]]:
     told = [f"*{escaped(website.website)}*\n{escaped(_told(website))}" for website in report.websites]
     websites = [_section("\n".join(told[first : first + each])) for first in range(0, len(told), each)]
     sync = escaped("\n".join(sync_lines(report.sync)))
-    made = {"type": "mrkdwn", "text": f"visitor-sync, {utc_text(report.at.replace(microsecond=0))}"}
+    made = {"type": "mrkdwn", "text": f"visitor-sync, {utc_second(report.at)}"}
     return [
         {"type": "header", "text": {"type": "plain_text", "text": title(report)}},
         *websites,

@@ -8,7 +8,7 @@ import click
 
 from etl.cli import logs
 from etl.cli.derived import accounts, state_url
-from etl.cli.month import look
+from etl.cli.month import look, unreserved
 from etl.cli.scheduling import crontab, manager, table
 from etl.cli.scheduling.cadence import afforded
 from etl.cli.scheduling.job import this_job
@@ -107,14 +107,14 @@ def _settings_if_any(job: Job) -> Settings | None:
 def _cadence(settings: Settings | None) -> Cadence:
     """What the plan affords; without settings, what Zenovay's Pro plan does for one website."""
     if settings is None:
-        return afforded([None], allowed=_unreserved(PRO_PLAN, RESERVE))
+        return afforded([None], allowed=unreserved(PRO_PLAN, RESERVE))
     logs.configure(settings.sync.log_format, settings.secrets())
     try:
         seen, allowed = _observed(settings)
     except SyncError as exc:
         _warn(f"What runs cost so far is not known. {exc}")
         plan = settings.zenovay
-        seen, allowed = [None] * len(plan.website_id), _unreserved(plan.requests_per_month, plan.reserve)
+        seen, allowed = [None] * len(plan.website_id), unreserved(plan.requests_per_month, plan.reserve)
     return afforded(seen, allowed=allowed, least=settings.sync.min_interval)
 
 
@@ -123,14 +123,10 @@ def _observed(settings: Settings) -> tuple[Sequence[Schedule | None], int]:
     plan, clock = settings.zenovay, SystemClock()
     with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
         if state is None:
-            return [None] * len(plan.website_id), _unreserved(plan.requests_per_month, plan.reserve)
+            return [None] * len(plan.website_id), unreserved(plan.requests_per_month, plan.reserve)
         quota = state.limits.quota("zenovay")
         months = [look(state, [name], plan, clock.now(), quota) for name in plan.website_id]
     return [month.schedule for month in months], months[0].allowed
-
-
-def _unreserved(limit: int, reserve: float) -> int:
-    return limit - int(limit * reserve)
 
 
 def _lost(names: Sequence[str]) -> str:
