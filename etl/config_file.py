@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
     from etl.fields import Field
+    from etl.policies import Policy
 
 _FIX = (
     "Save it as TOML in UTF-8, with a table [fields.NAME] for each field (visitor-sync help fields), and"
@@ -32,6 +33,7 @@ class Config(NamedTuple):
 
     own: tuple[Field, ...] = ()
     exclusions: Exclusions = NOBODY
+    policies: tuple[tuple[str, Policy], ...] = ()
 
 
 class _File(BaseSettings):
@@ -84,10 +86,10 @@ def read(path: str, *, must_exist: bool) -> tuple[Config, list[str]]:
         " and a secret never stands in it"
         for key in file.model_extra or ()
     ]
-    own, wrong_fields = own_fields.declared(file.fields)
+    own, policies, wrong_fields = own_fields.declared(file.fields)
     exclusions, wrong_exclusions = _exclusions(file.exclude)
     problems += [*wrong_fields, *wrong_exclusions]
-    return Config(own, exclusions), [f"{where}: {each}." for each in problems]
+    return Config(own, exclusions, policies), [f"{where}: {each}." for each in problems]
 
 
 def _domain(text: str) -> str | None:

@@ -88,6 +88,10 @@ class TooManyRejectedError(SyncError):
     exit_code = 3
 
 
+class TooManyChangedError(TooManyRejectedError):
+    """So many values of others would be written over that a mapping must be wrong; none was (exit 3)."""
+
+
 class StateError(SyncError):
     """The state database cannot be used (exit 7)."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from etl.kinds import COUNT, COUNTRY, FLAG, INSTANT, NUMBER, PAGE, TEXT
 from etl.models.visitor import AT
+from etl.policies import Policy, default_policy, is_ours
 from etl.rules import TIMED, People, Rows
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Field:
     ``stated`` are the names under which a row may state it: the first that says something counts, ``a.b`` is
     ``b`` inside the object ``a``. ``rows`` says what the rows of a visitor come to, ``people`` what the
     visitors of a contact do. ``property_name`` is where HubSpot keeps it, ``member`` the set it belongs to.
+    ``write`` is what may be written over there; None where that follows from the property.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Field:
     property_name: str
     label: str
     member: str
+    write: Policy | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """What may be written over what HubSpot holds."""
+        return self.write or default_policy(self.property_name)
 
     @property
     def is_timed(self) -> bool:
@@ -58,6 +66,11 @@ class Field:
     def setting(self) -> str:
         """The setting that names the property."""
         return f"SYNC_{self.name}_PROPERTY".upper()
+
+    @property
+    def write_setting(self) -> str:
+        """The setting that names the policy."""
+        return f"SYNC_{self.name}_WRITE".upper()
 
     def of(self, facts: Mapping[str, Value]) -> Value | None:
         """The fact among ``facts``; None as well for what was kept when the field was of another kind."""
@@ -123,21 +136,42 @@ class SyncedFields:
         self.fields = tuple(fields)
         self.visitor_id = visitor_id
         self.by_name = {field.name: field for field in self.fields}
+        self.by_property = {field.property_name: field for field in self.fields}
         self.keys = frozenset(f"{name}{at}" for name in self.by_name for at in ("", AT))
 
     def mapping(self) -> dict[str, str]:
         """The property of each, by the field's name."""
         return {field.name: field.property_name for field in self.fields} | {"visitor_id": self.visitor_id}
 
+    def policies(self) -> dict[str, str]:
+        """The policy of each property that is not simply overwritten as one of ours."""
+        return {
+            field.property_name: field.policy.value
+            for field in self.fields
+            if field.policy is not Policy.OVERWRITE or not is_ours(field.property_name)
+        }
 
-def selected(names: Iterable[str], *, own: tuple[Field, ...], properties: Mapping[str, str]) -> list[Field]:
+    def same(self, property_name: str, one: str, other: str) -> bool:
+        """Whether two texts of a property mean one value, as HubSpot writes some of them anew."""
+        field = self.by_property.get(property_name)
+        return one == other or (field is not None and field.kind.same(one, other))
+
+
+def selected(
+    names: Iterable[str],
+    *,
+    own: tuple[Field, ...],
+    properties: Mapping[str, str],
+    policies: Mapping[str, Policy | None],
+) -> list[Field]:
     """The fields that ``names`` of fields and sets turn on, in the order of their declaration.
 
-    ``properties`` names the property of each field. ``own`` fields come last.
+    ``properties`` names the property of each field, ``policies`` what may be written over there. ``own``
+    fields come last.
     """
     wanted = set(names)
     return [
-        replace(field, property_name=properties[field.name])
+        replace(field, property_name=properties[field.name], write=policies[field.name])
         for field in chain(FIELDS, own)
         if not wanted.isdisjoint((field.name, field.member, EVERYTHING))
     ]

@@ -56,6 +56,10 @@ class Kind:
     rows: tuple[Rows, ...]
     people: tuple[People, ...]
 
+    def same(self, one: str, other: str) -> bool:
+        """Whether two texts of HubSpot's mean one value: it drops fractions of seconds, and blanks."""
+        return _MEANING[self.property_type](one) == _MEANING[self.property_type](other)
+
 
 def _unfit() -> NoReturn:
     raise UnfitError
@@ -149,6 +153,30 @@ def _flag(value: Any) -> bool | None:
         return None
     return _FLAGS[word] if word in _FLAGS else _unfit()
 
+
+def _number_meant(text: str) -> object:
+    try:
+        return Decimal(text.strip())
+    except ArithmeticError:
+        return text.strip()
+
+
+def _instant_meant(text: str) -> object:
+    """Whole milliseconds, which is how exact HubSpot is; it may also write them as a number."""
+    digits = text.strip()
+    if digits.isascii() and digits.isdecimal():
+        return int(digits)
+    found = parsed(digits)
+    return microseconds(found) // 1000 if found else digits
+
+
+_MEANING: dict[str, Callable[[str], object]] = {
+    "string": str.strip,
+    "number": _number_meant,
+    "datetime": _instant_meant,
+    "bool": lambda text: text.strip().lower(),
+}
+"""What the texts of a property of HubSpot's mean, by its type."""
 
 _ALWAYS = (Rows.LATEST, Rows.FIRST)
 _OF_ONE = (People.OF_LATEST, People.OF_FIRST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from etl import envfile, fields
 from etl.kinds import KINDS, PAGE, TEXT
 from etl.naming import checked_property, nearest
+from etl.policies import Policy
 from etl.rules import People, Rows
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class _Declaration(BaseModel):
     people: Annotated[People, _one_of(People, "rule for people")] = People.OF_LATEST
     property_name: Annotated[str | None, AfterValidator(checked_property), Field(alias="property")] = None
     label: Annotated[str | None, AfterValidator(_label)] = None
+    write: Annotated[Policy | None, _one_of(Policy, "policy")] = None
 
     def misfits(self) -> Iterator[str]:
         """What does not go with the kind."""
@@ -72,7 +75,7 @@ class _Declaration(BaseModel):
                 yield f"{key}: the rule {rule} does not fit the kind {kind.name}; {_either(fitting)}"
 
     def named(self, name: str) -> fields.Field:
-        return fields.declared(
+        field = fields.declared(
             name,
             self.stated,
             _kind(name, self.kind),
@@ -82,20 +85,41 @@ class _Declaration(BaseModel):
             property_name=self.property_name,
             label=self.label,
         )
+        return replace(field, write=self.write)
 
 
-def declared(tables: Mapping[str, Any]) -> tuple[tuple[fields.Field, ...], list[str]]:
-    """The fields that ``tables`` declare, by name, and what is wrong with them, each a sentence without end.
+def declared(
+    tables: Mapping[str, Any],
+) -> tuple[tuple[fields.Field, ...], tuple[tuple[str, Policy], ...], list[str]]:
+    """The fields that ``tables`` declare, the policies that they give this program's own fields, by name.
 
-    A field that is declared wrongly is there all the same, as a text, so that one mistake is told once.
+    And what is wrong with them, each a sentence without end. A field that is declared wrongly is there all
+    the same, as a text, so that one mistake is told once.
     """
     found: list[fields.Field] = []
+    policies: list[tuple[str, Policy]] = []
     problems: list[str] = []
     for name, table in tables.items():
-        field, wrong = _declared(name, table)
-        found += [field] if field else []
+        if ours := next((field for field in fields.FIELDS if field.name == name), None):
+            policy, wrong = _policy(ours, table)
+            policies += [(name, policy)] if policy else []
+        else:
+            field, wrong = _declared(name, table)
+            found += [field] if field else []
         problems += [f"fields.{envfile.printable(name)}{each}" for each in wrong]
-    return tuple(found), problems
+    return tuple(found), tuple(policies), problems
+
+
+def _policy(field: fields.Field, table: Any) -> tuple[Policy | None, list[str]]:
+    """The policy of a field of this program's own, of which nothing else can be declared."""
+    if not isinstance(table, dict) or table.keys() != {"write"}:
+        only = "is a field of this program, of which only write can be set here"
+        return None, [f" {only}; {field.setting} names its property"]
+    known = [policy.value for policy in Policy]
+    if table["write"] not in known:
+        shown = nearest(str(table["write"]), known)
+        return None, [f".write is no policy; the nearest one is {shown} (of {', '.join(known)})"]
+    return Policy(table["write"]), []
 
 
 def _declared(name: str, table: Any) -> tuple[fields.Field | None, list[str]]:
@@ -103,8 +127,6 @@ def _declared(name: str, table: Any) -> tuple[fields.Field | None, list[str]]:
         return None, [" must be named with lower-case letters, digits and underscores, 40 at most"]
     if name in _RESERVED:
         return None, [" has the name of a set of fields, or of what identifies a visitor; choose another"]
-    if ours := next((field for field in fields.FIELDS if field.name == name), None):
-        return None, [f" is a field of this program; {ours.setting} names its property"]
     try:
         declaration = _Declaration.model_validate(table)
     except ValidationError as exc:

@@ -141,9 +141,10 @@ def test_an_instant_that_no_clock_shows_is_not_written() -> None:
 
 def test_sets_and_names_turn_fields_on() -> None:
     names = {field.name: field.property_name for field in FIELDS}
+    policies = dict.fromkeys(names)
 
     def turned_on(*wanted: str) -> list[str]:
-        return [field.name for field in selected(wanted, own=(), properties=names)]
+        return [field.name for field in selected(wanted, own=(), properties=names, policies=policies)]
 
     assert turned_on("basic") == [field.name for field in BASIC] == ["country", "last_seen", "pageviews"]
     assert turned_on("city", "scoring") == [

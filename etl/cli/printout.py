@@ -44,7 +44,7 @@ class Printout:
     def add(self, summary: RunSummary) -> None:
         self.summaries.append(summary)
         if self._as_json:
-            click.echo(orjson.dumps(summary.as_dict()))
+            click.echo(orjson.dumps(summary.as_object()))
         if summary.status is Status.FAILED:
             click.echo(f"error: {summary.website}: {summary.reason}", err=True)
 

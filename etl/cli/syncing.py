@@ -199,6 +199,8 @@ def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) 
             synced=settings.sync.synced,
             exclusions=settings.sync.exclusions,
             max_rejected=settings.sync.max_rejected,
+            max_changed=settings.sync.max_changed,
+            undo=timedelta(days=settings.sync.undo_days),
             dry_run=dry_run,
             **window,
         )

@@ -21,6 +21,7 @@ from etl.load.properties import wanted_properties
 from etl.pace import Pace
 from etl.retry import Patience
 from etl.state.store import Store, open_state
+from etl.transform import properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,9 @@ READ_AHEAD = 2
 
 _VERIFIED = "verified_setup"
 _MAPPING = "property_names"
+_POLICIES = "write_policies"
+_REMEMBERED = "texts_remembered"
+_AT_ONCE = 5000
 
 
 def zenovay_client(
@@ -157,6 +161,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         }
         store.keep(paces, {"zenovay": budget})
         taken_over = stack.enter_context(store.locked())
+        _take_up_texts(store, settings.sync.synced)
         verified = _prepare(store, settings, paces, budget, unlogged=taken_over)
         zenovay = zenovay_client(settings.zenovay, clock, paces["zenovay"], budget)
         stack.callback(zenovay.close)
@@ -213,6 +218,7 @@ def _prepare(
             last=state.limits.last_sent("zenovay"),
         )
         _take_up_names(state, settings.sync.synced)
+        _take_up_policies(state, settings.sync.synced)
         return verified
 
 
@@ -227,6 +233,40 @@ def _take_up_names(state: Transaction, synced: SyncedFields) -> None:
     if renamed := {name for name, prop in mapping.items() if known.get(name, prop) != prop}:
         state.ledger.forget_confirmations(fields=renamed)
     state.notebook.put(_MAPPING, canonical(known | mapping).decode())
+
+
+def _take_up_policies(state: Transaction, synced: SyncedFields) -> None:
+    """Make due what gave way under another policy."""
+    known, policies = state.notebook.mapping(_POLICIES), synced.policies()
+    if changed := {name for name, policy in policies.items() if known.get(name, policy) != policy}:
+        state.records.reconsider(changed)
+    state.notebook.put(_POLICIES, canonical(known | policies).decode())
+
+
+def _take_up_texts(store: Store, synced: SyncedFields) -> None:
+    """Find out what older versions have written, which kept fingerprints only: once, before facts change.
+
+    A property that has another name now is left out: it is not known what HubSpot holds there.
+    """
+    with store.reading() as state:
+        if state.notebook.get(_REMEMBERED):
+            return
+        known = state.notebook.mapping(_MAPPING)
+    renamed = {prop for name, prop in synced.mapping().items() if known.get(name, prop) != prop}
+    after: int | None = 0
+    while after is not None:
+        with store.transaction() as state:
+            found = state.ledger.unremembered(after=after, most=_AT_ONCE)
+            texts = {each.contact_id: properties(each.contact, synced) for each in found}
+            state.ledger.remember(
+                {
+                    number: {name: text for name, text in each.items() if name not in renamed}
+                    for number, each in texts.items()
+                }
+            )
+            after = found[-1].contact_id if found else None
+            if after is None:
+                state.notebook.put(_REMEMBERED, "yes")
 
 
 def _setup_digest(settings: Settings) -> str:

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import Complaint, listed
-from etl.load.lookup import presence, read_contacts
+from etl.load.lookup import read_contacts
 from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
 from etl.load.verdicts import (
     MERGED,
     BatchAnswer,
     deferred,
-    gone,
     keys_in,
     read_verdicts,
     record_in,
     refused,
 )
-from etl.models.contact import MATCH, RECORD_ID
-from etl.models.verdict import ABSENT, GONE, TAKEN, Delivery, Verdict
+from etl.models.contact import RECORD_ID
+from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
 
@@ -40,12 +39,10 @@ log = logging.getLogger(__name__)
 
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARGE})
-_UNSAID = "HubSpot did not say whether it has this contact."
-_SAME = "Another contact of this batch is the same record."
 
 
 class HubSpotContacts(HubSpotSide):
-    """Updates, upserts and matches contacts.
+    """Looks for contacts, updates and upserts them.
 
     ``deliver`` may be called by several threads at once, with disjoint batches.
     """
@@ -76,31 +73,12 @@ class HubSpotContacts(HubSpotSide):
         try:
             self._setup.before_first()
             while part := work.next_part():
-                if part[0].way is MATCH:
-                    self._match(part, work)
-                else:
-                    self._send(part, work)
+                self._send(part, work)
         except SyncError as error:
             stop = error
         delivery = Delivery(work.verdicts(stop), stop)
         _log(delivery, elapsed_s=self._clock.monotonic() - started)
         return delivery
-
-    def _match(self, part: Sequence[Parcel], work: _Work) -> None:
-        """Find the records of the parcels, and send what is found there; nothing is ever made."""
-        answer = read_contacts(self._client, part[0].id_property, [parcel.id_value for parcel in part])
-        found = presence(part, self._setup.believed(answer))
-        work.record(
-            work.absent(parcel) if parcel.contact_id in found.missing else deferred(parcel, _UNSAID)
-            for parcel in part
-            if parcel.contact_id not in found.records
-        )
-        first: dict[str, Parcel] = {}
-        for parcel in part:
-            record = found.records.get(parcel.contact_id)
-            if record is not None and first.setdefault(record, parcel) is not parcel:
-                work.record([deferred(parcel, _SAME)._replace(record=record)])
-        work.send([parcel._replace(record=record) for record, parcel in first.items()])
 
     def _send(self, part: Sequence[Parcel], work: _Work) -> None:
         way = part[0].way
@@ -121,18 +99,13 @@ class HubSpotContacts(HubSpotSide):
         else:
             alone = part[0]
             verdict = refused(alone, answer)
-            self._take(BatchAnswer({alone.contact_id: verdict}, {alone.contact_id: answer}), part, work)
+            refusals = {alone.contact_id: answer} if verdict.outcome is REJECTED else {}
+            self._take(BatchAnswer({alone.contact_id: verdict}, refusals), part, work)
 
     def _take(self, answer: BatchAnswer, part: Sequence[Parcel], work: _Work) -> None:
         """Believe confirmations at once, and rejections only of a HubSpot that is set up rightly."""
-        missing: list[Parcel] = []
-        rejected: list[Parcel] = []
-        for parcel in part:
-            if parcel.contact_id in answer.refusals:
-                is_gone = answer.verdicts[parcel.contact_id].outcome is GONE
-                (missing if is_gone else rejected).append(parcel)
+        rejected = [parcel for parcel in part if parcel.contact_id in answer.refusals]
         work.record(each for each in answer.verdicts.values() if each.contact_id not in answer.refusals)
-        work.look_again(missing)
         self._meet_kin(part, work)
         if answer.wrong_setup is not None:
             raise self._setup.disprove(answer.wrong_setup)
@@ -179,7 +152,6 @@ class _Work:
         self._parts: list[Sequence[Parcel]] = [batch] if batch else []
         self._nameless: list[Parcel] = []
         self._verdicts: dict[int, Verdict] = {}
-        self._gone: set[int] = set()
         self.is_halved = False
 
     def next_part(self) -> Sequence[Parcel]:
@@ -187,29 +159,6 @@ class _Work:
         if not self._parts and self._nameless:
             self._parts, self._nameless = [self._nameless], []
         return self._parts.pop() if self._parts else ()
-
-    def send(self, part: Sequence[Parcel]) -> None:
-        """Send ``part`` next."""
-        if part:
-            self._parts.append(part)
-
-    def look_again(self, missing: Sequence[Parcel]) -> None:
-        """Send by their keys those whose records are gone: somebody may have made them anew."""
-        self._gone.update(each.contact_id for each in missing)
-        self.record(gone(each) for each in missing if each.id_property == RECORD_ID)
-        again = [
-            each._replace(record=None, known=False, is_matched=each.is_matched or not each.recreate)
-            for each in missing
-            if each.id_property != RECORD_ID
-        ]
-        for route in sorted({(each.way, each.id_property) for each in again}):
-            self.send([each for each in again if (each.way, each.id_property) == route])
-
-    def absent(self, parcel: Parcel) -> Verdict:
-        """The verdict on a parcel whose key nobody has: gone, if its record was there before."""
-        if parcel.contact_id in self._gone and not parcel.recreate:
-            return gone(parcel)
-        return Verdict(parcel.contact_id, ABSENT)
 
     def said_of(self, parcel: Parcel) -> Verdict | None:
         """The last verdict on a parcel, if there is one."""
@@ -266,7 +215,7 @@ def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:
 def _log(delivery: Delivery, *, elapsed_s: float) -> None:
     """One line about a batch of which HubSpot did not take everything."""
     counts = Counter(verdict.outcome for verdict in delivery.verdicts)
-    if not delivery.stop and counts.keys() <= {*TAKEN, ABSENT}:
+    if not delivery.stop and counts.keys() <= {*TAKEN}:
         return
     traces = sorted({verdict.correlation_id for verdict in delivery.verdicts if verdict.correlation_id})
     facts: dict[str, Any] = {

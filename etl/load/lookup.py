@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import complaint, listed
 from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
-from etl.load.verdicts import EMAIL, OTHER_EMAILS, identities, normalised, record_in
+from etl.load.verdicts import EMAIL, OTHER_EMAILS, identities, normalised, record_in, texts_in
 from etl.models.contact import RECORD_ID
+from etl.models.record import ShownContact
+from etl.models.verdict import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,13 +21,6 @@ if TYPE_CHECKING:
     from etl.network.reply import Reply
 
 WHERE = "HubSpot batch/read"
-
-
-class Found(NamedTuple):
-    """``records`` of those that are there, and those that HubSpot says are not; both by contact id."""
-
-    records: dict[int, str]
-    missing: set[int]
 
 
 def read_contacts(
@@ -58,16 +53,17 @@ def read_contacts(
     )
 
 
-def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> Found:
+def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> Sight:
     """What batch/read says of ``parcels``: found, or explicitly not. Pure; leaves out what it does not say.
 
     HubSpot names the ids that it did not find in ``context.ids``, which its OpenAPI document of contacts
     does not promise; where it does not, a reply that has nothing but such errors beside its results speaks
-    for all that are left.
+    for all that are left. A record that was merged comes back under another id: it can only be told where
+    that is the only one.
     """
     results, errors = listed(body.get("results")), listed(body.get("errors"))
-    found = {
-        pair: record
+    shown = {
+        pair: ShownContact(record, texts_in(each))
         for each in results
         if isinstance(each, dict) and (record := record_in(each)) is not None
         for pair in identities(each)
@@ -77,15 +73,18 @@ def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> Found:
     named = {value.strip().lower() for each in absences for _, value in each.identities}
     nameless = not any(each.identities for each in absences)
     speaks_for_all = bool(absences) and len(absences) == len(complaints) and nameless
-    records: dict[int, str] = {}
+    found: dict[int, ShownContact] = {}
     missing: set[int] = set()
+    if len(parcels) == len(results) == 1 and parcels[0].record is not None:
+        found.update((parcels[0].contact_id, each) for each in shown.values())
     for parcel in parcels:
-        record = found.get((parcel.id_property, normalised(parcel.id_property, parcel.id_value)))
-        if record is not None:
-            records[parcel.contact_id] = record
-        elif speaks_for_all or parcel.id_value.strip().lower() in named:
+        by, value = parcel.found_by
+        seen = shown.get((by, normalised(by, value)))
+        if seen is not None:
+            found[parcel.contact_id] = seen
+        elif speaks_for_all or value.strip().lower() in named:
             missing.add(parcel.contact_id)
-    return Found(records, missing)
+    return Sight(found, frozenset(missing))
 
 
 def results_or_complaint(reply: Reply) -> Mapping[str, Any] | Complaint:

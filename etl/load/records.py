@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.load.complaints import Complaint, listed
 from etl.load.lookup import read_contacts
 from etl.load.statuses import object_of
-from etl.load.verdicts import properties_in, record_in
+from etl.load.verdicts import properties_in, record_in, texts_in
 from etl.models.contact import RECORD_ID
 from etl.models.record import ShownContact
 
@@ -28,8 +28,7 @@ def look(client: HubSpotClient, record: str) -> ShownContact | None:
     now = record_in(result) if result else None
     if result is None or now is None:
         return None
-    texts = {name: text for name, text in properties_in(result).items() if isinstance(text, str) and text}
-    return ShownContact(now, texts)
+    return ShownContact(now, texts_in(result))
 
 
 def is_marketing(client: HubSpotClient, record: str) -> bool | None:

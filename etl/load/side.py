@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.errors import SyncError
 from etl.load import records
 from etl.load.links import HubSpotLinks
+from etl.load.lookup import presence, read_contacts
 from etl.load.portal import read_portal
 from etl.load.properties import link_property_of, visitor_id_of
 from etl.load.setup_check import SetupCheck
 from etl.load.words import HubSpotWords
+from etl.models.contact import RECORD_ID
+from etl.models.verdict import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -17,8 +21,13 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
+    from etl.models.contact import Parcel
     from etl.models.portal import Portal
     from etl.models.record import ShownContact
+
+
+_MOST_ALONE = 10
+"""So many contacts of which a look says nothing are looked for one by one."""
 
 
 class HubSpotSide(HubSpotWords):
@@ -50,6 +59,31 @@ class HubSpotSide(HubSpotWords):
     @property
     def credential(self) -> str:
         return self._client.credential
+
+    def look_for(self, batch: Sequence[Parcel]) -> Sight:
+        """What HubSpot holds of ``batch`` (at most 100, all found by one property), of all that they ask.
+
+        May be called by several threads at once. Never raises SyncError: that is the ``stop``.
+        """
+        if not batch:
+            return Sight({})
+        asked = {name for parcel in batch for name in parcel.asks or ()}
+        by, ids = batch[0].found_by[0], [parcel.found_by[1] for parcel in batch]
+        try:
+            self._setup.before_first()
+            sight = self._read(by, ids, batch, asked)
+            unsaid = [each for each in batch if each.contact_id not in sight.found.keys() | sight.missing]
+            if by == RECORD_ID and len(batch) > 1 and len(unsaid) <= _MOST_ALONE:
+                for parcel in unsaid:  # it was merged, and comes back under another id
+                    alone = self._read(by, [parcel.found_by[1]], [parcel], asked)
+                    sight = Sight({**sight.found, **alone.found}, sight.missing | alone.missing)
+        except SyncError as error:
+            return Sight({}, stop=error)
+        return sight
+
+    def _read(self, by: str, ids: Sequence[str], batch: Sequence[Parcel], asked: set[str]) -> Sight:
+        answer = read_contacts(self._client, by, ids, properties=asked)
+        return presence(batch, self._setup.believed(answer))
 
     def look(self, record: str) -> ShownContact | None:
         """The record behind an id, which may have another one now; None where there is none."""

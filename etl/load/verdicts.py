@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import Complaint, complaint, listed
 from etl.models.contact import RECORD_ID, ContactKey, ContactKind
-from etl.models.verdict import CREATED, DEFERRED, GONE, REFUSED, REJECTED, UPDATED, Verdict
+from etl.models.verdict import CREATED, DEFERRED, REJECTED, UPDATED, Verdict
+from etl.pipeline.sighting import gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 EMAIL = "email"
 MERGED = "hs_merged_object_ids"
 OTHER_EMAILS = "hs_additional_emails"
-GONE_CODE = "GONE"
-_GONE = "HubSpot had this contact and has it no more: it was deleted there."
 UNANSWERED = "HubSpot's answer did not say what became of this contact."
 _CONTRADICTED = "HubSpot's answer both confirmed and refused this contact."
 
@@ -80,7 +79,7 @@ def read_verdicts(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> BatchAn
     }
     return BatchAnswer(
         verdicts,
-        {number: said for number, said in refusals.items() if verdicts[number].outcome in REFUSED},
+        {number: said for number, said in refusals.items() if verdicts[number].outcome is REJECTED},
         next((said for said in complaints if said.is_about_setup), None),
     )
 
@@ -90,7 +89,7 @@ def refused(parcel: Parcel, said: Complaint) -> Verdict:
     if said.is_about_setup or said.is_temporary:
         return deferred(parcel, f"HubSpot could not take this contact now ({said.code}).")
     if parcel.record is not None and said.is_about_missing:
-        return gone(parcel)
+        return lost(parcel)
     return Verdict(
         parcel.contact_id,
         REJECTED,
@@ -111,9 +110,11 @@ def confirmed(parcel: Parcel, result: Mapping[str, Any]) -> Verdict:
     return Verdict(parcel.contact_id, CREATED if new else UPDATED, record_in(result))
 
 
-def gone(parcel: Parcel) -> Verdict:
-    """The verdict on a contact whose record was there once and is not any more."""
-    return Verdict(parcel.contact_id, GONE, reason=_GONE, code=GONE_CODE, final=True)
+def lost(parcel: Parcel) -> Verdict:
+    """The record is not there any more; nothing is said yet of the contact, which may be under its key."""
+    if parcel.id_property == RECORD_ID:
+        return gone(parcel)
+    return Verdict(parcel.contact_id, DEFERRED, reason="Its record is not there any more.", lost=True)
 
 
 def deferred(parcel: Parcel, reason: str) -> Verdict:
@@ -243,6 +244,11 @@ def properties_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """The properties that a result shows; none where they cannot be read."""
     found = result.get("properties")
     return found if isinstance(found, dict) else {}
+
+
+def texts_in(result: Mapping[str, Any]) -> dict[str, str]:
+    """The properties of a result that have a value."""
+    return {name: text for name, text in properties_in(result).items() if isinstance(text, str) and text}
 
 
 def record_in(result: Mapping[str, Any]) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.errors import ContractBrokenError, SettingsError, TooManyRejectedError
+from etl.errors import ContractBrokenError, SettingsError, TooManyChangedError, TooManyRejectedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from etl.models.portal import Portal
 
 
@@ -21,6 +23,16 @@ class HubSpotWords:
             f"HubSpot refused {rejected} of {contacts} contacts, more than SYNC_MAX_REJECTED allows:"
             f" {reasons}.",
             fix="Find the common cause, then: visitor-sync rejections retry",
+        )
+
+    @staticmethod
+    def too_many_changed(changed: int, contacts: int, properties: Mapping[str, int]) -> TooManyChangedError:
+        named = ", ".join(f"{name} on {count}" for name, count in properties.items())
+        return TooManyChangedError(
+            f"{changed} of the {contacts} contacts to be updated would have values written over ({named}),"
+            " more than SYNC_MAX_CHANGED allows. None of these was written; they stay due.",
+            fix="Look at what would change: visitor-sync run --dry-run. If that is right, run once with"
+            " SYNC_MAX_CHANGED=100%.",
         )
 
     @staticmethod

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from etl.models.difference import Difference
     from etl.models.reading import Window
 
 
@@ -47,6 +48,15 @@ class ContactCounts:
     rejected: int = 0
     deferred: int = 0
     absent: int = 0
+    kept: int = 0
+
+
+@dataclass(slots=True)
+class ValueCounts:
+    """Values of properties that are not this program's own: left to others, and written over."""
+
+    kept: int = 0
+    replaced: int = 0
 
 
 @dataclass(slots=True)
@@ -61,7 +71,8 @@ class RunSummary:
 
     ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor are ``notes``: those of
     the warnings that need nobody. ``portal`` is the id of the HubSpot account; None as long as that is not
-    known. ``degraded`` says why the source's answer was not believed, where it was not.
+    known. ``degraded`` says why the source's answer was not believed, where it was not. ``differences`` are
+    what a dry run would do.
     """
 
     run: str
@@ -74,6 +85,7 @@ class RunSummary:
     window: Window | None = None
     rows: RowCounts = field(default_factory=RowCounts)
     contacts: ContactCounts = field(default_factory=ContactCounts)
+    values: ValueCounts = field(default_factory=ValueCounts)
     requests: RequestCounts = field(default_factory=RequestCounts)
     watermark_before: datetime | None = None
     watermark_after: datetime | None = None
@@ -83,14 +95,21 @@ class RunSummary:
     portal: int | None = None
     degraded: str | None = None
     notes: tuple[str, ...] = ()
+    differences: list[Difference] = field(default_factory=list)
 
     @property
     def concerns(self) -> list[str]:
         """The warnings that need a person."""
         return [warning for warning in self.warnings if warning not in self.notes]
 
+    def as_object(self) -> dict[str, Any]:
+        """The object of ``--json``; that of a dry run names people."""
+        if not self.dry_run:
+            return self.as_dict()
+        return {**self.as_dict(), "differences": [each.as_object() for each in self.differences]}
+
     def as_dict(self) -> dict[str, Any]:
-        """The object of ``--json``, keys in their fixed order."""
+        """What is logged and stored of it, keys in their fixed order."""
         window = self.window
         return {
             "run": self.run,
@@ -110,6 +129,7 @@ class RunSummary:
             "warnings": self.warnings,
             "portal": self.portal,
             "degraded": self.degraded,
+            "values": asdict(self.values),
         }
 
 

@@ -7,10 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from etl.errors import SyncError
     from etl.models.contact import ContactKey, Parcel
+    from etl.models.record import ShownContact
 
 
 class Outcome(StrEnum):
@@ -26,13 +28,19 @@ class Outcome(StrEnum):
     GONE = "gone"
     """The record that HubSpot confirmed once is not there any more."""
 
+    KEPT = "kept"
+    """What HubSpot holds is somebody else's and stays; nothing had to be written."""
 
-CREATED, UPDATED, REJECTED, DEFERRED, ABSENT, GONE = Outcome
+
+CREATED, UPDATED, REJECTED, DEFERRED, ABSENT, GONE, KEPT = Outcome
 """By these names for what is done for every contact: Python 3.11 looks a member up in Python."""
 
 
 TAKEN = (CREATED, UPDATED)
 """HubSpot holds the contact as it was sent."""
+
+SETTLED = (*TAKEN, KEPT)
+"""Nothing is left to be done for the contact as it is."""
 
 REFUSED = (REJECTED, GONE)
 """HubSpot does not take the contact, for a reason that is listed."""
@@ -46,6 +54,7 @@ class Verdict(NamedTuple):
     ``reason``, ``code`` and ``correlation_id`` belong to a rejection, ``reason`` to a deferral too.
     ``final`` marks a rejection that new facts do not lift (an address deleted under GDPR).
     ``unanswered`` marks a deferral although HubSpot did answer: next time the contact goes by itself.
+    ``lost`` marks one whose record is not there any more: it may be under its key.
     """
 
     contact_id: int
@@ -57,6 +66,7 @@ class Verdict(NamedTuple):
     final: bool = False
     unanswered: bool = False
     kin: tuple[ContactKey, ...] = ()
+    lost: bool = False
 
     def is_new_to(self, parcel: Parcel) -> bool:
         """Whether it tells a record that the contact was not known to be."""
@@ -68,6 +78,19 @@ class Delivery:
     """One verdict per parcel of a batch, and the error that must stop further deliveries, if any."""
 
     verdicts: tuple[Verdict, ...]
+    stop: SyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What HubSpot shows of the contacts that were looked for.
+
+    ``found`` by contact id, and those that it says are ``missing``; of the others it says nothing. ``stop``
+    is the error that must stop all further requests, if any.
+    """
+
+    found: Mapping[int, ShownContact]
+    missing: frozenset[int] = frozenset()
     stop: SyncError | None = None
 
 

@@ -6,17 +6,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from etl import transform
-from etl.models.contact import EMAIL, MATCH, RECORD, RECORD_ID, UPDATE, UPSERT, Parcel
+from etl.models.contact import EMAIL, LOOK, RECORD, RECORD_ID, Parcel
+from etl.pipeline import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from etl.fields import SyncedFields
-    from etl.models.contact import ContactKind, DueContact, Way
+    from etl.models.contact import DueContact, Way
     from etl.pipeline.order import Order
     from etl.pipeline.ports import Ledger
 
-    _Route = tuple[Way, ContactKind]
+    _Route = tuple[Way, str]
 
 BATCH = 100
 """HubSpot takes at most so many inputs in one request."""
@@ -38,6 +38,7 @@ class Backlog:
 
     A contact in flight is never handed out, so that it is never in two requests at once, nor one of which
     another turned out to be that is in flight; one that was held back is not handed out again in this run.
+    What comes back from a look stays in flight until it has its verdict.
     """
 
     def __init__(self, order: Order) -> None:
@@ -46,8 +47,9 @@ class Backlog:
         self._in_flight: set[int] = set()
         self._held_back: set[int] = set()
         self._behind: dict[int, int] = {}
-        self._ahead: dict[_Route, dict[int, DueContact]] = {}
-        self._lone: dict[int, DueContact] = {}
+        self._ahead: dict[_Route, dict[int, Parcel]] = {}
+        self._goes_on: dict[_Route, dict[int, Parcel]] = {}
+        self._lone: dict[int, Parcel] = {}
         self._count = 0
         self._is_complete = False
         self._has_late = False
@@ -59,7 +61,7 @@ class Backlog:
     def renew(self, contacts: Mapping[int, DueContact | None]) -> None:
         """These are due with new facts, or None: due no longer. Nothing else has changed in the ledger."""
         for contact_id, due in contacts.items():
-            had = self._take_back(contact_id)
+            had = self._take_back(contact_id) or self._call_back(contact_id)
             if due is None or self._is_taken(contact_id):
                 continue
             if had is None and not self._takes_more:
@@ -67,7 +69,7 @@ class Backlog:
             else:
                 self._put(due)
 
-    def _take_back(self, contact_id: int) -> DueContact | None:
+    def _take_back(self, contact_id: int) -> Parcel | None:
         if (had := self._lone.pop(contact_id, None)) is not None:
             return had
         for kept in self._ahead.values():
@@ -76,26 +78,37 @@ class Backlog:
                 return had
         return None
 
+    def call_back(self, contact_ids: Iterable[int]) -> None:
+        """Let go of those that wait for what is to be done for them next: it is another thing now."""
+        for contact_id in contact_ids:
+            self._call_back(contact_id)
+
+    def _call_back(self, contact_id: int) -> Parcel | None:
+        for kept in self._goes_on.values():
+            if (had := kept.pop(contact_id, None)) is not None:
+                self._in_flight.discard(contact_id)
+                return had
+        return None
+
     @property
     def _takes_more(self) -> bool:
         return self._is_complete and self._count < _MOST_AHEAD
 
     def _put(self, due: DueContact) -> None:
-        if due.unanswered:
-            self._lone[due.contact_id] = due
+        parcel = writing.prepared(self._parcel(due), self._order.synced, look=self._order.dry_run)
+        if parcel.unanswered:
+            self._lone[parcel.contact_id] = parcel
             return
-        route = self._route(due)
-        if (kept := self._ahead.get(route)) is None:
-            kept = self._ahead[route] = {}
-        kept[due.contact_id] = due
+        self._ahead.setdefault(_route(parcel), {})[parcel.contact_id] = parcel
         self._count += 1
 
-    def _route(self, due: DueContact) -> _Route:
-        """What the contacts of a batch have in common."""
-        kind = due.contact.key.kind
-        if due.record is not None:
-            return UPDATE, RECORD
-        return (MATCH, kind) if kind in self._order.matched else (UPSERT, RECORD)
+    def go_on(self, parcels: Iterable[Parcel]) -> None:
+        """These are in flight again, and are handed out for what is to be done for them next."""
+        for parcel in parcels:
+            self._in_flight.add(parcel.contact_id)
+            way, by = _route(parcel)
+            route = way, by if not parcel.unanswered else f"{parcel.contact_id} alone"
+            self._goes_on.setdefault(route, {})[parcel.contact_id] = parcel
 
     @property
     def is_full(self) -> bool:
@@ -106,8 +119,13 @@ class Backlog:
         """Whether the ledger may hold more to send than was looked up; ``flush``: also what can wait."""
         return self._whole_batch() is None and (not self._is_complete or (flush and self._has_late))
 
-    def _whole_batch(self) -> _Route | None:
-        return next((route for route, kept in self._ahead.items() if len(kept) >= BATCH), None)
+    def _whole_batch(self) -> dict[int, Parcel] | None:
+        return self._longest(BATCH)
+
+    def _longest(self, least: int) -> dict[int, Parcel] | None:
+        """What goes one way, and is so much at least; what has been looked at comes first."""
+        routes = (*self._goes_on.values(), *self._ahead.values())
+        return next((kept for kept in routes if len(kept) >= least), None)
 
     def look(self, ledger: Ledger, *, flush: bool) -> None:
         """Look up what is due: some contacts after the last that was handed out, and round again."""
@@ -122,15 +140,15 @@ class Backlog:
 
     def next_batch(self, *, flush: bool) -> list[Parcel]:
         """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send."""
-        route = self._whole_batch()
-        if route is None and flush:
-            route = next((route for route, kept in self._ahead.items() if kept), None)
-        if route is not None:
-            kept = self._ahead[route]
-            together = list(islice(kept, BATCH))
+        kept = self._longest(BATCH) or (self._longest(1) if flush else None)
+        if kept is None:
+            return self._hand_out([self._lone.pop(next(iter(self._lone)))]) if self._lone else []
+        together = list(islice(kept, BATCH))
+        if not any(kept is each for each in self._goes_on.values()):
             self._after, self._count = together[-1], self._count - len(together)
-            return self._hand_out([kept.pop(contact_id) for contact_id in together])
-        return self._hand_out([self._lone.pop(next(iter(self._lone)))]) if self._lone else []
+        batch = self._hand_out([kept.pop(contact_id) for contact_id in together])
+        self._goes_on = {route: each for route, each in self._goes_on.items() if each}
+        return batch
 
     def _free(self, ledger: Ledger) -> Iterator[DueContact]:
         """Due contacts that may be handed out: those after the last batch, then those before."""
@@ -167,30 +185,32 @@ class Backlog:
     def is_in_flight(self, contact_id: int) -> bool:
         return contact_id in self._in_flight
 
-    def _hand_out(self, contacts: list[DueContact]) -> list[Parcel]:
-        self._in_flight.update(due.contact_id for due in contacts)
-        return [self._parcel(due) for due in contacts]
+    def _hand_out(self, parcels: list[Parcel]) -> list[Parcel]:
+        self._in_flight.update(parcel.contact_id for parcel in parcels)
+        return parcels
 
     def _parcel(self, due: DueContact) -> Parcel:
-        contact_id, contact, fingerprint, known, unanswered, record = due
-        kind, value = contact.key
-        properties, name = transform.properties(contact, self._synced), transform.name_properties(contact.key)
-        if not known and record is None:
-            properties |= name
+        kind, value = due.contact.key
+        synced, wanted = self._order.synced, transform.properties(due.contact, self._order.synced)
         return Parcel(
-            contact_id,
-            _ID_PROPERTIES.get(kind) or self._synced.visitor_id,
+            due.contact_id,
+            _ID_PROPERTIES.get(kind) or synced.visitor_id,
             value,
-            properties,
-            fingerprint,
-            name,
-            known,
-            unanswered,
-            record,
-            kind in self._order.matched,
-            self._order.recreate and kind is not RECORD,
+            wanted,
+            due.fingerprint,
+            transform.name_properties(due.contact.key),
+            due.known,
+            due.unanswered,
+            due.record,
+            is_matched=kind in self._order.matched,
+            recreate=self._order.recreate and kind is not RECORD,
+            is_sure=due.is_sure,
+            wanted=wanted,
+            written=due.written,
         )
 
-    @property
-    def _synced(self) -> SyncedFields:
-        return self._order.synced
+
+def _route(parcel: Parcel) -> _Route:
+    """What the parcels of a batch have in common: a look finds all of them by one property."""
+    way = parcel.way
+    return way, parcel.found_by[0] if way is LOOK else ""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.errors import BooksDoNotBalanceError
-from etl.models.summary import ContactCounts, RowCounts
-from etl.models.verdict import ABSENT, CREATED, DEFERRED, GONE, REFUSED, REJECTED, UPDATED
+from etl.models.summary import ContactCounts, RowCounts, ValueCounts
+from etl.models.verdict import ABSENT, CREATED, DEFERRED, GONE, KEPT, REFUSED, REJECTED, UPDATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from etl.models.verdict import Verdict
 
-_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED, _CREATED_AND_DUE, _ABSENT = range(7)
+_STANDINGS = _UNCHANGED, _CREATED, _UPDATED, _REJECTED, _DEFERRED, _CREATED_AND_DUE, _ABSENT, _KEPT = range(8)
 _NOT_OURS, _TOUCHED, _CARRIED_OVER = range(0, 24, 8)
 """A contact's mark is one of these plus its standing: two enumerations would cost a microsecond a contact."""
 
@@ -22,7 +22,7 @@ _MADE = (_CREATED, _CREATED_AND_DUE)
 _DUE = tuple(_CREATED_AND_DUE if standing in _MADE else _DEFERRED for standing in _STANDINGS)
 """What each standing becomes when the contact is due, and below when it is due no longer."""
 
-_RELIEVED = (_UNCHANGED, _CREATED, _UPDATED, _REJECTED, _UNCHANGED, _CREATED, _ABSENT)
+_RELIEVED = (_UNCHANGED, _CREATED, _UPDATED, _REJECTED, _UNCHANGED, _CREATED, _ABSENT, _KEPT)
 _SAID = {
     CREATED: _CREATED,
     UPDATED: _UPDATED,
@@ -30,6 +30,7 @@ _SAID = {
     DEFERRED: _DEFERRED,
     ABSENT: _ABSENT,
     GONE: _REJECTED,
+    KEPT: _KEPT,
 }
 
 
@@ -42,6 +43,7 @@ class Books:
 
     def __init__(self) -> None:
         self.rows = RowCounts()
+        self.values = ValueCounts()
         self.newly_rejected = 0
         self.gone = 0
         self.erased: set[int] = set()
@@ -117,7 +119,7 @@ class Books:
         """The counts as they stand now."""
         touched = [self._marks.count(_TOUCHED + standing) for standing in _STANDINGS]
         carried_over = [self._marks.count(_CARRIED_OVER + standing) for standing in _STANDINGS]
-        unchanged, created, updated, rejected, deferred, again, absent = map(
+        unchanged, created, updated, rejected, deferred, again, absent, kept = map(
             sum, zip(touched, carried_over, strict=True)
         )
         return ContactCounts(
@@ -129,6 +131,7 @@ class Books:
             rejected=rejected,
             deferred=deferred + again,
             absent=absent,
+            kept=kept,
         )
 
     def balance(self, *, due: int) -> None:
@@ -152,6 +155,7 @@ class Books:
             + contacts.rejected
             + contacts.deferred
             + contacts.absent
+            + contacts.kept
         )
         if rows.read != parts:
             raise BooksDoNotBalanceError(f"{rows.read} rows were read, {parts} are accounted for.")

@@ -29,7 +29,9 @@ class Order:
     made again. ``merge``: what was made for an anonymous visitor is merged into whom it turned out to be.
     ``links``: learn first who is who. Visitors who were not seen for ``retention`` are not kept.
     ``exclusions`` cover whom the state must not hold.
-    ``max_rejected`` is the share of the verdicts above which rejections stop the run.
+    ``max_rejected`` is the share of the verdicts above which rejections stop the run, ``max_changed`` that of
+    the contacts to be updated above which it writes over no value that is not this program's own. What a run
+    replaces is kept for ``undo``.
     """
 
     run: str
@@ -51,4 +53,6 @@ class Order:
     synced: SyncedFields = BASIC_FIELDS
     exclusions: Exclusions = NOBODY
     max_rejected: float = 0.2
+    max_changed: float = 0.3
+    undo: timedelta = timedelta(days=7)
     dry_run: bool = False

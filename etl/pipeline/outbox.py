@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from etl.models.contact import RECORD, ContactKey
-from etl.models.verdict import CREATED, DEFERRED, Delivery, Verdict
+from etl.errors import SyncError
+from etl.models.contact import KEEP, LOOK, RECORD, ContactKey
+from etl.models.verdict import CREATED, DEFERRED, KEPT, SETTLED, Delivery, Sight, Verdict
+from etl.pipeline import writing
 from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
+from etl.pipeline.brake import Brake
+from etl.pipeline.differing import difference
 from etl.pipeline.ending import as_bug, graver
 from etl.pipeline.forgetting import stay_away
 from etl.pipeline.refusals import Refusals
+from etl.pipeline.sighting import sort_out
 from etl.pipeline.silence import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from concurrent.futures import Executor, Future
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
 
-    from etl.errors import SyncError
     from etl.models.contact import Parcel
+    from etl.models.difference import Difference
+    from etl.models.record import ShownContact
     from etl.pipeline.absorb import Renewed
     from etl.pipeline.books import Books
     from etl.pipeline.order import Order
@@ -35,6 +41,7 @@ class Outbox:
     """The deliveries of one run. ``stop`` is why nothing more is sent; None as long as there is no reason.
 
     ``strangers`` are the contacts that were made, or would be, for visitors of whom only the id is known.
+    ``differences`` are what a dry run would do.
     """
 
     order: Order
@@ -43,10 +50,13 @@ class Outbox:
     books: Books
     stop: SyncError | None = None
     strangers: int = 0
-    in_flight: dict[Future[Delivery], list[Parcel]] = field(init=False, default_factory=dict)
+    in_flight: dict[Future[Any], list[Parcel]] = field(init=False, default_factory=dict)
+    differences: list[Difference] = field(init=False, default_factory=list)
     _backlog: Backlog = field(init=False)
     _refusals: Refusals = field(init=False)
     _silence: Silence = field(init=False)
+    _darkness: Silence = field(init=False)
+    _brake: Brake = field(init=False)
     _may_send: bool = field(init=False, default=True)
     _held_back_s: float = field(init=False, default=0.0)
     _went: dict[int, int] = field(init=False, default_factory=dict)
@@ -60,7 +70,8 @@ class Outbox:
     def __post_init__(self) -> None:
         self._backlog = Backlog(self.order)
         self._refusals = Refusals(self.order.max_rejected, self.destination.too_many_refused)
-        self._silence = Silence(self.destination.silent)
+        self._silence, self._darkness = (Silence(self.destination.silent) for _ in range(2))
+        self._brake = Brake(self.order.max_changed, self.destination.too_many_changed)
         self._requests_before = self.destination.requests
 
     @property
@@ -85,6 +96,7 @@ class Outbox:
         late = [contact_id for contact_id in renewed if self.books.was_created(contact_id)]
         if late:
             self._backlog.wait_with_some()
+        self._backlog.returned(self._brake.let_go(renewed), held_back=())
         self._backlog.renew(renewed | dict.fromkeys(late))
         self.look_again()
 
@@ -100,68 +112,148 @@ class Outbox:
                     self._backlog.look(state.ledger, flush=flush)
             batch = self._backlog.next_batch(flush=flush)
             if batch:
-                self.in_flight[threads.submit(self.destination.deliver, batch)] = batch
-            self._may_send = bool(batch)
+                self.in_flight[self._begin(batch, threads)] = batch
+            elif self._brake.is_full or (flush and self._brake.is_on and not self.in_flight):
+                self._release()
+            else:
+                self._may_send = False
+
+    def _begin(self, batch: list[Parcel], threads: Executor) -> Future[Any]:
+        way = batch[0].way
+        if way is LOOK:
+            return threads.submit(self.destination.look_for, batch)
+        if way is not KEEP:
+            return threads.submit(self.destination.deliver, batch)
+        nothing: Future[Any] = Future()
+        nothing.set_result(Delivery(tuple(_kept(parcel) for parcel in batch)))
+        return nothing
+
+    def _release(self) -> None:
+        """Let those go on that wait for all others, unless they are too many: then nothing more is sent."""
+        judged = self._brake.judge()
+        if isinstance(judged, SyncError):
+            self.stop = judged
+            return
+        with self.store.transaction() as state:
+            state.ledger.intend(_intentions(judged))
+        self._backlog.go_on(judged)
 
     def collect(self) -> int:
-        """Commit the verdicts on the batches that came back. Returns how many contacts got one."""
+        """Commit what is known of the batches that came back. Returns how many contacts got a verdict."""
         done = [future for future in self.in_flight if future.done()]
         if not done:
             return 0
-        batches = [self.in_flight.pop(future) for future in done]
-        deliveries = [
-            self._silence.judge(batch, _delivery(future, batch))
-            for future, batch in zip(done, batches, strict=True)
+        batches = [(future, self.in_flight.pop(future)) for future in done]
+        sights = [(batch, _sight(future)) for future, batch in batches if batch[0].way is LOOK]
+        returned = [
+            (batch, self._delivery(future, batch)) for future, batch in batches if batch[0].way is not LOOK
         ]
-        settled = self._settle(list(zip(batches, deliveries, strict=True)))
+        settled = self._settle(returned, sights)
         self.look_again()
         return settled
+
+    def _delivery(self, future: Future[Delivery], batch: list[Parcel]) -> Delivery:
+        delivery = _delivery(future, batch)
+        return delivery if batch[0].way is KEEP else self._silence.judge(batch, delivery)
 
     def abandon(self, *, grace_s: float) -> None:
         """Wait for what is in flight, no longer than ``grace_s``."""
         wait(self.in_flight, timeout=grace_s)
 
-    def _settle(self, returned: Sequence[tuple[list[Parcel], Delivery]]) -> int:
-        everything = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
-        away = self._went.keys() | self.books.erased
-        answered = [pair for pair in everything if pair[0].contact_id not in away]
+    def _settle(
+        self, returned: Sequence[tuple[list[Parcel], Delivery]], sights: Sequence[tuple[list[Parcel], Sight]]
+    ) -> int:
+        delivered = [pair for batch, delivery in returned for pair in _paired(batch, delivery.verdicts)]
+        looked = [sort_out(batch, self._darkness.judge_sight(batch, sight)) for batch, sight in sights]
+        answered = [pair for pair in delivered if not pair[1].lost]
+        answered += [pair for each in looked for pair in each.settled]
+        onward = [writing.lost(parcel) for parcel, verdict in delivered if verdict.lost]
+        onward += [parcel for each in looked for parcel in each.onward]
         deferred = {verdict.contact_id for _, verdict in answered if verdict.outcome is DEFERRED}
-        self.strangers += sum(
-            verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id
-            for parcel, verdict in answered
-        )
-        for batch, _ in returned:
+        for batch, _ in (*returned, *sights):
             self._backlog.returned((parcel.contact_id for parcel in batch), held_back=deferred)
         with self.store.transaction() as state:
-            answered = self._without_forgotten(answered, state)
-            settled = state.ledger.settle(answered)
-            state.rejections.settle(answered)
-            self.books.settle((verdict for _, verdict in answered), due=settled.due)
-            again = self._disturb(settled.kin) | self._unite(answered, settled.same, state)
-            again |= self._disturb(state.records.doubt(self._overtaken(everything)))
+            met, same = self._meet([pair for each in looked for pair in each.found], state)
+            answered += [(each, _kept(each)) for each in met if each.way is KEEP]
+            onward = [each for each in (*onward, *met) if each.way is not KEEP and self._is_here(each)]
+            told = [(parcel, verdict) for parcel, verdict in answered if self._is_here(parcel)]
+            told = self._without_forgotten(told, state)
+            settled = state.ledger.settle(told)
+            state.rejections.settle(told)
+            state.verdicts.settle(self.order.run, told)
+            self._count(told, due=settled.due)
+            again = self._disturb(settled.kin) | self._unite(told, [*settled.same, *same], state)
+            again |= self._disturb(state.records.doubt(self._overtaken(delivered)))
+            onward = [each for each in onward if self._is_here(each) and each.contact_id not in again]
+            onward = self._brake.park(onward)
+            state.ledger.intend(_intentions(onward))
+        self._backlog.go_on(onward)
         for _, delivery in returned:
             self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
+        for _, sight in sights:
+            self.stop = graver(self.stop, sight.stop)
         if (settled.due - deferred) | again:
             self._backlog.wait_with_some()
-        return len(everything) - len(deferred)
+        return len(answered) - len(deferred)
+
+    def _is_here(self, parcel: Parcel) -> bool:
+        """Whether the contact is still what it was when it was handed out."""
+        return parcel.contact_id not in self._went and parcel.contact_id not in self.books.erased
+
+    def _meet(
+        self, found: Sequence[tuple[Parcel, ShownContact]], state: Transaction
+    ) -> tuple[list[Parcel], list[tuple[int, int]]]:
+        """What is to be written to the records that were found, and pairs of contacts that are one of them.
+
+        A contact is a record as soon as HubSpot has told its id.
+        """
+        here = [(parcel, shown) for parcel, shown in found if self._is_here(parcel)]
+        news = {parcel.contact_id: shown.record for parcel, shown in here if parcel.record is None}
+        self._leave_forgotten(news, state)
+        news = {number: record for number, record in news.items() if number not in self.books.erased}
+        same = state.ledger.meet(news)
+        united = {number for pair in same for number in pair}
+        met = [
+            writing.found(parcel, parcel.record or shown.record, shown.properties, self.order.synced)
+            for parcel, shown in here
+            if self._is_here(parcel) and parcel.contact_id not in united
+        ]
+        return met, same
+
+    def _count(self, told: Sequence[tuple[Parcel, Verdict]], *, due: set[int]) -> None:
+        """Into the books, and what a dry run shows."""
+        self.books.settle((verdict for _, verdict in told), due=due)
+        self._brake.count(verdict for _, verdict in told)
+        for parcel, verdict in told:
+            if verdict.outcome in SETTLED:
+                self.books.values.kept += len(parcel.yields)
+                self.books.values.replaced += len(parcel.replaces)
+            if verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id:
+                self.strangers += 1
+        if self.order.dry_run:
+            self.differences += [difference(*pair, synced=self.order.synced) for pair in told]
 
     def _without_forgotten(
         self, answered: list[tuple[Parcel, Verdict]], state: Transaction
     ) -> list[tuple[Parcel, Verdict]]:
         """A contact that turns out to be a record which was forgotten is forgotten, too."""
-        if state.forgotten.is_empty():
-            return answered
         told = {
-            parcel.contact_id: ContactKey(RECORD, verdict.record)
+            parcel.contact_id: verdict.record
             for parcel, verdict in answered
             if verdict.record is not None and verdict.is_new_to(parcel)
         }
-        buried = state.forgotten.among(told.values())
-        contacts = state.entries.by_id([number for number, key in told.items() if key in buried])
+        self._leave_forgotten(told, state)
+        return [pair for pair in answered if pair[0].contact_id not in self.books.erased]
+
+    def _leave_forgotten(self, told: Mapping[int, str], state: Transaction) -> None:
+        if not told or state.forgotten.is_empty():
+            return
+        records = {number: ContactKey(RECORD, record) for number, record in told.items()}
+        buried = state.forgotten.among(records.values())
+        contacts = state.entries.by_id([number for number, key in records.items() if key in buried])
         keys = {entry.key for entry in contacts.values()}
         synced, books = self.order.synced, self.books
         self._backlog.renew(stay_away((), keys, synced=synced, state=state, books=books))
-        return [pair for pair in answered if pair[0].contact_id not in books.erased]
 
     def _disturb(self, contact_ids: set[int]) -> set[int]:
         """These are due once more, for no row's sake."""
@@ -184,6 +276,9 @@ class Outbox:
             if parcel.record is not None and verdict.is_new_to(parcel):
                 state.links.rename(parcel.record, str(verdict.record))
         went = unite(same, synced=self.order.synced, state=state, books=self.books)
+        concerned = {*went, *went.values()}
+        self._backlog.returned(self._brake.let_go(concerned), held_back=())
+        self._backlog.call_back(concerned)
         self._went = {one: went.get(other, other) for one, other in self._went.items()} | went
         self._twice |= {stays for stays in went.values() if self._backlog.is_in_flight(stays)}
         self._backlog.unite(went)
@@ -201,3 +296,20 @@ def _delivery(future: Future[Delivery], batch: list[Parcel]) -> Delivery:
     except Exception as exc:  # noqa: BLE001 -- the other batches in flight are still worth waiting for
         verdicts = (Verdict(each.contact_id, DEFERRED) for each in batch)
         return Delivery(tuple(verdicts), as_bug(exc))
+
+
+def _sight(future: Future[Sight]) -> Sight:
+    try:
+        return future.result()
+    except Exception as exc:  # noqa: BLE001 -- likewise
+        return Sight({}, stop=as_bug(exc))
+
+
+def _kept(parcel: Parcel) -> Verdict:
+    return Verdict(parcel.contact_id, KEPT)
+
+
+def _intentions(parcels: Iterable[Parcel]) -> dict[int, tuple[Mapping[str, str], ...]]:
+    """What HubSpot may hold of these from now on, where only that tells later on whose it is."""
+    intended = {parcel.contact_id: (parcel, writing.intended(parcel)) for parcel in parcels}
+    return {number: (*parcel.written.maybe, texts) for number, (parcel, texts) in intended.items() if texts}

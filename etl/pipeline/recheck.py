@@ -1,4 +1,4 @@
-"""Contacts that are due by themselves: absent ones after a while, and what the settings have changed."""
+"""Contacts that are due by themselves: absent and kept ones after a while, what the settings have changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etl.pipeline.ports import Transaction
 
 RECHECKED_A_DAY = 7_000
-"""Absent contacts that are looked for again, for no other reason than time: 70 requests."""
+"""Contacts that are looked at again, for no other reason than time: 70 requests."""
 
 _UNLIMITED = 2**31 - 1
 _NOTE = "rechecked"
@@ -23,6 +23,8 @@ _NOTE = "rechecked"
 
 def look_again(order: Order, state: Transaction, *, now: datetime) -> None:
     """Make due who was absent ``order.recheck`` ago, as many as a day allows, and who need not be matched.
+
+    And those of whom something was kept then.
 
     With ``order.recreate`` also what is gone.
     """
@@ -36,6 +38,7 @@ def look_again(order: Order, state: Transaction, *, now: datetime) -> None:
             looked += state.records.recheck(kind, before=now - order.recheck, most=most)
         else:
             state.records.recheck(kind, before=now, most=_UNLIMITED)
+    looked += state.records.recheck_kept(before=now - order.recheck, most=max(0, RECHECKED_A_DAY - looked))
     if looked != before:
         state.notebook.put(_NOTE, orjson.dumps({"day": today, "contacts": looked}).decode())
     if order.recreate:

@@ -48,6 +48,9 @@ MANY_STRANGERS = 1000
 DAY_S = 86_400.0
 _STRANGERS = "strangers"
 
+PRUNED = 20_000
+"""So many verdicts that are too old to be undone are dropped at the end of a run."""
+
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
 
@@ -281,7 +284,12 @@ class _Run:
     def _close_books(self, failure: SyncError | None, *, audit: bool = True) -> None:
         """Write down how the run ended. Without ``audit``, as well as a failing database allows."""
         summary, order = self.summary, self.order
-        summary.rows, summary.contacts = self.books.rows, self.books.contacts()
+        summary.rows, summary.contacts, summary.values = (
+            self.books.rows,
+            self.books.contacts(),
+            self.books.values,
+        )
+        summary.differences = self.outbox.differences
         summary.requests.zenovay, summary.requests.hubspot = self.intake.requests, self.outbox.requests
         summary.elapsed_s = round(self.clock.monotonic() - self.started, 3)
         summary.degraded = self.intake.window.degraded
@@ -320,7 +328,10 @@ class _Run:
         self._warn([self.outbox.destination.strangers(made, days)])
 
     def _write_down(self, state: Transaction) -> None:
-        state.runs.end(self.order.run, self.clock.now(), self.summary.as_dict())
+        now = self.clock.now()
+        kept_since = now - self.order.undo
+        state.runs.end(self.order.run, now, self.summary.as_dict(), kept_since=kept_since)
+        state.verdicts.prune(before=kept_since, most=PRUNED)
 
     def _remember_stops(self, state: Transaction) -> None:
         """What an API asked us to wait for outlives this run; once it answers well again, it is forgotten."""

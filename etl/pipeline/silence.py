@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.models.verdict import DEFERRED, REJECTED, Delivery, Verdict
+from etl.models.verdict import DEFERRED, REJECTED, Delivery, Sight, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,8 +41,17 @@ class Silence:
         verdicts = (_rejected_if_starved(by_id[each.contact_id], each) for each in delivery.verdicts)
         return Delivery(tuple(verdicts), stop)
 
+    def judge_sight(self, batch: Sequence[Parcel], sight: Sight) -> Sight:
+        """``sight``, with a stop if need be."""
+        readable = bool(sight.found or sight.missing)
+        return replace(sight, stop=sight.stop or self._fruitless(batch, readable=readable))
+
     def _unreadable(self, batch: Sequence[Parcel], delivery: Delivery) -> ContractBrokenError | None:
-        if any(verdict.outcome is not DEFERRED for verdict in delivery.verdicts):
+        readable = any(verdict.outcome is not DEFERRED for verdict in delivery.verdicts)
+        return self._fruitless(batch, readable=readable)
+
+    def _fruitless(self, batch: Sequence[Parcel], *, readable: bool) -> ContractBrokenError | None:
+        if readable:
             self._batches = self._contacts = 0
             return None
         if any(parcel.unanswered for parcel in batch):

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
     from etl.exclusions import Exclusions
     from etl.fields import Field
+    from etl.policies import Policy
+
+    _Config = tuple[tuple[Field, ...], Exclusions, tuple[tuple[str, Policy], ...]]
+    """The user's own fields, whom to leave out, and the policies of this program's own fields."""
 
 AnySection = TypeVar("AnySection", bound=Section)
 _SECTIONS: tuple[type[Section], ...] = (ZenovaySettings, HubSpotSettings, SyncSettings)
@@ -153,11 +157,11 @@ def _load(*sections: type[Section]) -> list[Section]:
     found = envfile.is_there(ENV_FILE)
     undecodable = _undecodable_variables()
     problems = [f"{envfile.printable(name)} holds bytes that are not UTF-8." for name in undecodable]
-    (own, exclusions), wrong = _config()
+    (own, exclusions, policies), wrong = _config()
     problems += [*wrong, *_unknown_variables(own)]
     loaded: list[Section] = []
     for section in sections:
-        made = sync_settings(own, exclusions) if section is SyncSettings else section
+        made = sync_settings(own, exclusions, policies) if section is SyncSettings else section
         try:
             loaded.append(made())
         except ValidationError as exc:
@@ -186,9 +190,9 @@ def _sentences(
             yield _sentence(section, error)
 
 
-def _config() -> tuple[tuple[tuple[Field, ...], Exclusions], list[str]]:
-    """The user's own fields and whom to leave out, and what is wrong with the file that says so."""
-    nothing = (), NOBODY
+def _config() -> tuple[_Config, list[str]]:
+    """What the configuration file says, and what is wrong with it."""
+    nothing: _Config = (), NOBODY, ()
     try:
         named = ConfigSettings().config
     except ValidationError:

@@ -32,6 +32,7 @@ from etl.settings.values import (
     Url,
     Webhook,
     Websites,
+    WritePolicy,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from etl.exclusions import Exclusions
     from etl.fields import Field
+    from etl.policies import Policy
 
 ENV_FILE = ".env"
 ZENOVAY_URL = "https://api.zenovay.com/api/external/v1"
@@ -185,6 +187,8 @@ class SyncSettings(Section):
     recreate: Literal["never", "always"] = "never"
     retention: Annotated[Duration, Bounds(gt=timedelta(0))] = timedelta(days=400)
     max_rejected: Share = 0.2
+    max_changed: Share = 0.3
+    undo_days: Annotated[int, Bounds(ge=0, le=400)] = 7
     fields: Annotated[tuple[str, ...], NoDecode] = DEFAULT
     config: File | None = None
     visitor_id_property: PropertyName = "zenovay_visitor_id"
@@ -210,11 +214,15 @@ class SyncSettings(Section):
         return SyncedFields(self._selected(self.fields), visitor_id=self.visitor_id_property)
 
     def _selected(self, names: Iterable[str]) -> list[Field]:
-        return selected(names, own=self.own, properties=self._properties())
+        return selected(names, own=self.own, properties=self._properties(), policies=self._policies())
 
     def _properties(self) -> dict[str, str]:
         """What the settings of the class that ``sync_settings`` makes hold."""
         return {field.name: getattr(self, f"{field.name}_property") for field in _all_fields(self.own)}
+
+    def _policies(self) -> dict[str, Policy | None]:
+        """As ``_properties``; None where it follows from the property."""
+        return {field.name: getattr(self, f"{field.name}_write") for field in _all_fields(self.own)}
 
     @model_validator(mode="after")
     def _different_properties(self) -> SyncSettings:
@@ -237,10 +245,21 @@ def _all_fields(own: tuple[Field, ...]) -> tuple[Field, ...]:
 
 
 @cache
-def sync_settings(own: tuple[Field, ...] = (), exclusions: Exclusions = NOBODY) -> type[SyncSettings]:
-    """The settings of the synchronisation, with one that names the property of each field."""
+def sync_settings(
+    own: tuple[Field, ...] = (),
+    exclusions: Exclusions = NOBODY,
+    policies: tuple[tuple[str, Policy], ...] = (),
+) -> type[SyncSettings]:
+    """The settings of the synchronisation, with one for the property and one for the policy of each field.
+
+    ``policies`` are those of this program's own fields that the configuration file names.
+    """
+    named = dict(policies)
     properties: dict[str, Any] = {
         f"{field.name}_property": (PropertyName, field.property_name) for field in _all_fields(own)
+    } | {
+        f"{field.name}_write": (WritePolicy | None, named.get(field.name, field.write))
+        for field in _all_fields(own)
     }
     known = [*SETS, OWN, EVERYTHING, *(field.name for field in _all_fields(own))]
     names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_field_names(known))]

@@ -14,8 +14,9 @@ from pydantic import Field as Bounds
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from etl.naming import checked_property
+from etl.naming import checked_property, nearest
 from etl.network import urls
+from etl.policies import Policy
 
 _QUOTE = re.compile(r"(QUOTATION MARK|APOSTROPHE|GRAVE ACCENT|ACUTE ACCENT)\b")
 
@@ -118,6 +119,17 @@ def _share(value: object) -> object:
     return share
 
 
+def _policy(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    word = value.strip().lower()
+    known = [policy.value for policy in Policy]
+    if word not in known:
+        raise ValueError(f"must be one of {', '.join(known)}; the nearest one is {nearest(word, known)}")
+    return Policy(word)
+
+
+WritePolicy = Annotated[Policy, BeforeValidator(_policy)]
 Month = Annotated[int, Bounds(ge=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 File = Annotated[Path, BeforeValidator(_file)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import false, func, null, select, text, update
+from sqlalchemy import case, false, func, null, select, text, update
 
 from etl.models.contact import RECORD, ContactKey, ContactKind, LedgerEntry
 from etl.state import tables
-from etl.state.facts import facts_from
+from etl.state.facts import facts_from, written_from
 from etl.state.failures import of_a_row
 from etl.state.statements import Prepared, among, value
 
@@ -30,7 +30,8 @@ _T, _C = tables.contacts, tables.contacts.c
 def columns_of(contacts: Any) -> tuple[Any, ...]:
     c = contacts.c
     identity = (c.id, c.kind, c.key, c.record, c.made, c.remains)
-    return (*identity, c.wanted, c.confirmed, c.refused, c.absent, c.blocked, c.due, c.unanswered)
+    written = (c.written, c.maybe, c.kept, c.kept_at)
+    return (*identity, c.wanted, c.confirmed, c.refused, c.absent, c.blocked, c.due, c.unanswered, *written)
 
 
 ENTRY = columns_of(_T)
@@ -44,6 +45,16 @@ WITHOUT_REFUSAL = {
     "absent_at": null(),
     "unanswered": text("0"),
 }
+
+
+WITHOUT_WRITTEN = dict.fromkeys(("written", "maybe", "kept", "kept_at"), null())
+"""Of a contact that is another record now, or none."""
+
+DOUBTED = {
+    "maybe": case((_C.written.is_not(None), text("'[' || written || ']'")), else_=_C.maybe),
+    "written": null(),
+}
+"""Of a contact of which HubSpot may hold something else than what it confirmed."""
 
 
 def change(columns: dict[str, Any]) -> Update:
@@ -93,7 +104,7 @@ def key_of(kind: str, text_of_key: str) -> ContactKey:
 @of_a_row
 def entry(row: Sequence[Any]) -> LedgerEntry:
     contact_id, kind, key, record, made, remains, wanted, confirmed, refused, absent, *states = row
-    blocked, due, unanswered = states
+    blocked, due, unanswered, *written = states
     return LedgerEntry(
         contact_id,
         ContactKey(KINDS[kind], key),
@@ -107,4 +118,5 @@ def entry(row: Sequence[Any]) -> LedgerEntry:
         bool(made),
         facts_from(remains) if remains else None,
         unanswered,
+        written_from(*written),
     )

@@ -10,7 +10,7 @@ from etl.errors import LockedError
 from etl.models.contact import RECORD, ContactKey
 from etl.models.erasure import Holdings, Lead, Trace
 from etl.state import tables
-from etl.state.entries import key_of
+from etl.state.entries import WITHOUT_WRITTEN, key_of
 from etl.state.failures import of_a_row, translated
 from etl.state.statements import Prepared, among, overwritten, value
 
@@ -58,6 +58,7 @@ _MEMBERS, _STATING = _traces(_V.contact_id), _traces(_V.email)
 _REJECTED_CONTACTS, _REJECTED_KEYS = _rejections(_R.contact_id), _rejections(_R.key)
 _DROP_VISITORS, _DROP_MEMBERS = _drop(_V.id, _OF_WEBSITE), _drop(_V.contact_id)
 _DROP_REJECTIONS = _drop(_R.id)
+_DROP_VERDICTS = _drop(tables.verdicts.c.contact_id)
 _ANY_REJECTION = Prepared(lambda _: select(_R.id).limit(1))
 _UNNAME = Prepared(
     lambda _: (
@@ -76,7 +77,10 @@ _BLANK = Prepared(
         .values(
             overwritten("kind", "key")
             | dict.fromkeys(
-                ("facts", "wanted", "confirmed", "refused", "record", "absent", "absent_at", "remains"),
+                (
+                    *("facts", "wanted", "confirmed", "refused", "record", "absent", "absent_at", "remains"),
+                    *WITHOUT_WRITTEN,
+                ),
                 null(),
             )
             | dict.fromkeys(("blocked", "due", "made", "gone"), false())
@@ -147,6 +151,7 @@ class Erasure:
         for website_id in self._websites():
             drop(_DROP_VISITORS, person.visitors, website_id=website_id)
         contacts = person.contacts | person.aliases
+        drop(_DROP_VERDICTS, contacts)
         drop(_DROP_ALIASES, contacts)
         largest = self._statements.value(_LARGEST_ID)
         if largest in contacts:
@@ -177,7 +182,7 @@ def scrub(connection: Connection) -> None:
         rewrite(connection, _REWRITTEN)
 
 
-_REWRITTEN = ("visitors", "contacts", "rejections", "links", "facts")
+_REWRITTEN = ("visitors", "contacts", "verdicts", "rejections", "links", "facts")
 
 
 def _scrub_file(connection: Connection) -> None:

@@ -14,6 +14,7 @@ __all__ = ["metadata"]
 _PARTIAL = (
     ("ix_contacts_due", ["id"], "due"),
     ("ix_contacts_absent", ["kind", "absent_at"], "absent_at IS NOT NULL"),
+    ("ix_contacts_kept", ["kept_at"], "kept_at IS NOT NULL"),
     ("ix_contacts_into", ["into"], '"into" IS NOT NULL'),
     ("ix_contacts_gone", ["id"], "gone"),
     ("ix_contacts_left", ["id"], "made AND wanted IS NULL"),

@@ -8,10 +8,19 @@ from sqlalchemy import and_, false, func, not_, null, or_, select, text, true, u
 
 from etl.instants import microseconds
 from etl.models.contact import RECORD, VISITOR, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
-from etl.models.verdict import ABSENT, CREATED, DEFERRED, GONE, REFUSED, TAKEN
+from etl.models.verdict import ABSENT, CREATED, DEFERRED, GONE, REFUSED, SETTLED, TAKEN
 from etl.state import tables
-from etl.state.entries import BY_RECORD, KINDS, LARGEST_ID, UNKNOWN, WITHOUT_REFUSAL, change
-from etl.state.facts import facts_from, facts_text
+from etl.state.entries import (
+    BY_RECORD,
+    DOUBTED,
+    KINDS,
+    LARGEST_ID,
+    UNKNOWN,
+    WITHOUT_REFUSAL,
+    WITHOUT_WRITTEN,
+    change,
+)
+from etl.state.facts import facts_from, facts_text, maybe_text, texts_text, written_from
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, among, overwritten, value
 from etl.transform import is_due
@@ -38,7 +47,10 @@ _IS_DUE = text("due")
 _IS_KNOWN = _C.kind != VISITOR.value
 
 
-_DUE_CONTACT = (_C.id, _C.kind, _C.key, _C.record, _C.facts, _C.wanted, _C.confirmed, _C.unanswered)
+_DUE_CONTACT = (
+    *(_C.id, _C.kind, _C.key, _C.record, _C.facts, _C.wanted, _C.confirmed, _C.unanswered),
+    *(_C.written, _C.maybe, _C.kept, _C.kept_at),
+)
 _FORGETTABLE = and_(
     _C.wanted.is_not(None),
     _C.confirmed.is_not(None),
@@ -88,13 +100,35 @@ _CONFIRM = Prepared(
             "due": false(),
             "record": func.coalesce(value("told"), _C.record),
             "made": or_(_C.made, value("created")),
+            "maybe": null(),
+            **overwritten("written", "kept", "kept_at"),
         }
     ),
     "fingerprint",
     "told",
     "created",
+    "new_written",
+    "new_kept",
+    "new_kept_at",
     "contact_id",
 )
+_MEET = Prepared(lambda _: change(overwritten("record")), "new_record", "contact_id")
+_INTEND = Prepared(lambda _: change(overwritten("maybe")), "new_maybe", "contact_id")
+_UNREMEMBERED = Prepared(
+    lambda _: (
+        select(*_DUE_CONTACT)
+        .where(
+            _C.id > value("after"),
+            _C.written.is_(None),
+            _C.maybe.is_(None),
+            _C.facts.is_not(None),
+            _C.confirmed == _C.wanted,
+        )
+        .order_by(_C.id)
+        .limit(value("most"))
+    )
+)
+_REMEMBER = Prepared(lambda _: change(overwritten("written")), "new_written", "contact_id")
 _OUTDATED = Prepared(lambda dialect: select(_C.id).where(_C.wanted != _C.confirmed, among(_C.id, dialect)))
 _DUE_AGAIN = Prepared(lambda dialect: update(_T).values(due=true()).where(among(_C.id, dialect)))
 _SETTLE = Prepared(
@@ -121,6 +155,7 @@ _ANEW = Prepared(
     lambda _: _change_range(
         {
             **WITHOUT_REFUSAL,
+            **WITHOUT_WRITTEN,
             "confirmed": null(),
             "record": null(),
             "made": false(),
@@ -246,9 +281,15 @@ class Ledger:
             )
             found[number] = None
             if now_due and contact and fingerprint and (self._anonymous or entry.key.kind is not VISITOR):
-                known = confirmed is not None
                 found[number] = DueContact(
-                    number, contact, fingerprint, known, entry.unanswered, entry.record
+                    number,
+                    contact,
+                    fingerprint,
+                    confirmed is not None,
+                    entry.unanswered,
+                    entry.record,
+                    bool(confirmed),
+                    entry.written,
                 )
         self._statements.change_many(_WANT, rows)
         return found
@@ -278,34 +319,68 @@ class Ledger:
 
         A record that another contact is already is not written down: the two are one.
         """
-        told, same = self._told(answered)
+        told, same = self._told(
+            {
+                parcel.contact_id: verdict.record
+                for parcel, verdict in answered
+                if verdict.record is not None and verdict.is_new_to(parcel)
+            }
+        )
         taken = [
-            (parcel.fingerprint, told.get(parcel.contact_id), verdict.outcome is CREATED, parcel.contact_id)
+            (
+                parcel.fingerprint,
+                told.get(parcel.contact_id),
+                verdict.outcome is CREATED,
+                *self._remembered(parcel, verdict),
+                parcel.contact_id,
+            )
             for parcel, verdict in answered
-            if verdict.outcome in TAKEN
+            if verdict.outcome in SETTLED
         ]
         self._statements.change_many(_CONFIRM, taken)
         ids = [contact_id for *_, contact_id in taken]
         due = {contact_id for (contact_id,) in self._statements.among(_OUTDATED, ids)}
         self._statements.change_among(_DUE_AGAIN, due)
-        due |= self._settle_others([each for each in answered if each[1].outcome not in TAKEN], told)
+        due |= self._settle_others([each for each in answered if each[1].outcome not in SETTLED], told)
         return Settled(due, same, self._doubt_kin(answered))
 
-    def _told(
-        self, answered: Sequence[tuple[Parcel, Verdict]]
-    ) -> tuple[dict[int, str], list[tuple[int, int]]]:
+    def _remembered(self, parcel: Parcel, verdict: Verdict) -> tuple[str | None, str | None, int | None]:
+        """What is written, what gave way, and when that was seen."""
+        last = dict(parcel.written.last)
+        if verdict.outcome in TAKEN:
+            last |= {name: text for name, text in parcel.properties.items() if name in parcel.wanted}
+        kept_at = self._now if parcel.yields else parcel.written.kept_at if parcel.kept else None
+        return texts_text(last), texts_text(parcel.kept), kept_at
+
+    def meet(self, records: Mapping[int, str]) -> list[tuple[int, int]]:
+        """Write down which records contacts are. Returns the pairs of contacts that are the same one."""
+        told, same = self._told(records)
+        self._statements.change_many(_MEET, [(record, number) for number, record in told.items()])
+        return same
+
+    def intend(self, intended: Mapping[int, Sequence[Mapping[str, str]]]) -> None:
+        """Write down the texts that HubSpot may hold of contacts from now on, whatever becomes of it."""
+        rows = [(maybe_text(tuple(texts)), number) for number, texts in intended.items()]
+        self._statements.change_many(_INTEND, rows)
+
+    def unremembered(self, *, after: int, most: int) -> list[DueContact]:
+        """Contacts that HubSpot holds as we want them, and of which older versions kept no text."""
+        return [_due_contact(row) for row in self._statements.rows(_UNREMEMBERED, after=after, most=most)]
+
+    def remember(self, texts: Mapping[int, Mapping[str, str]]) -> None:
+        """Write down what was written of contacts."""
+        rows = [(texts_text(each) or "{}", number) for number, each in texts.items()]
+        self._statements.change_many(_REMEMBER, rows)
+
+    def _told(self, records: Mapping[int, str]) -> tuple[dict[int, str], list[tuple[int, int]]]:
         """The records that are new to their contacts, and the pairs of contacts that have one."""
         told: dict[int, str] = {}
         same: list[tuple[int, int]] = []
-        new = {
-            parcel.contact_id: verdict.record
-            for parcel, verdict in answered
-            if verdict.record is not None and verdict.is_new_to(parcel)
-        }
-        if not new:
+        if not records:
             return told, same
-        owners = {record: owner for record, owner, *_ in self._statements.among(BY_RECORD, set(new.values()))}
-        for contact_id, record in new.items():
+        found = self._statements.among(BY_RECORD, set(records.values()))
+        owners = {record: owner for record, owner, *_ in found}
+        for contact_id, record in records.items():
             owner = owners.setdefault(record, contact_id)
             if owner == contact_id:
                 told[contact_id] = record
@@ -363,7 +438,7 @@ class Ledger:
         if fields is not None:
             anonymous = [_C.kind == VISITOR.value] if "visitor_id" in fields else []
             which.append(or_(_with_any(fields), *anonymous))
-        columns = {"confirmed": UNKNOWN, "due": _NOT_REFUSED}
+        columns = {"confirmed": UNKNOWN, "due": _NOT_REFUSED} | (DOUBTED if fields is None else {})
         self._change_all(Prepared(lambda _: _change_range(columns, *which)))
 
     def confirmed_count(self, *, website: str | None = None) -> int:
@@ -394,11 +469,13 @@ def _record_of(key: ContactKey) -> str | None:
 
 @of_a_row
 def _due_contact(row: Row) -> DueContact:
-    contact_id, kind, key, record, facts, wanted, confirmed, unanswered = row
+    contact_id, kind, key, record, facts, wanted, confirmed, unanswered, *written = row
     if not isinstance(key, str):
         raise TypeError
     contact = Contact(ContactKey(KINDS[kind], key), facts_from(facts))
-    return DueContact(contact_id, contact, wanted, confirmed is not None, unanswered, record)
+    known, is_sure = confirmed is not None, bool(confirmed)
+    remembered = written_from(*written)
+    return DueContact(contact_id, contact, wanted, known, unanswered, record, is_sure, remembered)
 
 
 def _untaken(before: LedgerEntry, parcel: Parcel, verdict: Verdict, *, told: str | None, now: int) -> Row:

@@ -9,8 +9,18 @@ from sqlalchemy import and_, delete, false, func, not_, null, or_, select, text,
 from etl.instants import microseconds
 from etl.models.contact import RECORD, VISITOR
 from etl.state import tables
-from etl.state.entries import ENTRY, LARGEST_ID, UNKNOWN, WITHOUT_REFUSAL, change, columns_of, entry
-from etl.state.facts import facts_text
+from etl.state.entries import (
+    DOUBTED,
+    ENTRY,
+    LARGEST_ID,
+    UNKNOWN,
+    WITHOUT_REFUSAL,
+    WITHOUT_WRITTEN,
+    change,
+    columns_of,
+    entry,
+)
+from etl.state.facts import facts_text, maybe_text, texts_from
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, among, overwritten, value
 
@@ -26,6 +36,9 @@ if TYPE_CHECKING:
     from etl.state.statements import Statements
 
 _T, _C = tables.contacts, tables.contacts.c
+_IS_DELIVERABLE = and_(
+    _C.wanted.is_not(None), not_(_C.blocked), or_(_C.refused.is_(None), _C.refused != _C.wanted)
+)
 _INTO = _T.alias("into_others")
 _JOINED = Prepared(
     lambda _: (
@@ -38,7 +51,16 @@ _DROP_LINKED = Prepared(lambda _: delete(_T).where(_C.kind == RECORD.value))
 _REVIVE = Prepared(
     lambda _: (
         update(_T)
-        .values({**WITHOUT_REFUSAL, "confirmed": null(), "record": null(), "made": false(), "due": true()})
+        .values(
+            {
+                **WITHOUT_REFUSAL,
+                **WITHOUT_WRITTEN,
+                "confirmed": null(),
+                "record": null(),
+                "made": false(),
+                "due": true(),
+            }
+        )
         .where(text("gone"), _C.kind != RECORD.value, _C.wanted.is_not(None))
     )
 )
@@ -48,6 +70,17 @@ _RECHECKED = Prepared(
         .where(_C.absent_at < value("before"), _C.kind == value("of_kind"))
         .order_by(_C.absent_at, _C.id)
         .limit(value("most"))
+    )
+)
+_KEPT_SINCE = Prepared(
+    lambda _: (
+        select(_C.id).where(_C.kept_at < value("before")).order_by(_C.kept_at, _C.id).limit(value("most"))
+    )
+)
+_KEPT_OF = Prepared(lambda _: select(_C.id, _C.kept).where(_C.kept.is_not(None)))
+_RECONSIDER = Prepared(
+    lambda dialect: (
+        update(_T).values(kept=null(), kept_at=null(), due=_IS_DELIVERABLE).where(among(_C.id, dialect))
     )
 )
 _RECHECK = Prepared(
@@ -60,7 +93,7 @@ _RECHECK = Prepared(
 _DOUBT = Prepared(
     lambda dialect: (
         update(_T)
-        .values(confirmed=UNKNOWN, due=true())
+        .values({**DOUBTED, "confirmed": UNKNOWN, "due": true()})
         .where(among(_C.id, dialect), _C.wanted.is_not(None), _C.confirmed.is_not(None), not_(_C.blocked))
     )
 )
@@ -77,11 +110,16 @@ _BECOME = Prepared(
             "record": null(),
             "remains": null(),
             **WITHOUT_REFUSAL,
+            **WITHOUT_WRITTEN,
         }
         | overwritten("into")
     )
 )
-_ARE = Prepared(lambda _: change({**WITHOUT_REFUSAL, **overwritten("record", "made", "remains")}))
+_ARE = Prepared(
+    lambda _: change(
+        {**WITHOUT_REFUSAL, **WITHOUT_WRITTEN, **overwritten("record", "made", "remains", "maybe")}
+    )
+)
 _REMAIN = Prepared(lambda _: change(overwritten("remains")), "new_remains", "contact_id")
 _DROP_KEYS = Prepared(lambda dialect: delete(_T).where(among(_C.into, dialect)))
 _DROP = Prepared(lambda dialect: delete(_T).where(among(_C.id, dialect)))
@@ -166,6 +204,7 @@ class Records:
             new_record=stays.record or goes.record,
             new_made=stays.made and goes.made,
             new_remains=facts_text(remains) if remains else None,
+            new_maybe=maybe_text(_all_of(stays) + _all_of(goes)),
             contact_id=stays.contact_id,
         )
 
@@ -197,6 +236,19 @@ class Records:
         self._statements.change_among(_RECHECK, ids)
         return len(ids)
 
+    def recheck_kept(self, *, before: datetime, most: int) -> int:
+        """Make due up to ``most`` of those of which something was kept ``before`` then, longest ago first."""
+        rows = self._statements.rows(_KEPT_SINCE, before=microseconds(before), most=most)
+        ids = [contact_id for (contact_id,) in rows]
+        self._statements.change_among(_RECONSIDER, ids)
+        return len(ids)
+
+    def reconsider(self, properties: Collection[str]) -> int:
+        """Make due those of which one of ``properties`` was kept. Returns how many."""
+        ids = [number for number, kept in self._statements.rows(_KEPT_OF) if _names(kept) & {*properties}]
+        self._statements.change_among(_RECONSIDER, ids)
+        return len(ids)
+
     def revive(self) -> int:
         """Make due what is gone, as if HubSpot had never had it. Returns how many."""
         return self._statements.change(_REVIVE)
@@ -219,3 +271,13 @@ def _record(told: object) -> str | None:
     if not isinstance(told, str | None):
         raise TypeError
     return told
+
+
+@of_a_row
+def _names(kept: str) -> set[str]:
+    return {*texts_from(kept)}
+
+
+def _all_of(entry: LedgerEntry) -> tuple[Mapping[str, str], ...]:
+    """All texts of ours that the record of a contact may hold."""
+    return (entry.written.last, *entry.written.maybe)

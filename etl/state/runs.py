@@ -64,7 +64,8 @@ _WEBSITE = Prepared(lambda _: select(*_KNOWN).where(_IS_NAMED))
 _ADD_WEBSITE = Prepared(lambda _: insert(tables.websites).values(name=value("named")).returning(_W.id))
 _CLOSE_WINDOW, _SET_RIGHT = _overwrite(_FOUND_OUT), _overwrite(_SET_BACK)
 _WATERMARK = Prepared(lambda _: select(_W.watermark).where(_IS_ITS_ID))
-_BEGIN = Insertion(tables.runs, "id", "website_id", "kind", "started")
+_BEGIN = Insertion(tables.runs, "id", "website_id", "kind", "started", "number")
+_LARGEST_NUMBER = Prepared(lambda _: select(func.max(_R.number)))
 _WEBSITE_OF_RUN = Prepared(lambda _: select(_R.website_id).where(_R.id == value("run")))
 _END = Prepared(
     lambda _: (
@@ -74,7 +75,7 @@ _END = Prepared(
 _FORGET = Prepared(
     lambda _: (
         delete(tables.runs)
-        .where(_IS_ITS_OWN, _R.started <= _oldest_kept())
+        .where(_IS_ITS_OWN, _R.started <= _oldest_kept(), _R.started < value("kept_since"))
         .returning(_R.website_id, _R.started, _R.summary)
     )
 )
@@ -211,10 +212,11 @@ class Runs:
         self._statements.change(statement, website_id=website.id, **values)
 
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
-        self._statements.add(_BEGIN, run, website_id, kind, microseconds(started))
+        number = (self._statements.value(_LARGEST_NUMBER) or 0) + 1
+        self._statements.add(_BEGIN, run, website_id, kind, microseconds(started), number)
 
-    def end(self, run: str, ended: datetime, summary: dict[str, Any]) -> None:
-        """Write down how a run ended, and forget the oldest ones."""
+    def end(self, run: str, ended: datetime, summary: dict[str, Any], *, kept_since: datetime) -> None:
+        """Write down how a run ended, and forget the oldest ones; none that was started ``kept_since``."""
         self._statements.change(
             _END,
             run=run,
@@ -223,7 +225,10 @@ class Runs:
             new_summary=orjson.dumps(summary).decode(),
         )
         website_id = self._statements.value(_WEBSITE_OF_RUN, run=run)
-        for forgotten in self._statements.rows(_FORGET, website_id=website_id, kept=KEPT_RUNS):
+        since = microseconds(kept_since)
+        for forgotten in self._statements.rows(
+            _FORGET, website_id=website_id, kept=KEPT_RUNS, kept_since=since
+        ):
             self._keep_counts(website_id, *_counts(forgotten[1:]))
             self._statements.change(_FORGET_DAYS, before=microseconds(ended - KEPT_DAYS))
 

@@ -38,6 +38,7 @@ from etl.state.screening import Screening
 from etl.state.snapshot import snapshot
 from etl.state.statements import Statements
 from etl.state.urls import exists, place
+from etl.state.verdicts import Verdicts
 from etl.state.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Transaction:
         self.entries = Entries(statements)
         self.records = Records(statements, self.entries)
         self.ledger = Ledger(statements, self.entries, self.records, anonymous=anonymous, now=now)
+        self.verdicts = Verdicts(statements)
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)

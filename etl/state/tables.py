@@ -104,6 +104,10 @@ contacts = Table(
         server_default=text("0"),
         comment="runs in a row in which HubSpot gave no verdict",
     ),
+    Column("written", Text, comment="JSON: the texts that HubSpot confirmed last, by property"),
+    Column("maybe", Text, comment="JSON: lists of texts of ours that it may hold instead"),
+    Column("kept", Text, comment="JSON: texts of ours that gave way to somebody else's"),
+    Column("kept_at", Instant, comment="our clock when that was seen last"),
     UniqueConstraint("key", "kind"),
     CheckConstraint("kind IN ('email', 'visitor', 'record')", name="kind"),
 )
@@ -181,8 +185,30 @@ runs = Table(
     Column("ended", Instant),
     Column("status", String(10), comment="null while the run goes on, and for ever if it was killed"),
     Column("summary", Text),
+    Column("number", Integer, comment="what verdicts name it by; null for those of older versions"),
 )
 Index("ix_runs_website_id_started", runs.c.website_id, runs.c.started)
+Index("ix_runs_number", runs.c.number)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False, comment="the number of a run"),
+    Column(
+        "contact_id",
+        _Id,
+        ForeignKey("contacts.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        index=True,
+    ),
+    Column("outcome", String(8), nullable=False),
+    Column("times", Integer, nullable=False, comment="how often in this run"),
+    Column("before", Text, comment="JSON: the texts that the run replaced, by property"),
+    Column("after", Text, comment="JSON: the texts that it wrote there"),
+    sqlite_with_rowid=False,
+)
+"""What each run did to each contact, as long as it can be undone."""
 
 days = Table(
     "days",

@@ -120,7 +120,7 @@ def test_who_was_not_seen_for_long_is_pruned_and_counts_all_the_same(world: Worl
     assert (sent["zenovay_pageviews"], sent["country"]) == ("31", "France")
     again = world.run(page(*old, young), retention=KEPT)
     assert again.rows.out_of_window == 3
-    assert world.crm.requests == 1
+    assert len(world.crm.batches) == 1
     world.run(page(row("new", NOW, email=ANN.value, pageviews=5)), retention=KEPT)
     assert world.crm.contacts["email", ANN.value] == {**sent, "zenovay_pageviews": "36"}
 
@@ -179,7 +179,7 @@ def test_a_large_state_is_pruned_over_several_runs(world: World, monkeypatch: py
 
     assert kept(world) == {each.id for each in young}
     assert len(left) == 5
-    assert world.crm.requests == 1
+    assert len(world.crm.batches) == 1
 
 
 def test_what_is_kept_of_a_field_that_is_off_stays(world: World) -> None:

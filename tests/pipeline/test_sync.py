@@ -90,7 +90,7 @@ def test_a_first_run_brings_every_visitor_to_the_crm(world: World) -> None:
     assert world.crm.contacts == modelled(rows)
     assert ending(summary) == (Status.DONE, 0)
     assert summary.contacts == ContactCounts(touched=2, created=2)
-    assert summary.requests == RequestCounts(zenovay=1, hubspot=1)
+    assert summary.requests == RequestCounts(zenovay=1, hubspot=3)
     assert (summary.watermark_before, summary.watermark_after) == (None, NOW)
 
 
@@ -100,7 +100,7 @@ def test_a_second_run_over_the_same_rows_sends_nothing(world: World) -> None:
 
     assert ending(summary) == (Status.DONE, 0)
     assert summary.contacts == ContactCounts(touched=2, unchanged=2)
-    assert world.crm.requests == 1
+    assert len(world.crm.batches) == 1
 
 
 def test_new_facts_update_the_contact_and_give_it_no_second_name(world: World) -> None:
@@ -231,7 +231,7 @@ def test_an_outage_ends_the_deliveries_of_the_run(world: World) -> None:
     world.crm.outage = OUTAGE
     world.run(page(*visitors(range(1000))), concurrency=2)
 
-    assert world.crm.requests <= 2
+    assert len(world.crm.batches) <= 2
 
 
 def test_a_stop_until_a_known_time_is_remembered(world: World) -> None:
@@ -279,7 +279,7 @@ def test_a_rejected_contact_is_listed_and_not_sent_again_as_it_is(world: World) 
     assert first.contacts == ContactCounts(touched=2, created=1, rejected=1)
     assert ending(second) == (Status.DONE, 0)
     assert second.contacts == ContactCounts(touched=2, unchanged=2)
-    assert world.crm.requests == 1
+    assert len(world.crm.batches) == 1
     with world.state() as state:
         assert [(each.key, each.kind, each.attempts) for each in state.rejections.listed()] == [
             ("bad", "contact", 1)
@@ -315,7 +315,7 @@ def test_a_contact_rejected_for_good_waits_until_somebody_retries_it(world: Worl
     summary = world.run(page(row("a", LATER)))
 
     assert summary.contacts == ContactCounts(touched=1, unchanged=1)
-    assert world.crm.requests == 1
+    assert len(world.crm.batches) == 1
 
 
 def test_a_run_that_refuses_most_contacts_stops(world: World) -> None:
@@ -323,7 +323,7 @@ def test_a_run_that_refuses_most_contacts_stops(world: World) -> None:
     summary = world.run(page(*visitors(range(500))), concurrency=1)
 
     assert ending(summary) == (Status.PARTIAL, 3)
-    assert world.crm.requests == 1
+    assert len(world.crm.batches) == 1
     assert summary.contacts == ContactCounts(touched=500, rejected=100, deferred=400)
 
 
@@ -652,7 +652,7 @@ def test_three_batches_without_one_verdict_stop_the_run(world: World) -> None:
     summary = world.run(page(*visitors(range(800))), concurrency=1)
 
     assert ending(summary) == (Status.FAILED, 6)
-    assert world.crm.requests == 3
+    assert len(world.crm.batches) == 3
     assert due(world) == 800
 
 

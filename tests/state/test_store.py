@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EARLIER = NOW - timedelta(hours=1)
 LATER = NOW + timedelta(hours=1)
+LATEST = NOW + timedelta(days=1)
 ANN = "ann@example.com"
 
 
@@ -385,7 +386,7 @@ def test_the_history_keeps_the_latest_runs_of_each_website(store: Store) -> None
         state.runs.begin("other", other_id, "backfill", EARLIER)
         for number in range(KEPT_RUNS + 3):
             state.runs.begin(f"r{number}", website_id, "incremental", NOW + timedelta(seconds=number))
-        state.runs.end("r5", LATER, {"run": "r5", "status": "done"})
+        state.runs.end("r5", LATER, {"run": "r5", "status": "done"}, kept_since=LATEST)
 
     with store.reading() as state:
         kept = [each["run"] for each in state.runs.last("site", 2 * KEPT_RUNS)]
@@ -402,9 +403,9 @@ def test_the_last_runs_say_what_they_cost_latest_last(store: Store) -> None:
             state.runs.begin(f"r{number}", website_id, "incremental", NOW + number * second)
             summary: dict[str, Any] = {"status": "done", "requests": {"zenovay": number}}
             summary |= {"window": {"until": until}} if number == 301 else {}
-            state.runs.end(f"r{number}", LATER, summary)
+            state.runs.end(f"r{number}", LATER, summary, kept_since=LATEST)
         state.runs.begin("past", website_id, "backfill", NOW + 400 * second)
-        state.runs.end("past", LATER, {"status": "done", "requests": {"zenovay": 9}})
+        state.runs.end("past", LATER, {"status": "done", "requests": {"zenovay": 9}}, kept_since=LATEST)
         state.runs.begin("killed", website_id, "incremental", NOW + 401 * second)
 
     with store.reading() as state:
@@ -427,7 +428,7 @@ def test_the_last_success_is_the_start_of_an_incremental_run_that_ended_well(sto
             started = NOW + timedelta(minutes=int(name[1:]))
             state.runs.begin(name, website_id, kind, started)
             if status:
-                state.runs.end(name, LATER, {"run": name, "status": status})
+                state.runs.end(name, LATER, {"run": name, "status": status}, kept_since=LATEST)
 
     with store.reading() as state:
         assert state.runs.last_success("site", now=LATER) == NOW + timedelta(minutes=2)

@@ -147,7 +147,7 @@ def test_runs_that_are_forgotten_leave_their_counts(store: Store, monkeypatch: p
             started = first + number * HOUR
             state.runs.begin(summary.run, website, "incremental", started)
             for _ in range(2):
-                state.runs.end(summary.run, started, summary.as_dict())
+                state.runs.end(summary.run, started, summary.as_dict(), kept_since=started + 100 * HOUR)
 
     with store.reading() as state:
         assert len(state.runs.last(SITE, 100)) == 3

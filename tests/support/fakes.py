@@ -15,7 +15,7 @@ from etl.load.words import HubSpotWords
 from etl.models.portal import Portal
 from etl.models.reading import Page, ReadResult, Window
 from etl.models.record import ShownContact
-from etl.models.verdict import Delivery, Outcome, Verdict
+from etl.models.verdict import Delivery, Outcome, Sight, Verdict
 from etl.models.visitor import Visitor
 from etl.pipeline import Order, sync
 from etl.state.store import Store, open_state
@@ -132,15 +132,18 @@ class FakeCrm(HubSpotWords):
     """HubSpot as a dictionary: the properties of each contact, by its id property and value.
 
     ``outage`` answers nothing, ``verdict`` may decide otherwise about one contact, ``lose_replies`` takes a
-    batch and reports nothing. ``before`` is called first, in the thread of the delivery.
+    batch and reports nothing, ``shows_nothing`` answers no look. ``before`` is called first, in the thread of
+    the delivery.
     """
 
     def __init__(self) -> None:
         self.contacts: dict[tuple[str, str], dict[str, str]] = {}
         self.batches: list[list[Parcel]] = []
+        self.looks: list[list[Parcel]] = []
         self.requests = 0
         self.outage: SyncError | None = None
         self.lose_replies = False
+        self.shows_nothing = False
         self.verdict: Callable[[Parcel], Verdict | None] = lambda _: None
         self.before: Callable[[Sequence[Parcel]], object] = lambda _: None
         self.in_two_requests_at_once: set[str] = set()
@@ -182,6 +185,22 @@ class FakeCrm(HubSpotWords):
             with self._changed:
                 self._asked -= values
                 self._changed.notify_all()
+
+    def look_for(self, batch: Sequence[Parcel]) -> Sight:
+        with self._changed:
+            self.requests += 1
+            self.looks.append(list(batch))
+            if self.outage or self.shows_nothing:
+                return Sight({}, stop=self.outage)
+            held = {each.contact_id: self._held(each) for each in batch}
+            found = {number: shown for number, shown in held.items() if shown}
+            return Sight(found, frozenset(held.keys() - found.keys()))
+
+    def _held(self, parcel: Parcel) -> ShownContact | None:
+        key = parcel.id_property, parcel.id_value
+        if key not in self.contacts and parcel.record is None:
+            return None
+        return ShownContact(parcel.record or f"hs-{parcel.contact_id}", dict(self.contacts.get(key, {})))
 
     def wait_until_idle(self) -> None:
         """Until every request that was sent is answered."""
@@ -265,7 +284,7 @@ def assert_balanced(summary: RunSummary) -> None:
         rows.accepted + rows.out_of_window + rows.anonymous + rows.opted_out + rows.rejected + rows.excluded
     )
     taken = contacts.unchanged + contacts.created + contacts.updated
-    verdicts = taken + contacts.rejected + contacts.deferred + contacts.absent
+    verdicts = taken + contacts.rejected + contacts.deferred + contacts.absent + contacts.kept
     assert rows.read == parts
     assert contacts.touched + contacts.carried_over == verdicts
 

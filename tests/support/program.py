@@ -55,7 +55,8 @@ def balance(summary: dict[str, Any]) -> None:
         rows[name] for name in ("accepted", "out_of_window", "anonymous", "opted_out", "rejected", "excluded")
     )
     assert contacts["touched"] + contacts["carried_over"] == sum(
-        contacts[name] for name in ("unchanged", "created", "updated", "rejected", "deferred", "absent")
+        contacts[name]
+        for name in ("unchanged", "created", "updated", "rejected", "deferred", "absent", "kept")
     )
 
 
