@@ -187,7 +187,7 @@ def test_whose_portal_it_is_shows_also_where_the_state_cannot_be_read(program: P
 @pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, True), (0o600, False)])
 def test_settings_that_others_can_read_are_warned_of(program: Program, mode: int, *, warned: bool) -> None:
     file = program.folder / ".env"
-    file.write_text("SYNC_LOOKBACK=2h\n")
+    file.write_text(f"ZENOVAY_API_KEY={program.sandbox.zenovay.api_key}\n")
     file.chmod(mode)
     program.visitors(row(1))
 

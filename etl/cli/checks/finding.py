@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import AccessRefusedError, SettingsError, StateError, SyncError, UnavailableError
+from etl.errors import (
+    AccessRefusedError,
+    InterruptedRunError,
+    SettingsError,
+    StateError,
+    SyncError,
+    UnavailableError,
+)
 from etl.load.statuses import ScopeMissingError
 from etl.network.failures import ImpassableError, UnknownHostError
 
@@ -101,7 +108,8 @@ def proved(probes: Iterable[Probe]) -> list[Finding]:
     """The findings of one side, whose ``probes`` are made in their order.
 
     Once nothing more is to be had of it, the others are not made: the same refusal would come each time, or
-    an outage would be waited for once more.
+    an outage would be waited for once more. A fault of the state is told by its own check. Raises
+    InterruptedRunError.
     """
     findings: list[Finding] = []
     stopped: str | None = None
@@ -109,17 +117,25 @@ def proved(probes: Iterable[Probe]) -> list[Finding]:
         if stopped is not None:
             findings.append(not_checked(probe.name, stopped))
             continue
-        try:
-            findings.append(found(probe.name, probe.look()))
-        except NotCheckedError as exc:
-            findings.append(not_checked(probe.name, exc.because))
-        except SyncError as exc:
-            if isinstance(exc, StateError) and probe.name != STATE:
-                findings.append(not_checked(probe.name, STATE))
-                continue
-            findings.append(failed(probe.name, exc))
-            stopped = probe.name if _ends(exc, probe) else None
+        finding, ends = _made(probe)
+        findings.append(finding)
+        stopped = probe.name if ends else None
     return findings
+
+
+def _made(probe: Probe) -> tuple[Finding, bool]:
+    """What the check found, and whether nothing more is to be had of its side."""
+    try:
+        return found(probe.name, probe.look()), False
+    except InterruptedRunError:
+        raise
+    except NotCheckedError as exc:
+        return not_checked(probe.name, exc.because), False
+    except StateError as exc:
+        finding = failed(probe.name, exc) if probe.name == STATE else not_checked(probe.name, STATE)
+        return finding, False
+    except SyncError as exc:
+        return failed(probe.name, exc), _ends(exc, probe)
 
 
 def _ends(exc: SyncError, probe: Probe) -> bool:

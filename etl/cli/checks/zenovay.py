@@ -47,10 +47,15 @@ class ZenovayChecks:
         self._clock = clock
         self._stack = stack
         self._unseen: frozenset[str] = frozenset()
+        self._budget = Budget(clock=clock, limit=self._settings.requests_per_month, tries=True)
+        self._known: Quota | None = None
         self._usage: Usage | None = None
         self.samples: dict[str, Page] = {}
 
     def probes(self) -> Iterator[Probe]:
+        with suppress(StateError):  # told by its own check
+            self._known = self._state.quota()
+            self._budget.restore(self._known, unlogged=0)
         yield Probe("zenovay route", self._way, opens=True)
         yield Probe(KEY, self._websites)
         for website in self._settings.website_id:
@@ -58,31 +63,17 @@ class ZenovayChecks:
         yield Probe("zenovay limits", self._limits)
 
     def quota(self) -> Quota | None:
-        """The month by Zenovay's own word, else by what the runs so far know; None where nobody says it.
-
-        Raises StateError.
-        """
-        known, heard = self._state.quota(), self._heard
-        if heard is None:
-            return known
-        if self._usage is None or self._usage.used is None:
-            return heard if known or heard.limit else None
-        limit, end = self._usage.limit or heard.limit, self._usage.resets_at or heard.resets_at
-        return replace(heard, used=self._usage.used, limit=limit, resets_at=end)
-
-    @property
-    def _heard(self) -> Quota | None:
-        """What the answers to these checks said of the month, after what the runs knew; None without any."""
-        client = self.__dict__.get("_client")
-        return client.budget.quota if client and client.requests else None
+        """The month by Zenovay's own word, else by what the runs so far know; None where nobody says it."""
+        heard, usage = self._budget.quota, self._usage
+        if usage is None or usage.used is None:
+            return heard if self._known or heard.limit else None
+        limit, end = usage.limit or heard.limit, usage.resets_at or heard.resets_at
+        return replace(heard, used=usage.used, limit=limit, resets_at=end)
 
     @cached_property
     def _client(self) -> ZenovayClient:
-        budget = Budget(clock=self._clock, limit=self._settings.requests_per_month, tries=True)
-        with suppress(StateError):  # told by its own check
-            budget.restore(self._state.quota(), unlogged=0)
         pace = wiring.zenovay_pace(self._settings, self._clock)
-        client = wiring.zenovay_client(self._settings, self._clock, pace, budget, BRIEF)
+        client = wiring.zenovay_client(self._settings, self._clock, pace, self._budget, BRIEF)
         self._stack.callback(client.close)
         return client
 
@@ -119,7 +110,7 @@ class ZenovayChecks:
 
     def _limits(self) -> str:
         usage = self._usage = account.usage(self._client)
-        limit = usage.limit or month_limit(self._heard, self._settings)
+        limit = usage.limit or month_limit(self._budget.quota, self._settings)
         kept = limit - unreserved(limit, self._settings.reserve)
         reserve = f", the last {kept} of them kept for people (ZENOVAY_RESERVE)" if kept else ""
         used = "an unknown number" if usage.used is None else str(usage.used)
