@@ -170,14 +170,26 @@ def test_settings_that_are_wrong_are_shown_and_nothing_is_sent(program: Program)
     assert program.sandbox.hubspot.requests == []
 
 
-def test_whose_portal_it_is_shows_also_where_the_state_cannot_be_read(program: Program) -> None:
+def damaged(program: Program) -> None:
     synced(program)
     program.state_file.write_bytes(b"Dear diary, this is no database.\n" * 100)
+
+
+def out_of_reach(program: Program) -> None:
+    program.settings["SYNC_STATE_URL"] = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+    program.visitors(row(1))
+
+
+@pytest.mark.parametrize(("spoil", "code"), [(damaged, 7), (out_of_reach, 4)])
+def test_both_sides_are_checked_also_where_the_state_cannot_be_read(
+    program: Program, spoil: Callable[[Program], None], code: int
+) -> None:
+    spoil(program)
 
     ended = program("check", "--json")
 
     found = by_name(ended)
-    assert ended.exit_code == 7
+    assert ended.exit_code == code
     assert [name for name, each in found.items() if not each["ok"]] == ["state", "schedule", "strangers"]
     assert found["schedule"]["saw"] == MISSED.format("state")
     assert "app.hubspot.com" in found["hubspot portal"]["saw"]

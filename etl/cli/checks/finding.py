@@ -9,7 +9,6 @@ from etl.errors import (
     AccessRefusedError,
     InterruptedRunError,
     SettingsError,
-    StateError,
     SyncError,
     UnavailableError,
 )
@@ -108,8 +107,7 @@ def proved(probes: Iterable[Probe]) -> list[Finding]:
     """The findings of one side, whose ``probes`` are made in their order.
 
     Once nothing more is to be had of it, the others are not made: the same refusal would come each time, or
-    an outage would be waited for once more. A fault of the state is told by its own check. Raises
-    InterruptedRunError.
+    an outage would be waited for once more. Raises InterruptedRunError.
     """
     findings: list[Finding] = []
     stopped: str | None = None
@@ -131,9 +129,6 @@ def _made(probe: Probe) -> tuple[Finding, bool]:
         raise
     except NotCheckedError as exc:
         return not_checked(probe.name, exc.because), False
-    except StateError as exc:
-        finding = failed(probe.name, exc) if probe.name == STATE else not_checked(probe.name, STATE)
-        return finding, False
     except SyncError as exc:
         return failed(probe.name, exc), _ends(exc, probe)
 

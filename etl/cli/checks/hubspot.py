@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from etl.cli import wiring
-from etl.cli.checks.finding import Probe
+from etl.cli.checks.finding import NotCheckedError, Probe
 from etl.cli.checks.way import BRIEF, way
-from etl.errors import SettingsError, StateError
+from etl.errors import SettingsError
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.portal import read_portal
 from etl.load.properties import Properties, raise_for
@@ -59,7 +59,7 @@ class HubSpotChecks:
         whose = str(met) if met else "HubSpot does not say which portal the token opens"
         try:
             owner = self._state.owner()
-        except StateError:
+        except NotCheckedError:
             return f"{whose}; the state cannot be read, so that it may be another portal's"
         recognised = recognise(owner, met=met, credential=self.client.credential, words=HubSpotWords())
         if recognised.doubt:

@@ -13,7 +13,7 @@ from etl.cli import wiring
 from etl.cli.checks.finding import NotCheckedError, Probe
 from etl.cli.checks.way import BRIEF, way
 from etl.cli.month import month_limit, unreserved
-from etl.errors import SettingsError, StateError
+from etl.errors import SettingsError
 from etl.extract import account
 from etl.extract.budget import Budget
 from etl.extract.visitors import ZenovayVisitors
@@ -53,7 +53,7 @@ class ZenovayChecks:
         self.samples: dict[str, Page] = {}
 
     def probes(self) -> Iterator[Probe]:
-        with suppress(StateError):  # told by its own check
+        with suppress(NotCheckedError):
             self._known = self._state.quota()
             self._budget.restore(self._known, unlogged=0)
         yield Probe("zenovay route", self._way, opens=True)
