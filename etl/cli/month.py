@@ -20,9 +20,18 @@ if TYPE_CHECKING:
     from etl.state.store import Transaction
 
 MONTH = timedelta(days=30)
+"""What is told of a month's cost."""
+
+LONG_MONTH = timedelta(days=31)
+"""What the requests of a month have to last for."""
+
+_LONGEST_MONTH = timedelta(days=32)
+"""A month, and what clocks may differ."""
+
 _OBSERVED = timedelta(days=3)
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
+_HOUR = timedelta(hours=1)
 _SHORTEST = timedelta(minutes=5)
 """Zenovay's documentation advises against asking more often."""
 
@@ -30,8 +39,7 @@ _ENOUGH_RUNS = 3
 _SETTLED = 6
 """After fewer runs, which may have had days to catch up on, no alarm is raised."""
 
-_LONG_ENOUGH = timedelta(hours=1)
-UNOBSERVED = "No schedule was observed yet. One request every 5 minutes is 8640 a month for each website."
+_LONG_ENOUGH = _HOUR
 
 Run = tuple["datetime", int]
 """When a run was started, and how many requests it cost."""
@@ -55,40 +63,97 @@ class Schedule:
         return self.usual * (_DAY / self.interval)
 
     @property
+    def per_day(self) -> float:
+        """Requests a day, all of them."""
+        return self.polls + self.beyond
+
+    @property
     def per_month(self) -> int:
-        return ceil((self.polls + self.beyond) * (MONTH / _DAY))
+        return self.within(MONTH)
+
+    def within(self, span: timedelta) -> int:
+        """Requests in so long a time."""
+        return ceil(self.per_day * (span / _DAY))
+
+    def fits(self, allowed: int) -> bool:
+        """Whether ``allowed`` requests last a long month."""
+        return self.within(LONG_MONTH) <= allowed
 
     def shortest(self, allowed: int) -> timedelta | None:
-        """The interval for which ``allowed`` requests a month suffice; None where they suffice for none."""
-        left = allowed - self.beyond * (MONTH / _DAY)
-        return max(_SHORTEST, ceil(self.usual * (MONTH / _MINUTE) / left) * _MINUTE) if left >= 1 else None
+        """The interval for which ``allowed`` requests last a long month; None where they do for none."""
+        left = allowed - self.beyond * (LONG_MONTH / _DAY)
+        if left < 1:
+            return None
+        return max(_SHORTEST, ceil(self.usual * (LONG_MONTH / _MINUTE) / left) * _MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """``allowed`` are the plan's requests, less the reserve. ``now`` is the API's clock."""
+    """What the month's requests are, and what they have to last for.
+
+    ``allowed`` are the plan's requests, less the ``reserve``, which is kept for people. ``schedule`` is what
+    was observed of all ``websites`` together, None where nothing was. ``now`` is the API's clock.
+    """
 
     schedule: Schedule | None
     quota: Quota | None
     allowed: int
     now: datetime
+    reserve: int = 0
+    websites: int = 1
 
     @property
     def sentence(self) -> str:
         """What a month costs, whether the plan suffices, and for which interval it would."""
-        used = f" {self.quota.used} are used, until {utc_text(self.quota.resets_at)}." if self.quota else ""
-        return self._cost(self.schedule, used) if self.schedule else UNOBSERVED
+        said = self._cost(self.schedule) if self.schedule else self._assumption
+        return " ".join(filter(None, (self._stop, said, self._used)))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether scheduled runs wait for the end of the month, as the rest of it is kept for people."""
+        return self._is_on and self.left == 0
+
+    @property
+    def left(self) -> int:
+        """Requests that scheduled runs may still send this month."""
+        return max(0, self.allowed - self.quota.used) if self.quota and self._is_on else self.allowed
+
+    @property
+    def lasts_until(self) -> datetime | None:
+        """When nothing is left, by the API's clock and at the observed cost.
+
+        None where that is not before the month ends, and where no cost was observed.
+        """
+        if self.stopped:
+            return self.now
+        schedule, quota = self.schedule, self.quota
+        if schedule is None or quota is None or not self._is_on:
+            return None
+        if self.left >= schedule.per_day * self._days_left:
+            return None
+        return min(self.now + _DAY * self.left / schedule.per_day, quota.resets_at)
+
+    @property
+    def shortfall(self) -> str | None:
+        """That the plan does not hold the schedule in any month; None if it does, or too little is known.
+
+        Where none was observed it is the shortest one that makes sense.
+        """
+        cost = self._expected
+        if cost.runs < _SETTLED or cost.fits(self.allowed):
+            return None
+        return (
+            f"{self.websites} website{'' if self.websites == 1 else 's'} every {_span(cost.interval)} would"
+            f" spend the month's {self.allowed} requests in {_span(_DAY * self.allowed / cost.per_day)};"
+            " `visitor-sync schedule` prints a schedule that lasts"
+        )
 
     @property
     def warning(self) -> str | None:
         """That the requests of this month will be spent before it ends; None if they last."""
-        schedule, quota = self.schedule, self.quota
-        if schedule is None or quota is None or schedule.runs < _SETTLED:
+        schedule, quota, spent_at = self.schedule, self.quota, self.lasts_until
+        if schedule is None or quota is None or spent_at is None or schedule.runs < _SETTLED:
             return None
-        left, per_day = self.allowed - quota.used, schedule.polls + schedule.beyond
-        if left >= per_day * self._days_left:
-            return None
-        spent_at = min(self.now + _DAY * max(0, left) / per_day, quota.resets_at)
         return (
             f"The month's requests to Zenovay will not last: {quota.used} of {self.allowed} are used, the"
             f" rest about {utc_second(spent_at)}, and the month ends at"
@@ -109,34 +174,95 @@ class Month:
         shortest = schedule and schedule.shortest(self.allowed)
         return {
             "month": quota
-            and {"used": quota.used, "limit": quota.limit, "resets_at": utc_text(quota.resets_at)},
+            and {
+                "used": quota.used,
+                "limit": quota.limit,
+                "resets_at": utc_text(quota.resets_at),
+                "left": self.left,
+                "lasts_until": utc_text(self.lasts_until),
+            },
             "schedule": {
                 "interval_s": schedule and round(schedule.interval.total_seconds()),
                 "requests_per_month": schedule and schedule.per_month,
                 "allowed_per_month": schedule and self.allowed,
-                "fits": schedule and schedule.per_month <= self.allowed,
+                "fits": schedule and schedule.fits(self.allowed),
                 "shortest_interval_s": shortest and round(shortest.total_seconds()),
                 "says": self.sentence,
             },
         }
 
     @property
+    def _is_on(self) -> bool:
+        """Whether the quota is of the month that is now, and not of one that has ended."""
+        return self.quota is not None and timedelta(0) < self.quota.resets_at - self.now <= _LONGEST_MONTH
+
+    @property
     def _days_left(self) -> float:
         return max(self.quota.resets_at - self.now, timedelta(0)) / _DAY if self.quota else 0.0
 
-    def _cost(self, schedule: Schedule, used: str = "") -> str:
-        fits = schedule.per_month <= self.allowed
-        verdict = "fits the plan" if fits else f"is more than the {self.allowed} that the plan has for it"
-        shortest = schedule.shortest(self.allowed)
+    @property
+    def _expected(self) -> Schedule:
+        return self.schedule or together([None] * self.websites)
+
+    @property
+    def _stop(self) -> str | None:
+        quota = self.quota
+        if quota is None or not self.stopped:
+            return None
+        limit, until = self.allowed + self.reserve, utc_text(quota.resets_at)
+        if quota.used >= limit:
+            return (
+                f"Scheduled runs are stopped until {until}, but for one request an hour: all {limit} requests"
+                " of the month are used; `visitor-sync run --now` asks all the same."
+            )
         return (
-            f"Runs every {_span(schedule.interval)} cost about {schedule.per_month} requests to Zenovay a"
-            f" month. That {verdict}.{used}"
-            f" The shortest interval that fits: {f'every {_span(shortest)}' if shortest else 'none'}."
+            f"Scheduled runs are stopped until {until}: {quota.used} of the month's {limit} requests are"
+            f" used, and the last {self.reserve} are kept for people (ZENOVAY_RESERVE);"
+            " `visitor-sync run --now` works."
         )
+
+    @property
+    def _used(self) -> str | None:
+        quota = self.quota
+        if quota is None or self.stopped:
+            return None
+        if not self._is_on:
+            return f"{quota.used} were used, until {utc_text(quota.resets_at)}."
+        return f"{quota.used} are used, {self.left} are left until {utc_text(quota.resets_at)}."
+
+    @property
+    def _assumption(self) -> str:
+        cost = self._expected
+        of = "" if self.websites == 1 else f" for each of {self.websites} websites"
+        return (
+            f"No schedule was observed yet. One request{of} every {_span(cost.interval)} is"
+            f" {cost.per_month} a month. {self._verdict(cost)}"
+        )
+
+    def _cost(self, schedule: Schedule) -> str:
+        of = "" if self.websites == 1 else f" of {self.websites} websites"
+        return (
+            f"Runs{of} every {_span(schedule.interval)} cost about {schedule.per_month} requests to Zenovay a"
+            f" month. {self._verdict(schedule)}"
+        )
+
+    def _verdict(self, cost: Schedule) -> str:
+        limit = f" of {self.allowed + self.reserve}" if self.reserve else ""
+        kept = f", as {self.reserve} are kept for people (ZENOVAY_RESERVE)" if self.reserve else ""
+        leaves = f"the {self.allowed}{limit} that the plan leaves{kept}"
+        if cost.fits(self.allowed):
+            verdict = f"That fits {leaves}."
+        elif cost.per_month <= self.allowed:
+            verdict = f"That fits {leaves}, but not in a month of {LONG_MONTH.days} days."
+        else:
+            verdict = f"That is more than {leaves}."
+        shortest = cost.shortest(self.allowed)
+        every = f"every {_span(shortest)}" if shortest else "none"
+        return f"{verdict} The shortest interval that fits: {every}."
 
 
 def look(
-    state: Transaction,
+    state: Transaction | None,
     names: Iterable[str],
     plan: PlanSettings | ZenovaySettings,
     now: datetime,
@@ -144,12 +270,14 @@ def look(
 ) -> Month:
     """The month by its ``quota``, and by the last runs of the websites ``names``. ``now`` is our clock.
 
-    Raises StateError for a run that cannot be read.
+    ``state`` is None where there is none yet. Raises StateError for a run that cannot be read.
     """
     ahead = quota.ahead if quota else timedelta(0)
-    costs = (state.runs.requests(name, ahead=ahead) for name in names)
+    costs = [state.runs.requests(name, ahead=ahead) if state else () for name in names]
     recent = [[run for run in runs if run[0] >= now + ahead - _OBSERVED] for runs in costs]
-    return Month(observed(recent), quota, unreserved(month_limit(quota, plan), plan.reserve), now + ahead)
+    limit = month_limit(quota, plan)
+    allowed = unreserved(limit, plan.reserve)
+    return Month(observed(recent), quota, allowed, now + ahead, limit - allowed, len(costs))
 
 
 def month_limit(quota: Quota | None, plan: PlanSettings | ZenovaySettings) -> int:
@@ -162,21 +290,32 @@ def unreserved(limit: int, reserve: float) -> int:
     return limit - int(limit * reserve)
 
 
-def observed(websites: Iterable[Sequence[Run]]) -> Schedule | None:
-    """What the runs of each website, in their order, say; None where they are too few.
+def observed(websites: Sequence[Sequence[Run]]) -> Schedule | None:
+    """What the runs of each website, in their order, say of all; None where they are too few of each."""
+    seen = [_seen(runs) for runs in websites]
+    return together(seen) if any(seen) else None
 
-    A run costs what the median run did; what single runs cost beyond it is counted by the day. All websites
-    share the requests of a month.
+
+def together(websites: Sequence[Schedule | None]) -> Schedule:
+    """What all websites cost, which share the requests of a month.
+
+    One that is None, as its runs are too few so far, costs a request each time; without any other it is
+    asked as often as makes sense.
     """
-    known = [runs for runs in websites if len(runs) >= _ENOUGH_RUNS]
-    if not known:
-        return None
+    known = [each for each in websites if each]
     return Schedule(
-        interval=max(map(_interval, known)),
-        usual=sum(map(_usual, known)),
-        beyond=sum(map(_beyond, known)),
-        runs=min(map(len, known)),
+        interval=max((each.interval for each in known), default=_SHORTEST),
+        usual=sum(each.usual if each else 1.0 for each in websites),
+        beyond=sum(each.beyond for each in known),
+        runs=min((each.runs for each in known), default=_SETTLED),
     )
+
+
+def _seen(runs: Sequence[Run]) -> Schedule | None:
+    """A run costs what the median run did; what single runs cost beyond it is counted by the day."""
+    if len(runs) < _ENOUGH_RUNS:
+        return None
+    return Schedule(_interval(runs), _usual(runs), _beyond(runs), runs=len(runs))
 
 
 def _interval(runs: Sequence[Run]) -> timedelta:
@@ -200,6 +339,12 @@ def _beyond(runs: Sequence[Run]) -> float:
 
 
 def _span(interval: timedelta) -> str:
-    minutes, seconds = divmod(round(interval.total_seconds()), 60)
-    parts = (f"{minutes} min" if minutes else "", f"{seconds} s" if seconds or not minutes else "")
-    return " ".join(filter(None, parts))
+    """In words, of the two largest units that it has; seconds only within the first hour."""
+    seconds = round(interval.total_seconds())
+    minutes = round(seconds / 60)
+    days, hours = divmod(minutes // 60, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes % 60, "min")]
+    if seconds < _HOUR.total_seconds():
+        parts = [(seconds // 60, "min"), (seconds % 60, "s")]
+    said = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(said[:2]) or "0 s"

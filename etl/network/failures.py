@@ -50,6 +50,10 @@ class UnknownHostError(TransientError):
     """A host name that does not resolve: an outage of the name server, or a name that was never right."""
 
 
+class ImpassableError(SettingsError):
+    """No request over this way arrives until somebody changes it: not TLS, not trusted, not a proxy."""
+
+
 def failed(error: BaseException, route: Route, kinds: Kinds = ()) -> SyncError | TransientError:
     """What to raise for an exchange over ``route`` that ``error`` ended.
 
@@ -87,7 +91,7 @@ def tunnel_refused(status: int, route: Route) -> SyncError | TransientError:
     fix = f"Have it allow {route.host}, correct {variable}, or list the host in NO_PROXY; nothing is lost."
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return AccessRefusedError(f"{_capital(said)}.", fix=fix)
-    return SettingsError(f"{_capital(said)}: is it a proxy?", fix=fix)
+    return ImpassableError(f"{_capital(said)}: is it a proxy?", fix=fix)
 
 
 def login_wanted(route: Route) -> AccessRefusedError:
@@ -106,17 +110,17 @@ def login_wanted(route: Route) -> AccessRefusedError:
     )
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, route: Route) -> SettingsError:
+def _untrusted(error: ssl.SSLCertVerificationError, route: Route) -> ImpassableError:
     why = vendor_text(str(error.verify_message)).rstrip(".")
-    return SettingsError(
+    return ImpassableError(
         f"The certificate of {_over_tls(route)} is not trusted: {why}.",
         fix=f"Check {route.setting} and the clock of this machine; where a proxy or firewall inspects TLS,"
         " name the certificate of its authority in SSL_CERT_FILE. The key was not sent.",
     )
 
 
-def _not_tls(route: Route) -> SettingsError:
-    return SettingsError(
+def _not_tls(route: Route) -> ImpassableError:
+    return ImpassableError(
         f"{_capital(_over_tls(route))} answers TLS with something else, most likely plain HTTP.",
         fix=f"Check host and port in {_named_in(route)}.",
     )

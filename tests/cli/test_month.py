@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from fakes import NOW
 
-from etl.cli.month import Month, Run, Schedule, observed
+from etl.cli.month import Month, Run, Schedule, observed, together
 from etl.models.reading import Quota
+from etl.models.summary import utc_text
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
@@ -66,7 +68,18 @@ def test_nothing_is_said_of_two_runs() -> None:
     assert "No schedule was observed yet" in unknown.sentence
 
 
-@pytest.mark.parametrize(("interval", "words"), [(5, "5 min"), (0.5, "30 s"), (1.5, "1 min 30 s")])
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (5, "5 min"),
+        (0.5, "30 s"),
+        (1.5, "1 min 30 s"),
+        (60, "1 h"),
+        (235, "3 h 55 min"),
+        (24 * 60, "1 d"),
+        (25 * 60 + 1, "1 d 1 h"),
+    ],
+)
 def test_intervals_are_told_in_words(interval: float, words: str) -> None:
     assert f"every {words} cost" in month(Schedule(interval * MINUTE, 1), used=0).sentence
 
@@ -91,3 +104,61 @@ def test_a_few_runs_that_caught_up_on_days_raise_no_alarm() -> None:
     early = month(schedule, used=9000)
     assert not early.as_object()["schedule"]["fits"]
     assert early.warning is None
+
+
+def test_a_website_that_was_not_observed_costs_a_request_each_time() -> None:
+    schedule = observed([polled(every=10 * MINUTE, requests=2), [], polled(every=MINUTE, count=2)])
+    assert schedule == Schedule(10 * MINUTE, 4.0, 0.0, runs=288)
+    assert together([None] * 50).per_month == 432_000
+    assert together([None, Schedule(10 * MINUTE, 2, 3.0)]) == Schedule(10 * MINUTE, 3.0, 3.0)
+
+
+def test_what_is_left_of_the_month_and_until_when_it_lasts() -> None:
+    schedule = Schedule(4.8 * MINUTE, 1)  # 300 a day
+    told = [month(schedule, used=used).as_object()["month"] for used in (6500, 7000, 9500, 9999)]
+    assert [(each["left"], each["lasts_until"]) for each in told] == [
+        (3000, None),
+        (2500, "2026-02-15T20:00:00Z"),
+        (0, utc_text(NOW)),
+        (0, utc_text(NOW)),
+    ]
+    assert month(None, used=7000).lasts_until is None
+    assert month(None, used=9500).lasts_until == NOW
+
+
+def test_a_month_that_has_ended_leaves_all_of_the_next_one() -> None:
+    ended = month(Schedule(4.8 * MINUTE, 1), used=9600, left=-DAY)
+    assert (ended.left, ended.lasts_until, ended.stopped) == (9500, None, False)
+    assert "9600 were used, until" in ended.sentence
+
+
+@pytest.mark.parametrize(
+    ("used", "stopped", "said"),
+    [
+        (9499, False, "1 are left"),
+        (9500, True, "the last 500 are kept for people (ZENOVAY_RESERVE); `visitor-sync run --now` works"),
+        (10_000, True, "but for one request an hour: all 10000 requests of the month are used"),
+    ],
+)
+def test_scheduled_runs_stop_where_only_the_reserve_is_left(used: int, *, stopped: bool, said: str) -> None:
+    quota = Quota(used, 10_000, NOW + DAY)
+    found = Month(Schedule(HOUR, 1), quota, allowed=9500, now=NOW, reserve=500)
+    assert found.stopped is stopped
+    assert said in found.sentence
+    assert ("Scheduled runs are stopped until" in found.sentence) is stopped
+
+
+def test_a_plan_that_does_not_hold_the_schedule_is_told_once_it_has_settled() -> None:
+    one, many = Month(None, None, 9500, NOW), Month(None, None, 9500, NOW, reserve=500, websites=50)
+    assert one.shortfall is None
+    assert many.shortfall
+    assert "in 15 h 50 min" in many.shortfall
+    assert month(Schedule(MINUTE, 1), used=0).shortfall
+    assert month(Schedule(MINUTE, 1, runs=5), used=0).shortfall is None
+
+
+def test_what_fits_most_months_but_not_the_longest_is_said() -> None:
+    tight = month(Schedule(5 * MINUTE, 1), used=0, allowed=8700)
+    assert "fits the 8700 that the plan leaves, but not in a month of 31 days" in tight.sentence
+    assert "every 6 min" in tight.sentence
+    assert not tight.as_object()["schedule"]["fits"]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from mortal import lived
-from program import COMMAND, python_that_waits, row
+from program import python_that_waits, row
 from situations import until
 from storm import FOREVER, Fault
+from terminal import on_a_terminal, plain
 
 from etl.watch import wording
 from etl.watch.slack import SETTING
@@ -310,21 +307,6 @@ def test_the_reserve_is_for_reports_and_not_for_alerts(program: Program) -> None
     assert "3 of the 3 requests of this month" in spent.stderr
 
 
-def on_a_terminal(program: Program, *arguments: str, columns: int, **settings: str) -> tuple[int, str]:
-    ours, its = pty.openpty()
-    environment = program.environment({"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40", **settings})
-    with subprocess.Popen(
-        [COMMAND, *arguments], stdin=its, stdout=its, stderr=its, env=environment
-    ) as process:
-        os.close(its)
-        shown = b""
-        with suppress(OSError):  # Linux: the other end was closed
-            while piece := os.read(ours, 65536):
-                shown += piece
-    os.close(ours)
-    return process.returncode, shown.decode().replace("\r\n", "\n")
-
-
 def test_a_terminal_shows_a_table_with_a_bar_for_each_day(program: Program) -> None:
     days = [{"date": f"2026-02-{number + 1:02d}", "visitors": number} for number in range(28)]
     countries = [
@@ -342,13 +324,13 @@ def test_a_terminal_shows_a_table_with_a_bar_for_each_day(program: Program) -> N
 
     assert code == 2
     assert "Traceback" not in shown
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
-    table = plain.partition("error:")[0].splitlines()
+    text = plain(shown)
+    table = text.partition("error:")[0].splitlines()
     assert max(map(len, table)) <= 80
-    assert wording.sparkline(range(14, 28)) in plain
+    assert wording.sparkline(range(14, 28)) in text
     for part in ("1234567", "7654321", "42.3 %", "Monthly Report", "Sync of the last day"):
-        assert part in plain
-    assert "[bold]" in plain
+        assert part in text
+    assert "[bold]" in text
 
 
 @pytest.mark.parametrize("website", ["a\x1b[31mb", "a\u202eb", "a\x07b"])

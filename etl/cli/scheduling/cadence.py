@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from math import ceil
 from typing import TYPE_CHECKING
 
-from etl.cli.month import MONTH, Schedule
+from etl.cli.month import LONG_MONTH, together
 from etl.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etl.cli.month import Schedule
+
 _MINUTE, _HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_LONG_MONTH = timedelta(days=31)
 EVEN = (
     *(minutes * _MINUTE for minutes in (5, 6, 10, 12, 15, 20, 30)),
     *(hours * _HOUR for hours in (1, 2, 3, 4, 6, 8, 12, 24)),
@@ -71,8 +71,8 @@ def afforded(
     ``least``, within which a run would do nothing. Raises SettingsError where not even a run a day is
     afforded.
     """
-    cost = _together(websites)
-    shortest = cost.shortest(allowed * MONTH.days // _LONG_MONTH.days)
+    cost = together(websites)
+    shortest = cost.shortest(allowed)
     fits = [each for each in EVEN if shortest and each >= max(shortest, min(least, DAY))]
     many = f"{len(websites)} website{'' if len(websites) == 1 else 's'}"
     if not fits:
@@ -86,10 +86,5 @@ def afforded(
     return Cadence(fits[0], f"{take}{seen}, of {allowed} that the plan leaves")
 
 
-def _together(websites: Sequence[Schedule | None]) -> Schedule:
-    usual = sum(each.usual if each else 1.0 for each in websites)
-    return Schedule(DAY, usual, sum(each.beyond for each in websites if each))
-
-
 def _per_month(cost: Schedule, interval: timedelta) -> int:
-    return ceil((cost.usual * (DAY / interval) + cost.beyond) * (_LONG_MONTH / DAY))
+    return replace(cost, interval=interval).within(LONG_MONTH)

@@ -1,0 +1,85 @@
+"""The command: all checks, in their order, and what is printed of them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from etl.cli import logs, wiring
+from etl.cli.channels import watching
+from etl.cli.checks.finding import STATE, Finding, Probe, Saw, failed, found, proved
+from etl.cli.checks.hubspot import HubSpotChecks
+from etl.cli.checks.printout import print_findings
+from etl.cli.checks.state import StateChecks
+from etl.cli.checks.strangers import strangers
+from etl.cli.checks.zenovay import ZenovayChecks
+from etl.clock import SystemClock
+from etl.errors import AccessRefusedError, SettingsError, UnavailableError
+from etl.load.records import is_marketing
+from etl.settings import exposed, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from etl.settings import Settings
+
+SETTINGS = "settings"
+
+
+def check_all(*, as_json: bool) -> int:
+    """Run every check and print what it saw. Returns 0, or the exit code of the first failure."""
+    try:
+        settings = load()
+    except SettingsError as exc:
+        findings = [failed(SETTINGS, exc)]
+    else:
+        logs.configure(settings.sync.log_format, settings.secrets())
+        findings = [found(SETTINGS, _settings(settings)), *_path(settings, SystemClock())]
+    print_findings(findings, as_json=as_json)
+    return next((finding.exit_code for finding in findings if finding.failed), 0)
+
+
+def _settings(settings: Settings) -> Saw:
+    count = len(settings.zenovay.website_id)
+    websites = f"{count} website{'' if count == 1 else 's'}"
+    return Saw(f"complete; {websites}, HubSpot API {settings.hubspot.api_version}", exposed())
+
+
+def _path(settings: Settings, clock: SystemClock) -> list[Finding]:
+    """From the state over both APIs to what the visitors come to."""
+    with ExitStack() as stack:
+        stack.enter_context(wiring.stoppable(clock))
+        state = StateChecks(settings, clock)
+        zenovay = ZenovayChecks(settings, state, clock, stack)
+        hubspot = HubSpotChecks(settings, state, clock, stack)
+        of_watching = proved(_watching(settings, clock))
+        of_state = proved([Probe(STATE, state.whole)])
+        of_zenovay = proved(zenovay.probes())
+        of_schedule = proved([Probe("schedule", lambda: state.schedule(zenovay.quota()))])
+        of_hubspot = proved(hubspot.probes())
+
+        def costs_money() -> bool | None:
+            made = state.one_made() if _answers(of_hubspot) else None
+            return is_marketing(hubspot.client, made) if made else None
+
+        probe = Probe(
+            "strangers",
+            lambda: strangers(
+                settings.sync.anonymous,
+                zenovay.samples.values(),
+                unread=next((each.check for each in of_zenovay if each.failed), None),
+                costs_money=costs_money,
+            ),
+        )
+        return [*of_watching, *of_state, *of_zenovay, *of_schedule, *of_hubspot, *proved([probe])]
+
+
+def _watching(settings: Settings, clock: SystemClock) -> Iterator[Probe]:
+    if settings.watch.is_set:
+        yield Probe("watching", lambda: watching(settings.watch, clock))
+
+
+def _answers(findings: Iterable[Finding]) -> bool:
+    """Whether their side let itself be asked everything."""
+    refused = {AccessRefusedError.exit_code, UnavailableError.exit_code}
+    return not any(finding.because or finding.exit_code in refused for finding in findings)
