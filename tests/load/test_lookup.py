@@ -1,4 +1,4 @@
-"""Dry runs and the check of access: they look, and write nothing."""
+"""Looks, dry runs and the check of access: they read, and write nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from etl.errors import AccessRefusedError, ContractBrokenError, SetupError, Unav
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.lookup import presence
 from etl.load.preview import Preview
-from etl.models.verdict import Delivery, Outcome
+from etl.models.verdict import Outcome, Sight
 
 if TYPE_CHECKING:
     from etl.models.contact import Parcel
@@ -64,38 +64,56 @@ def holding(asked: Asked) -> Answer:
     )
 
 
-def preview(parcels: list[Parcel], answer: Any = holding) -> tuple[Delivery, HubSpotDouble]:
+def look_for(parcels: list[Parcel], answer: Any = holding, **more: Any) -> tuple[Sight, HubSpotDouble]:
     with HubSpotDouble(answer) as double, client_of(double.url) as client:
-        return Preview(client, WANTED, clock=FakeClock(), verified=True).deliver(parcels), double
+        return Preview(client, WANTED, clock=FakeClock(), verified=True).look_for(parcels), double
 
 
-def test_a_preview_looks_up_whom_it_does_not_know() -> None:
+def test_a_look_costs_one_request_and_says_who_is_there_and_what_they_hold() -> None:
     parcels = [
-        by_email(1, "ann@example.test"),
-        by_email(2, "OLD@example.test"),
-        by_visitor(3, "v-3"),
-        by_visitor(4, "v-4"),
+        by_email(1, "ann@example.test", asks=("country",)),
+        by_email(2, "OLD@example.test", asks=("zenovay_pageviews",)),
         by_email(5, "bob@example.test"),
-        by_email(6, "known@example.test", known=True),
     ]
-    delivery, double = preview(parcels)
-    created, updated = Outcome.CREATED, Outcome.UPDATED
-    assert [each.outcome for each in delivery.verdicts] == [
-        updated,
-        updated,
-        updated,
-        created,
-        created,
-        updated,
-    ]
-    assert delivery.stop is None
-    assert {asked.path for asked in double.asked} == {READ}
-    assert len(double.asked) == 2
+    sight, double = look_for(parcels)
+    assert {number: shown.record for number, shown in sight.found.items()} == {1: "501", 2: "501"}
+    assert sight.found[1].properties["email"] == "ann@example.test"
+    assert (sight.missing, sight.stop) == (frozenset({5}), None)
+    (asked,) = double.asked
+    assert (asked.path, asked.body["idProperty"]) == (READ, "email")
+    assert {"country", "zenovay_pageviews"} <= {*asked.body["properties"]}
 
 
-def test_known_contacts_cost_no_request() -> None:
-    delivery, double = preview([by_email(number, known=True) for number in range(100)])
-    assert {each.outcome for each in delivery.verdicts} == {Outcome.UPDATED}
+def test_a_look_by_visitor_id_finds_what_holds_it() -> None:
+    sight, _ = look_for([by_visitor(3, "v-3"), by_visitor(4, "v-4")])
+    assert ({*sight.found}, sight.missing) == ({3}, {4})
+
+
+def test_records_that_were_merged_are_looked_for_one_by_one() -> None:
+    """HubSpot answers an old id with the record that it is now, under its new id."""
+
+    def merged(asked: Asked) -> Answer:
+        now = {"701": "900", "702": "702"}
+        ids = dict.fromkeys(now[each["id"]] for each in asked.body["inputs"])
+        return says({"results": [{"id": each, "properties": {"country": each}} for each in ids]})
+
+    parcels = [by_email(1, record="701"), by_email(2, record="702")]
+    sight, double = look_for(parcels, merged)
+    shown = {number: (each.record, each.properties["country"]) for number, each in sight.found.items()}
+    assert shown == {1: ("900", "900"), 2: ("702", "702")}
+    assert [len(each.body["inputs"]) for each in double.asked] == [2, 1]
+
+
+def test_nobody_is_asked_for_nobody() -> None:
+    sight, double = look_for([])
+    assert (sight, double.asked) == (Sight({}), [])
+
+
+def test_a_preview_writes_nothing_and_says_what_would_become_of_each() -> None:
+    with HubSpotDouble(holding) as double, client_of(double.url) as client:
+        preview = Preview(client, WANTED, clock=FakeClock(), verified=True)
+        delivery = preview.deliver([by_email(1), by_email(2, record="501")])
+    assert [each.outcome for each in delivery.verdicts] == [Outcome.CREATED, Outcome.UPDATED]
     assert double.asked == []
 
 
@@ -116,18 +134,18 @@ def test_only_what_hubspot_says_is_missing_would_be_created(
     assert sorted(presence([by_visitor(1), by_visitor(2)], body).missing) == expected
 
 
-def test_a_preview_stops_where_the_run_would_stop() -> None:
+def test_a_look_stops_where_the_delivery_would_stop() -> None:
     complaint = says({"message": "Property zenovay_visitor_id does not exist"}, status=400)
-    delivery, _ = preview([by_visitor(3), by_visitor(4, known=True)], lambda _: complaint)
-    assert isinstance(delivery.stop, SetupError)
-    assert [each.outcome for each in delivery.verdicts] == [Outcome.DEFERRED, Outcome.UPDATED]
+    sight, _ = look_for([by_visitor(3), by_visitor(4)], lambda _: complaint)
+    assert isinstance(sight.stop, SetupError)
+    assert (sight.found, sight.missing) == ({}, frozenset())
 
     def bare(asked: Asked) -> Answer:
         return Answer(status=404) if asked.method == "GET" else says({"results": []})
 
     with HubSpotDouble(bare) as double, client_of(double.url) as client:
         unprepared = Preview(client, WANTED, clock=FakeClock())
-        assert isinstance(unprepared.deliver([by_email(1)]).stop, SetupError)
+        assert isinstance(unprepared.look_for([by_email(1)]).stop, SetupError)
         assert not unprepared.verified
 
 
