@@ -120,12 +120,7 @@ class Backlog:
         return self._whole_batch() is None and (not self._is_complete or (flush and self._has_late))
 
     def _whole_batch(self) -> dict[int, Parcel] | None:
-        return self._longest(BATCH)
-
-    def _longest(self, least: int) -> dict[int, Parcel] | None:
-        """What goes one way, and is so much at least; what has been looked at comes first."""
-        routes = (*self._goes_on.values(), *self._ahead.values())
-        return next((kept for kept in routes if len(kept) >= least), None)
+        return _first((*self._goes_on.values(), *self._ahead.values()), least=BATCH)
 
     def look(self, ledger: Ledger, *, flush: bool) -> None:
         """Look up what is due: some contacts after the last that was handed out, and round again."""
@@ -138,9 +133,14 @@ class Backlog:
                 self._is_complete = False
                 return
 
-    def next_batch(self, *, flush: bool) -> list[Parcel]:
-        """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send."""
-        kept = self._longest(BATCH) or (self._longest(1) if flush else None)
+    def next_batch(self, *, flush: bool, looking: bool = False) -> list[Parcel]:
+        """Up to 100 parcels; only a full hundred unless ``flush``. Empty where there is nothing to send.
+
+        ``looking``: others are being looked at, so that what was looked at may get company.
+        """
+        kept = self._whole_batch()
+        if kept is None and flush:
+            kept = _first(self._ahead.values()) or (None if looking else _first(self._goes_on.values()))
         if kept is None:
             return self._hand_out([self._lone.pop(next(iter(self._lone)))]) if self._lone else []
         together = list(islice(kept, BATCH))
@@ -214,3 +214,8 @@ def _route(parcel: Parcel) -> _Route:
     """What the parcels of a batch have in common: a look finds all of them by one property."""
     way = parcel.way
     return way, parcel.found_by[0] if way is LOOK else ""
+
+
+def _first(routes: Iterable[dict[int, Parcel]], *, least: int = 1) -> dict[int, Parcel] | None:
+    """What goes one way, and is so much at least."""
+    return next((kept for kept in routes if len(kept) >= least), None)

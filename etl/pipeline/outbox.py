@@ -110,7 +110,8 @@ class Outbox:
             if self._backlog.wants_a_look(flush=flush):
                 with self.store.reading() as state:
                     self._backlog.look(state.ledger, flush=flush)
-            batch = self._backlog.next_batch(flush=flush)
+            looking = any(batch[0].way is LOOK for batch in self.in_flight.values())
+            batch = self._backlog.next_batch(flush=flush, looking=looking)
             if batch:
                 self.in_flight[self._begin(batch, threads)] = batch
             elif self._brake.is_full or (flush and self._brake.is_on and not self.in_flight):

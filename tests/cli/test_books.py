@@ -85,7 +85,9 @@ def test_a_dry_run_is_printed_as_it_is_logged(program: Program) -> None:
 
     ended = program("run", "--dry-run", "--json")
 
-    assert [ended.summary] == logged(ended.stderr)
+    shown = dict(ended.summary)
+    assert [each["action"] for each in shown.pop("differences")] == ["create"]
+    assert [shown] == logged(ended.stderr)
 
 
 @pytest.mark.parametrize(

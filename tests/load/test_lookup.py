@@ -86,7 +86,7 @@ def test_a_look_costs_one_request_and_says_who_is_there_and_what_they_hold() -> 
 
 def test_a_look_by_visitor_id_finds_what_holds_it() -> None:
     sight, _ = look_for([by_visitor(3, "v-3"), by_visitor(4, "v-4")])
-    assert ({*sight.found}, sight.missing) == ({3}, {4})
+    assert ({*sight.found}, {*sight.missing}) == ({3}, {4})
 
 
 def test_records_that_were_merged_are_looked_for_one_by_one() -> None:

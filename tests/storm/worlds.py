@@ -149,6 +149,11 @@ class StormyHubSpot(HubSpotWorld):
         return self._bodies("batch/update")
 
     @property
+    def reads(self) -> list[Any]:
+        """The same of all looks."""
+        return self._bodies("batch/read")
+
+    @property
     def upserted_inputs(self) -> int:
         """How many inputs all upserts held."""
         return sum(len(body["inputs"]) for body in self.upserts)
