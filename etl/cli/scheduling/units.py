@@ -57,11 +57,12 @@ WantedBy=timers.target
 
 def units(job: Job, cadence: Cadence) -> dict[str, str]:
     """The texts by the names of their files. Raises SettingsError for paths that systemd does not take."""
-    for path in (job.program[0], job.folder):
+    for path in job.paths:
         if printable(path) != path:
             raise _refused(path, "path that is not UTF-8")
-    if set(job.program[0]) & {*"'\""}:
-        raise _refused(job.program[0], "program with a quotation mark in its path")
+    for path in {*job.paths} - {job.folder}:
+        if set(path) & {*"'\""}:
+            raise _refused(path, "program or env file with a quotation mark in its path")
     mark = _MARK + job.folder
     service = _SERVICE.format(
         mark=mark, env_file=job.env_file, folder=job.folder.replace("%", "%%"), command=_command(job)
@@ -78,8 +79,8 @@ def folder_of(text: str) -> str | None:
 
 def _command(job: Job) -> str:
     program, *rest = job.words
-    as_is = ":" if "$" in program else ""
-    return " ".join((_word(as_is + program), *rest))
+    as_is = ":" if any("$" in word for word in job.words) else ""
+    return " ".join((_word(as_is + program), *map(_word, rest)))
 
 
 def _word(text: str) -> str:

@@ -1,0 +1,29 @@
+"""What is logged before it is known where to, as by the settings that say so."""
+
+from __future__ import annotations
+
+import logging
+
+
+class Early(logging.Handler):
+    """Keeps records until a log is configured, or until the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[logging.LogRecord] = []
+        logging.getLogger("etl").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._kept.append(record)
+
+    def taken(self) -> list[logging.LogRecord]:
+        """What is kept, once."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    def tell(self) -> None:
+        """Where nothing was configured, send what is kept to stderr."""
+        if self._kept:
+            from etl.cli import logs  # noqa: PLC0415 -- needed by few
+
+            logs.configure(None, ())
