@@ -27,7 +27,10 @@ def main() -> NoReturn:
     logging.raiseExceptions = False
     early = Early()
     code = _run()
-    early.tell()
+    if early.kept:
+        from etl.cli import logs  # noqa: PLC0415 -- only what was logged too early needs it
+
+        logs.configure(None, ())
     logging.shutdown()
     streams.flush()
     if errno.EPIPE in {stdout.lost, stderr.lost}:

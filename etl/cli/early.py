@@ -10,20 +10,13 @@ class Early(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: list[logging.LogRecord] = []
+        self.kept: list[logging.LogRecord] = []
         logging.getLogger("etl").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._kept.append(record)
+        self.kept.append(record)
 
     def taken(self) -> list[logging.LogRecord]:
         """What is kept, once."""
-        kept, self._kept = self._kept, []
+        kept, self.kept = self.kept, []
         return kept
-
-    def tell(self) -> None:
-        """Where nothing was configured, send what is kept to stderr."""
-        if self._kept:
-            from etl.cli import logs  # noqa: PLC0415 -- needed by few
-
-            logs.configure(None, ())
