@@ -38,6 +38,11 @@ class Job:
                 raise _unspeakable(path, "a space at its end")
 
     @property
+    def owner(self) -> str:
+        """Whose schedule it is: of a directory, or of one with a file of settings that is not its own."""
+        return f"{self.folder} with {self.named_file}" if self.named_file else self.folder
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """What a schedule must be able to state."""
         return (self.program[0], self.folder, *([self.named_file] if self.named_file else []))

@@ -60,10 +60,9 @@ def units(job: Job, cadence: Cadence) -> dict[str, str]:
     for path in job.paths:
         if printable(path) != path:
             raise _refused(path, "path that is not UTF-8")
-    for path in {*job.paths} - {job.folder}:
-        if set(path) & {*"'\""}:
-            raise _refused(path, "program or env file with a quotation mark in its path")
-    mark = _MARK + job.folder
+    if set(job.program[0]) & {*"'\""}:
+        raise _refused(job.program[0], "program with a quotation mark in its path")
+    mark = _MARK + job.owner
     service = _SERVICE.format(
         mark=mark, env_file=job.env_file, folder=job.folder.replace("%", "%%"), command=_command(job)
     )
@@ -71,8 +70,8 @@ def units(job: Job, cadence: Cadence) -> dict[str, str]:
     return {SERVICE: service, TIMER: timer}
 
 
-def folder_of(text: str) -> str | None:
-    """The directory for which we made this unit; None where we did not."""
+def owner_of(text: str) -> str | None:
+    """Whose schedule we made this unit for; None where we did not."""
     marks = (line.removeprefix(_MARK) for line in text.split("\n")[:3] if line.startswith(_MARK))
     return next(marks, None)
 
@@ -84,7 +83,7 @@ def _command(job: Job) -> str:
 
 
 def _word(text: str) -> str:
-    escaped = text.replace("%", "%%")
+    escaped = text.replace("%", "%%").replace('"', '\\"')
     return escaped if _PLAIN.fullmatch(escaped) else f'"{escaped}"'
 
 
