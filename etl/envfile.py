@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from stat import S_ISFIFO
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from etl.errors import SettingsError
@@ -56,8 +57,8 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def is_there(name: str) -> bool:
-    """Whether there is such a file.
+def read(name: str) -> dict[str, str | None] | None:
+    """What the file sets, by name; None where there is none.
 
     Raises SettingsError, which quotes nothing, where it cannot be read, or was chosen and is not there.
     """
@@ -68,11 +69,14 @@ def is_there(name: str) -> bool:
             fix=f"Correct it, or leave it out: then {DEFAULT} of the working directory is read.",
         )
     if text is None:
-        return False
-    wrong = [binding.original.line for binding in parse_stream(StringIO(text)) if binding.error]
+        return None
+    bindings = list(parse_stream(StringIO(text)))
+    wrong = [binding.original.line for binding in bindings if binding.error]
     if wrong:
         raise SettingsError(f"{place(name)}: line {wrong[0]} is no NAME=value.", fix=_FIX)
-    return True
+    if "${" in text:
+        return dotenv_values(stream=StringIO(text))
+    return {binding.key: binding.value for binding in bindings if binding.key is not None}
 
 
 def text_of(name: str, *, fix: str) -> str | None:

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from dotenv import dotenv_values
 from program import COMMAND
 
 from etl import envfile
@@ -74,7 +75,7 @@ def test_a_file_that_is_no_text_is_named_with_its_line(
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(SettingsError) as caught:
-        envfile.is_there(".env")
+        envfile.read(".env")
 
     assert f"{tmp_path / '.env'}: {fault}" in str(caught.value)
     assert "geheimnis" not in str(caught.value)
@@ -125,6 +126,24 @@ def test_where_it_was_looked_for_is_said(tmp_path: Path) -> None:
     said = command(tmp_path, "run")
     assert str(tmp_path / ".env") in said
     assert "not there" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A=1\nA=2\nexport B='x # y'\n# C=3\nD\nE=\n",
+        "A=1\nB=${A}${HOME}${NOBODY:-2}\nC='${A}'\n",
+        'A="two\nlines"\nB=a=b # c\n\n  C = spaced  \n',
+    ],
+)
+def test_a_file_is_read_as_its_library_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / ".env").write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+    assert envfile.read(".env") == dotenv_values(".env")
 
 
 def test_a_mark_before_the_text_is_no_part_of_a_name(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from test_envfile import without_privileges
 from etl.errors import SettingsError
 from etl.settings import (
     all_sections,
+    defaults,
     exposed,
     file_variables,
     known_variables,
     load,
     load_places,
+    load_sync,
     load_watch,
 )
 
@@ -280,6 +282,18 @@ def test_nothing_in_the_environment_keeps_a_mounted_file_away_and_nothing_in_the
 
     assert load().watch.ping_url is None
     assert load_watch().ping_url is None
+
+
+def test_the_environment_of_demo_and_sandbox_takes_nothing_that_is_mounted(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SYNC_PING_URL", "SLACK_WEBHOOK_URL", "SYNC_NOTIFY", "SYNC_STATE_URL"):
+        (mounted / name).write_text(PING)
+    for name, text in defaults().items():
+        monkeypatch.setenv(name, text)
+
+    assert not load_watch().is_set
+    assert load_sync().state_url is None
 
 
 def test_where_a_missing_secret_was_looked_for_is_said(credentials: Path) -> None:

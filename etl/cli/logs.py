@@ -113,7 +113,7 @@ def configure_unattended(log_format: str | None, secrets: Sequence[str], file: L
 def _log_to(*outputs: logging.Handler) -> None:
     log = logging.getLogger("etl")
     early = [record for each in log.handlers if isinstance(each, Early) for record in each.taken()]
-    log.handlers[:] = outputs
+    log.handlers[:] = [each for each in outputs if not isinstance(each, Early)]
     log.propagate = False
     log.setLevel(_chosen.upper() if _chosen else logging.INFO)
     for record in early:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import stat
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -89,12 +90,10 @@ def load_places() -> PlaceSettings | None:
 
 def load_watch() -> WatchSettings:
     """Who is told how the sync fares, whatever else is wrong; a setting of it that is wrong is left out."""
-    given: dict[str, Any] = {"_env_file": envfile.chosen()}
-    try:
-        envfile.is_there(envfile.chosen())
-        given |= read_sources().secrets(WatchSettings).texts
-    except SettingsError:
-        given["_env_file"] = None
+    given: dict[str, Any] = {"_env_file": None}
+    with suppress(SettingsError):
+        sources = read_sources()
+        given = {"_env_file": sources.path, **sources.secrets(WatchSettings).texts}
     while True:
         try:
             return WatchSettings(**given)
@@ -105,10 +104,10 @@ def load_watch() -> WatchSettings:
 
 def load_live() -> LiveSettings:
     """What ``live`` needs for given codes. Raises SettingsError where exactly that is wrong."""
-    found = envfile.is_there(envfile.chosen())
-    settings, problems = _made(LiveSettings, read_sources())
+    sources = read_sources()
+    settings, problems = _made(LiveSettings, sources)
     if settings is None:
-        raise _wrong(problems, found=found)
+        raise _wrong(problems, sources)
     return settings
 
 
@@ -121,10 +120,9 @@ def load_link_property() -> str | None:
 def _readable(section: type[AnySection]) -> AnySection | None:
     """A section by itself, whatever is wrong with the others."""
     try:
-        envfile.is_there(envfile.chosen())
+        return _made(section, read_sources())[0]
     except SettingsError:
         return None
-    return _made(section, read_sources())[0]
 
 
 def defaults() -> dict[str, str]:
@@ -168,7 +166,7 @@ def exposed() -> str | None:
         theirs = not stat.S_ISREG(found.st_mode) or found.st_uid not in {0, os.getuid()}
         if theirs or not found.st_mode & 0o077 or not _holds_secret(read_sources().file):
             return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, SettingsError):
         return None
     where = envfile.place(str(path))
     mode = stat.S_IMODE(found.st_mode)
@@ -207,7 +205,6 @@ def file_variables() -> list[str]:
 
 
 def _load(*sections: type[Section]) -> list[Section]:
-    found = envfile.is_there(envfile.chosen())
     sources = read_sources()
     undecodable = _undecodable_variables()
     problems = [
@@ -227,7 +224,7 @@ def _load(*sections: type[Section]) -> list[Section]:
     foreign = _foreign(sources.environment, own)
     if problems:
         problems += [_unknown(name, shown, ENVIRONMENT) for name, shown in foreign.items()]
-        raise _wrong(problems, found=found)
+        raise _wrong(problems, sources)
     for name, shown in foreign.items():
         facts = {"action": "unknown_setting", "variable": envfile.printable(name), "nearest": shown}
         log.warning("a variable of the environment is no setting of this program", extra=facts)
@@ -249,11 +246,11 @@ def _made(
     return None if wrong else settings, wrong
 
 
-def _wrong(problems: list[str], *, found: bool) -> SettingsError:
-    """All ``problems`` as one; ``found`` says whether there is an env file."""
+def _wrong(problems: list[str], sources: Sources) -> SettingsError:
+    """All ``problems`` as one."""
     count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
-    where = envfile.place(envfile.chosen())
-    file = f"{Path(envfile.chosen()).name} ({where if found else f'looked for at {where}: not there'})"
+    where = envfile.place(sources.path)
+    file = f"{Path(sources.path).name} ({where if sources.found else f'looked for at {where}: not there'})"
     secrets = ""
     if any(f"{variable} is missing" in each for each in problems for variable in _MISSING_SECRETS):
         looked = ", ".join(envfile.printable(str(path)) for path in directories())

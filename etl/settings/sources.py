@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dotenv import dotenv_values
-
 from etl import envfile
 from etl.settings.sections import confidential, variables
 
@@ -47,6 +45,9 @@ class Sources:
     file: Mapping[str, str]
     path: str
     """The env file."""
+
+    found: bool
+    """Whether that is there."""
 
     own: Mapping[str, str] = field(default_factory=dict)
     """The settings that the configuration file brings along, and where that is."""
@@ -98,13 +99,14 @@ class _FaultError(Exception):
 
 
 def read_sources() -> Sources:
-    """What is set now. The env file must be readable: see ``envfile.is_there``."""
+    """What is set now. Raises SettingsError where the env file cannot be read."""
     path = envfile.chosen()
-    written = dotenv_values(path, encoding=envfile.ENCODING)
+    written = envfile.read(path)
     return Sources(
         {name.upper(): value for name, value in os.environ.items()},
-        {name.upper(): value or "" for name, value in written.items()},
+        {name.upper(): value or "" for name, value in (written or {}).items()},
         path,
+        found=written is not None,
     )
 
 

@@ -36,9 +36,8 @@ def lost_settings() -> list[str]:
     Raises SettingsError where that cannot be read.
     """
     path = envfile.chosen()
-    envfile.is_there(path)
+    read = {name.upper(): value for name, value in (envfile.read(path) or {}).items()}
     raw = dotenv_values(path, encoding=envfile.ENCODING, interpolate=False)
-    read = {name.upper(): value for name, value in dotenv_values(path, encoding=envfile.ENCODING).items()}
     ours = {name.upper(): value for name, value in os.environ.items() if value and is_ours(name.upper())}
     lost = {name for name, value in ours.items() if read.get(name) != value} - foreign_variables().keys()
     lost |= _referred_to(raw)
