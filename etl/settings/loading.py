@@ -57,7 +57,6 @@ _MISSING = {
     "ZENOVAY_WEBSITE_ID": "the id of the website; several are separated by commas",
     "HUBSPOT_ACCESS_TOKEN": "the token of a private app or service key (HubSpot: settings, integrations)",
 }
-_MISSING_SECRETS = ("ZENOVAY_API_KEY", "HUBSPOT_ACCESS_TOKEN")
 
 
 def load() -> Settings:
@@ -250,15 +249,20 @@ def _wrong(problems: list[str], sources: Sources) -> SettingsError:
     """All ``problems`` as one."""
     count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
     where = envfile.place(sources.path)
-    file = f"{Path(sources.path).name} ({where if sources.found else f'looked for at {where}: not there'})"
+    name = envfile.printable(Path(sources.path).name)
+    file = f"{name} ({where if sources.found else f'looked for at {where}: not there'})"
     secrets = ""
-    if any(f"{variable} is missing" in each for each in problems for variable in _MISSING_SECRETS):
+    if any(f"{variable} is missing" in each for each in problems for variable in _required_secrets()):
         looked = ", ".join(envfile.printable(str(path)) for path in directories())
         secrets = f", a secret in a file ({f'looked in {looked}: ' * bool(looked)}visitor-sync help settings)"
     return SettingsError(
         "\n  ".join([f"{count}:", *problems]),
         fix=f"\nSet them in the environment or in {file}{secrets}; .env.example lists them all.",
     )
+
+
+def _required_secrets() -> list[str]:
+    return [variable for variable in _MISSING if variable + SUFFIX in file_variables()]
 
 
 def _sentences(
