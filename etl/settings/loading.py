@@ -145,7 +145,7 @@ def is_ours(variable: str) -> bool:
 def foreign_variables() -> dict[str, str]:
     """What is set in the environment with one of our prefixes and is no setting, and the nearest one."""
     sources = read_sources()
-    (own, _), _ = _config(sources)
+    (own, *_), _ = _config(sources)
     return _foreign(sources.environment, own)
 
 
