@@ -62,15 +62,16 @@ _SHAPES = {
 }
 
 
-def read(path: str, *, must_exist: bool) -> tuple[Config, list[str]]:
+def read(path: str, *, named_in: str | None) -> tuple[Config, list[str]]:
     """What the file at ``path`` says, and a sentence for everything that is wrong with it.
 
+    ``named_in`` is where SYNC_CONFIG names it, so that it must be there.
     A field that is declared wrongly is there all the same, as a text, so that one mistake is told once.
     Raises SettingsError where the file cannot be read at all.
     """
     if envfile.text_of(path, fix=_FIX) is None:
-        missing = [f"SYNC_CONFIG names {envfile.place(path)}, which is not there."] if must_exist else []
-        return Config(), missing
+        missing = f"SYNC_CONFIG names {envfile.place(path)}, which is not there ({named_in})."
+        return Config(), [missing] if named_in else []
     where = envfile.place(path)
     model = type("_FileAtHand", (_File,), {"model_config": SettingsConfigDict(toml_file=path)})
     try:

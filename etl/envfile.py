@@ -7,15 +7,41 @@ from io import StringIO
 from pathlib import Path
 from stat import S_ISFIFO
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from etl.errors import SettingsError
+
+DEFAULT = ".env"
+"""Looked for in the working directory, where no other file is chosen."""
 
 ENCODING = "utf-8-sig"
 """Editors of Windows put a mark before UTF-8, which would become part of the first name."""
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _FIX = "Save it as UTF-8 text with a line NAME=value each, like .env.example."
+
+
+_chosen: str | None = None
+
+
+def choose(path: str) -> None:
+    """Have the settings read from ``path``, which must then be there; said before anything is read."""
+    global _chosen  # noqa: PLW0603 -- of the process, as its environment and its working directory are
+    try:
+        _chosen = str(Path(path).expanduser())
+    except RuntimeError:  # nobody knows whose home that is
+        _chosen = path
+
+
+def chosen() -> str:
+    """The file from which the settings are read."""
+    return DEFAULT if _chosen is None else _chosen
+
+
+def is_chosen() -> bool:
+    """Whether somebody named the file."""
+    return _chosen is not None
 
 
 def place(name: str) -> str:
@@ -31,15 +57,26 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def is_there(name: str) -> bool:
-    """Whether there is such a file. Raises SettingsError, which quotes nothing, where it cannot be read."""
+def read(name: str) -> dict[str, str | None] | None:
+    """What the file sets, by name; None where there is none.
+
+    Raises SettingsError, which quotes nothing, where it cannot be read, or was chosen and is not there.
+    """
     text = text_of(name, fix=_FIX)
+    if text is None and is_chosen():
+        raise SettingsError(
+            f"--env-file names {place(name)}, which is not there.",
+            fix=f"Correct it, or leave it out: then {DEFAULT} of the working directory is read.",
+        )
     if text is None:
-        return False
-    wrong = [binding.original.line for binding in parse_stream(StringIO(text)) if binding.error]
+        return None
+    bindings = list(parse_stream(StringIO(text)))
+    wrong = [binding.original.line for binding in bindings if binding.error]
     if wrong:
         raise SettingsError(f"{place(name)}: line {wrong[0]} is no NAME=value.", fix=_FIX)
-    return True
+    if "${" in text:
+        return dotenv_values(stream=StringIO(text))
+    return {binding.key: binding.value for binding in bindings if binding.key is not None}
 
 
 def text_of(name: str, *, fix: str) -> str | None:

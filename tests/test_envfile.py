@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from dotenv import dotenv_values
 from program import COMMAND
 
 from etl import envfile
@@ -74,7 +75,7 @@ def test_a_file_that_is_no_text_is_named_with_its_line(
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(SettingsError) as caught:
-        envfile.is_there(".env")
+        envfile.read(".env")
 
     assert f"{tmp_path / '.env'}: {fault}" in str(caught.value)
     assert "geheimnis" not in str(caught.value)
@@ -127,6 +128,24 @@ def test_where_it_was_looked_for_is_said(tmp_path: Path) -> None:
     assert "not there" not in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A=1\nA=2\nexport B='x # y'\n# C=3\nD\nE=\n",
+        "A=1\nB=${A}${HOME}${NOBODY:-2}\nC='${A}'\n",
+        'A="two\nlines"\nB=a=b # c\n\n  C = spaced  \n',
+    ],
+)
+def test_a_file_is_read_as_its_library_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / ".env").write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+    assert envfile.read(".env") == dotenv_values(".env")
+
+
 def test_a_mark_before_the_text_is_no_part_of_a_name(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ZENOVAY_WEBSITE_ID=w-1\n", encoding="utf-8-sig")
 
@@ -137,8 +156,9 @@ def test_a_mark_before_the_text_is_no_part_of_a_name(tmp_path: Path) -> None:
 def test_a_variable_of_bytes_that_are_no_text_is_named(tmp_path: Path, arguments: list[str]) -> None:
     place = os.fsdecode(b"sqlite:////tmp/geheimnis\xff.db")
     said = command(tmp_path, *arguments, variables={"SYNC_STATE_URL": place})
-    assert said.count("SYNC_STATE_URL holds bytes that are not UTF-8.") == 1
+    assert said.count("SYNC_STATE_URL holds bytes that are not UTF-8 (environment).") == 1
 
-    said = command(tmp_path, *arguments, variables={os.fsdecode(b"SYNC_\xff"): "1"})
-    assert "SYNC_" in said
+    unknown = {os.fsdecode(b"SYNC_\xff"): "1", "SYNC_LOOKBACK": "x"}
+    said = command(tmp_path, *arguments, variables=unknown)
+    assert "SYNC_\\" in said
     assert "is not a setting of this program" in said

@@ -19,13 +19,14 @@ import etl
 from etl import errors
 from etl.cli.commands import program
 from etl.cli.help import topics
+from etl.cli.options import COMMON, LEVELS
 from etl.cli.scheduling import crontab
 from etl.cli.scheduling.cadence import afforded
 from etl.cli.scheduling.job import Job
 from etl.cli.scheduling.units import units
 from etl.errors import SettingsError, SyncError
 from etl.fields import BASIC, FIELDS
-from etl.settings import all_sections, known_variables, load
+from etl.settings import all_sections, file_variables, known_variables, load
 from etl.watch.metrics import NAMES
 
 if TYPE_CHECKING:
@@ -161,6 +162,20 @@ def test_the_table_of_commands_is_complete() -> None:
     assert written == real
 
 
+def test_the_options_of_all_commands_are_listed_once_for_all() -> None:
+    (sentence,) = re.findall(
+        r"^Every command takes (.+), before its name or behind it\.$", README, re.MULTILINE
+    )
+
+    assert re.findall(r"--[a-z-]+", sentence) == [option for each in COMMON for option in each.opts]
+    for name, command in [("", program), *commands()]:
+        taken = command.get_params(click.Context(command))
+        assert [each for each in COMMON if each not in taken] == [], name
+    assert re.findall(r"`([a-z]+)`", TOPICS["settings"].partition("`--log-level ")[2])[0:3] == list(
+        LEVELS[1:]
+    )
+
+
 def test_every_command_in_the_readme_and_the_topics_exists() -> None:
     found = [arguments for text in WRITTEN.values() for arguments in invocations(text)]
 
@@ -185,7 +200,7 @@ def test_every_topic_that_is_referred_to_exists_and_the_readme_names_all() -> No
 def test_every_variable_of_ours_that_is_named_is_a_setting(name: str) -> None:
     named = re.findall(r"\b(?:ZENOVAY|HUBSPOT|SYNC)_[A-Z][A-Z0-9_]+", WRITTEN[name])
 
-    known = [*known_variables(), "SYNC_PLAN_PROPERTY"]  # the last: of the field that the topic declares
+    known = [*known_variables(), *file_variables(), "SYNC_PLAN_PROPERTY"]  # the last: of a topic's own field
     assert [variable for variable in named if variable not in known] == []
 
 

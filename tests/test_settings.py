@@ -151,25 +151,63 @@ def test_an_empty_optional_value_means_the_default(monkeypatch: pytest.MonkeyPat
     assert load() == defaults
 
 
-@pytest.mark.parametrize(
+UNKNOWN = pytest.mark.parametrize(
     ("unknown", "nearest"),
     [
         ("ZENOVAY_APIKEY", "ZENOVAY_API_KEY"),
         ("HUBSPOT_TOKEN", "HUBSPOT_ACCESS_TOKEN"),
         ("SYNC_LOOKBAK", "SYNC_LOOKBACK"),
         ("sync_lookbak", "SYNC_LOOKBACK"),
+        ("SYNC_PING_URL_FIL", "SYNC_PING_URL_FILE"),
+        ("SYNC_LOOKBACK_FILE", "SYNC_LOOKBACK"),
     ],
 )
+
+
+@UNKNOWN
 @pytest.mark.usefixtures("required")
-def test_an_unknown_variable_with_our_prefix_names_the_nearest_known_one(
-    unknown: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+def test_an_unknown_variable_with_our_prefix_in_the_file_names_the_nearest_known_one(
+    unknown: str, nearest: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(unknown, "secret-value")
+    (tmp_path / ".env").write_text(f"{unknown}=secret-value\n")
 
     said = complaint()
 
-    assert f"{unknown.upper()} is not a setting of this program; the nearest one is {nearest}." in said
+    told = f"{unknown.upper()} is not a setting of this program; the nearest one is {nearest}"
+    assert f"{told} ({tmp_path / '.env'})." in said
     assert "secret-value" not in said
+
+
+@UNKNOWN
+@pytest.mark.usefixtures("required")
+def test_an_unknown_variable_with_our_prefix_in_the_environment_is_a_warning(
+    unknown: str, nearest: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(unknown, "secret-value")
+
+    load()
+
+    (line,) = caplog.records
+    facts = vars(line)
+    assert (line.levelname, facts["action"]) == ("WARNING", "unknown_setting")
+    assert (facts["variable"], facts["nearest"]) == (unknown.upper(), nearest)
+    assert "secret-value" not in str(facts)
+
+
+@pytest.mark.usefixtures("required")
+def test_where_something_is_wrong_an_unknown_variable_is_told_with_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("ZENOVAY_API_KEY")
+    monkeypatch.setenv("ZENOVAY_APIKEY", "zv_x")
+
+    said = complaint()
+
+    assert "ZENOVAY_API_KEY is missing" in said
+    assert (
+        "ZENOVAY_APIKEY is not a setting of this program; the nearest one is ZENOVAY_API_KEY (envir" in said
+    )
+    assert caplog.records == []
 
 
 @pytest.mark.usefixtures("required")
@@ -419,7 +457,7 @@ def test_a_credential_that_could_not_be_a_header_is_refused(
 
     said = complaint()
 
-    assert f"{variable} must be one word of printable ASCII characters." in said
+    assert f"{variable} must be one word of printable ASCII characters (environment)." in said
     assert hostile not in said
 
 
@@ -460,6 +498,62 @@ def test_a_malformed_state_url_is_listed_with_the_other_wrong_settings() -> None
     assert "SYNC_STATE_URL must be" in ended.stderr
     assert "HUBSPOT_CONCURRENCY must be" in ended.stderr
     assert "my-state" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "other"),
+    [
+        ("ZENOVAY_API_KEY", "pat-eu1-0000", "HUBSPOT_ACCESS_TOKEN"),
+        ("HUBSPOT_ACCESS_TOKEN", "zv_0000", "ZENOVAY_API_KEY"),
+        ("HUBSPOT_ACCESS_TOKEN", "ZV_0000", "ZENOVAY_API_KEY"),
+    ],
+)
+@pytest.mark.usefixtures("required")
+def test_key_and_token_in_each_other_s_place_are_seen(
+    variable: str, value: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    said = complaint()
+
+    assert f"it and {other} seem swapped (environment)." in said
+    assert "0000" not in said
+
+
+@pytest.mark.usefixtures("required")
+def test_what_is_wrong_is_told_with_the_place_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = tmp_path / ".env"
+    env.write_text(
+        "SYNC_LOOKBACK=fortnight\nSYNC_RECHECK=x\nSYNC_CONFIG=other.toml\nSYNC_PLAN_PROPERTY=Plan\n"
+        "ZENOVAY_WEBSITE_ID=w,w\n"
+    )
+    (tmp_path / "other.toml").write_text('[fields.plan]\nfrom = ["plan"]\n')
+    monkeypatch.setenv("SYNC_RECHECK", "y")
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "  ")
+
+    said = complaint()
+
+    assert f"SYNC_LOOKBACK must be a duration such as 4m50s, 1h or 30d ({env})." in said
+    assert "SYNC_RECHECK must be a duration such as 4m50s, 1h or 30d (environment)." in said
+    assert "SYNC_PLAN_PROPERTY must be a HubSpot property name: lower-case letters, digits and" in said
+    assert "HUBSPOT_ACCESS_TOKEN is missing" in said
+    assert said.count("(environment).") == 2
+    assert said.count(f"({env}).") == 2
+
+
+@pytest.mark.usefixtures("required")
+def test_of_two_settings_that_do_not_fit_both_places_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "visitor-sync.toml").write_text('[fields.plan]\nfrom = ["plan"]\nproperty = "tariff"\n')
+    monkeypatch.setenv("SYNC_LAST_SEEN_PROPERTY", "tariff")
+
+    said = complaint()
+
+    places = f"(SYNC_LAST_SEEN_PROPERTY: environment; SYNC_PLAN_PROPERTY: {tmp_path / 'visitor-sync.toml'})."
+    assert places in said
 
 
 WEBHOOK = "https://hooks.slack.example/services/T0/B0/s3cret"

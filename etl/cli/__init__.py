@@ -11,6 +11,7 @@ import click
 
 from etl.cli import streams
 from etl.cli.commands import Kept, program
+from etl.cli.early import Early
 from etl.cli.memory import start_without_collecting
 from etl.errors import SyncError, UnavailableError
 
@@ -24,7 +25,12 @@ def main() -> NoReturn:
     start_without_collecting()
     stdout, stderr = streams.take_over()
     logging.raiseExceptions = False
+    early = Early()
     code = _run()
+    if early.kept:
+        from etl.cli import logs  # noqa: PLC0415 -- only what was logged too early needs it
+
+        logs.configure(None, ())
     logging.shutdown()
     streams.flush()
     if errno.EPIPE in {stdout.lost, stderr.lost}:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from etl.cli.options import Group
+
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
 RANGE_OPTION = click.option(
@@ -20,7 +22,7 @@ class Kept(int):
     """The exit code of a command whose result is in the state, also where it cannot be printed."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="visitor-sync", message="%(version)s")
 def program() -> None:
     """Keep website visitors from Zenovay up to date on the matching HubSpot contacts."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from etl import redact
+from etl.cli.early import Early
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,6 +64,20 @@ class TextFormatter(_Formatter):
         return f"{at}{record.levelname.lower()}: {record.getMessage()} {details}".rstrip()
 
 
+_chosen: str | None = None
+
+
+def choose(level: str) -> None:
+    """Have the log hold what is of ``level`` or above, and a terminal show it; said before anything is."""
+    global _chosen  # noqa: PLW0603 -- of the process, as the log itself
+    _chosen = level
+
+
+def chosen() -> str | None:
+    """The level that somebody chose; None where it is as usual."""
+    return _chosen
+
+
 def configure(log_format: str | None, secrets: Sequence[str], file: LogFile | None = None) -> None:
     """Send the log to stderr: text on a terminal, JSON otherwise, unless ``log_format`` says which.
 
@@ -73,12 +88,11 @@ def configure(log_format: str | None, secrets: Sequence[str], file: LogFile | No
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(TextFormatter(secrets) if style == "text" else JsonFormatter(secrets))
     logging.getLogger().addHandler(logging.NullHandler())  # what a library says may hold values
-    if terminal and style == "text":
+    if terminal and style == "text" and _chosen is None:
         output.addFilter(_for_people)
-    _log_to(output)
-    if file and file.works():
-        _log_to(output, _formatted(file, log_format, secrets))
-    elif file:
+    works = file is not None and file.works()
+    _log_to(output, *([_formatted(file, log_format, secrets)] if file and works else []))
+    if file and not works:
         facts = {"action": "log_file_failed", "file": str(file.path), "why": file.fault}
         logging.getLogger(__name__).warning("the log file of SYNC_LOG_FILE cannot be written", extra=facts)
 
@@ -98,9 +112,13 @@ def configure_unattended(log_format: str | None, secrets: Sequence[str], file: L
 
 def _log_to(*outputs: logging.Handler) -> None:
     log = logging.getLogger("etl")
-    log.handlers[:] = outputs
+    early = [record for each in log.handlers if isinstance(each, Early) for record in each.taken()]
+    log.handlers[:] = [each for each in outputs if not isinstance(each, Early)]
     log.propagate = False
-    log.setLevel(logging.INFO)
+    log.setLevel(_chosen.upper() if _chosen else logging.INFO)
+    for record in early:
+        if log.isEnabledFor(record.levelno):
+            log.handle(record)
 
 
 def _formatted(file: LogFile, log_format: str | None, secrets: Sequence[str]) -> LogFile:

@@ -12,6 +12,7 @@ from etl.extract.statuses import refusal
 from etl.jsontext import UnreadableError, parse
 from etl.network.route import credential, route_to
 from etl.network.strangers import kind_of, stranger
+from etl.network.trace import Trace
 from etl.network.wire import Wire
 from etl.retry import Patience, TransientError, persevere
 
@@ -98,8 +99,10 @@ class ZenovayClient:
         retried like an outage. Raises UnavailableError, AccessRefusedError, SettingsError (404) and
         ContractBrokenError.
         """
+        asked = f"{path}?{'&'.join(params)}"
+        trace = Trace("Zenovay", "GET", asked, clock=self._clock, shown=str)  # a website's id at most
         return persevere(
-            lambda: self._attempt(path, params, readable),
+            lambda: self._attempt(path, params, readable, trace),
             patience=self._patience,
             clock=self._clock,
             where=f"Zenovay {path}",
@@ -109,12 +112,14 @@ class ZenovayClient:
         """Give up the connection; a request in flight in another thread fails."""
         self._wire.close()
 
-    def _attempt(self, path: str, params: Mapping[str, str], readable: Callable[[Any], T]) -> Answer[T]:
+    def _attempt(
+        self, path: str, params: Mapping[str, str], readable: Callable[[Any], T], trace: Trace
+    ) -> Answer[T]:
         self.budget.spend()
         with self.pace.slot():
             self.requests += 1
             asked_at = self._clock.now()
-            reply = self._wire.get(path, params)
+            reply = trace.of(lambda: self._wire.get(path, params))
         self._keep_limits(reply)
         if error := stranger(reply, self._wire.route):
             raise error

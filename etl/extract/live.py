@@ -14,6 +14,7 @@ from etl.extract.payload import UnreadableBodyError, keys_of, opened
 from etl.extract.statuses import refusal, seen
 from etl.network.route import route_to
 from etl.network.strangers import stranger
+from etl.network.trace import Trace
 from etl.network.urls import origin
 from etl.network.wire import Wire
 from etl.retry import Patience, persevere
@@ -99,7 +100,8 @@ class LiveCounter:
         """
         for place in self._places:
             path = place + tracking_code
-            ask = partial(self._attempt, path)
+            trace = Trace("Zenovay", "GET", path, clock=self._clock)
+            ask = partial(self._attempt, path, trace)
             where = f"Zenovay {path}"
             visitors = persevere(ask, patience=self._patience, clock=self._clock, where=where)
             if visitors is not None:
@@ -114,9 +116,9 @@ class LiveCounter:
         """Give up the connection."""
         self._wire.close()
 
-    def _attempt(self, path: str) -> int | None:
+    def _attempt(self, path: str, trace: Trace) -> int | None:
         """The count; None where nothing is at ``path``."""
-        reply = self._wire.get(path)
+        reply = trace.of(lambda: self._wire.get(path))
         if error := stranger(reply, self._wire.route):
             raise error
         if reply.status == HTTPStatus.NOT_FOUND:

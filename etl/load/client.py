@@ -17,6 +17,7 @@ from etl.load.statuses import WRITE_SCOPE, refusal, ten_second_limit
 from etl.load.wire import Wire
 from etl.network.route import credential, route_to
 from etl.network.strangers import stranger
+from etl.network.trace import Trace
 from etl.retry import Patience, persevere
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ class HubSpotClient:
         ContractBrokenError, SettingsError for an impossible URL, and InterruptedRunError.
         """
         payload = None if body is None else jsontext.written(body)
+        trace = Trace("HubSpot", method, path, clock=self._clock)
 
         def attempt() -> T:
             self.circuit.raise_if_open()
             self._official_client()  # its import must not take place between a slot and its request
             with self._pace.slot():
                 self.circuit.raise_if_open()  # it may have opened while this thread waited for its turn
-                reply = self._exchange(method, path, payload)
+                reply = trace.of(lambda: self._exchange(method, path, payload))
             if (limit := ten_second_limit(reply)) is not None:
                 self._pace.lower_limit(limit)
             if error := stranger(reply, self.route):

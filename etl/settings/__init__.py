@@ -1,11 +1,11 @@
-"""The settings: environment variables, or a ``.env`` file in the working directory. Read once."""
+"""The settings: environment variables, an env file, and files of secrets. Read once."""
 
-from pathlib import Path
-
-from etl import envfile
 from etl.settings.loading import (
     all_sections,
     defaults,
+    exposed,
+    file_variables,
+    foreign_variables,
     is_ours,
     known_variables,
     load,
@@ -16,9 +16,9 @@ from etl.settings.loading import (
     load_status,
     load_sync,
     load_watch,
+    remarks,
 )
 from etl.settings.sections import (
-    ENV_FILE,
     LONGEST_RANGE,
     PRO_PLAN,
     RESERVE,
@@ -31,20 +31,7 @@ from etl.settings.sections import (
     ZenovaySettings,
 )
 
-
-def exposed() -> str | None:
-    """A sentence on a ``.env`` that others than its owner can read; None where there is none."""
-    try:
-        mode = Path(ENV_FILE).stat().st_mode & 0o777
-    except OSError:
-        return None
-    if not mode & 0o077:
-        return None
-    return f"{envfile.place(ENV_FILE)} can be read by others (mode {mode:o}): chmod 600 it"
-
-
 __all__ = [
-    "ENV_FILE",
     "LONGEST_RANGE",
     "PRO_PLAN",
     "RESERVE",
@@ -58,6 +45,8 @@ __all__ = [
     "all_sections",
     "defaults",
     "exposed",
+    "file_variables",
+    "foreign_variables",
     "is_ours",
     "known_variables",
     "load",
@@ -68,4 +57,5 @@ __all__ = [
     "load_status",
     "load_sync",
     "load_watch",
+    "remarks",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import shlex
+import stat
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from etl import envfile
@@ -16,7 +20,6 @@ from etl.exclusions import NOBODY
 from etl.naming import nearest
 from etl.settings.sections import (
     CONFIG_FILE,
-    ENV_FILE,
     ConfigSettings,
     HubSpotSettings,
     LinkSettings,
@@ -28,18 +31,24 @@ from etl.settings.sections import (
     SyncSettings,
     WatchSettings,
     ZenovaySettings,
+    confidential,
     sync_settings,
+    variables,
 )
+from etl.settings.sources import ENVIRONMENT, SUFFIX, directories, read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from etl.exclusions import Exclusions
     from etl.fields import Field
     from etl.policies import Policy
+    from etl.settings.sources import Sources
 
     _Config = tuple[tuple[Field, ...], Exclusions, tuple[tuple[str, Policy], ...]]
     """The user's own fields, whom to leave out, and the policies of this program's own fields."""
+
+log = logging.getLogger(__name__)
 
 AnySection = TypeVar("AnySection", bound=Section)
 _SECTIONS: tuple[type[Section], ...] = (ZenovaySettings, HubSpotSettings, SyncSettings)
@@ -80,11 +89,10 @@ def load_places() -> PlaceSettings | None:
 
 def load_watch() -> WatchSettings:
     """Who is told how the sync fares, whatever else is wrong; a setting of it that is wrong is left out."""
-    given: dict[str, Any] = {}
-    try:
-        envfile.is_there(ENV_FILE)
-    except SettingsError:
-        given["_env_file"] = None
+    given: dict[str, Any] = {"_env_file": None}
+    with suppress(SettingsError):
+        sources = read_sources()
+        given = {"_env_file": sources.path, **sources.secrets(WatchSettings).texts}
     while True:
         try:
             return WatchSettings(**given)
@@ -95,11 +103,11 @@ def load_watch() -> WatchSettings:
 
 def load_live() -> LiveSettings:
     """What ``live`` needs for given codes. Raises SettingsError where exactly that is wrong."""
-    found = envfile.is_there(ENV_FILE)
-    try:
-        return LiveSettings()
-    except ValidationError as exc:
-        raise _wrong(list(_sentences(LiveSettings, exc)), found=found) from None
+    sources = read_sources()
+    settings, problems = _made(LiveSettings, sources)
+    if settings is None:
+        raise _wrong(problems, sources)
+    return settings
 
 
 def load_link_property() -> str | None:
@@ -111,9 +119,8 @@ def load_link_property() -> str | None:
 def _readable(section: type[AnySection]) -> AnySection | None:
     """A section by itself, whatever is wrong with the others."""
     try:
-        envfile.is_there(ENV_FILE)
-        return section()
-    except (SettingsError, ValidationError):
+        return _made(section, read_sources())[0]
+    except SettingsError:
         return None
 
 
@@ -124,7 +131,7 @@ def defaults() -> dict[str, str]:
         settings = section.model_fields.values()
         found |= {
             variable: _written(setting.default)
-            for variable, setting in zip(_variables(section), settings, strict=True)
+            for variable, setting in zip(variables(section).values(), settings, strict=True)
             if not setting.is_required()
         }
     return found
@@ -132,7 +139,45 @@ def defaults() -> dict[str, str]:
 
 def is_ours(variable: str) -> bool:
     """Whether an environment variable belongs to this program, be it one that it knows or not."""
-    return variable.startswith(_prefixes()) or variable in known_variables()
+    return variable.startswith(_prefixes()) or variable in {*known_variables(), *file_variables()}
+
+
+def foreign_variables() -> dict[str, str]:
+    """What is set in the environment with one of our prefixes and is no setting, and the nearest one."""
+    sources = read_sources()
+    (own, *_), _ = _config(sources)
+    return _foreign(sources.environment, own)
+
+
+def remarks() -> list[str]:
+    """A sentence on each of the ``foreign_variables``."""
+    return [_unknown(name, shown, ENVIRONMENT) for name, shown in foreign_variables().items()]
+
+
+def exposed() -> str | None:
+    """A sentence, with what to do, if the env file holds a secret and is open to other users.
+
+    Only a file of ours or of root's is judged: what others have put there is theirs to close.
+    """
+    path = Path(envfile.chosen())
+    try:
+        found = path.stat()
+        theirs = not stat.S_ISREG(found.st_mode) or found.st_uid not in {0, os.getuid()}
+        if theirs or not found.st_mode & 0o077 or not _holds_secret(read_sources().file):
+            return None
+    except (OSError, ValueError, SettingsError):
+        return None
+    where = envfile.place(str(path))
+    mode = stat.S_IMODE(found.st_mode)
+    return f"{where} holds a secret, and is open to others (mode {mode:o}): chmod 600 {shlex.quote(where)}"
+
+
+def _holds_secret(written: Mapping[str, str]) -> bool:
+    return any(
+        mark.is_secret(written.get(variable, ""))
+        for section in all_sections()
+        for variable, mark in confidential(section).items()
+    )
 
 
 def all_sections(own: tuple[Field, ...] = ()) -> tuple[type[Section], ...]:
@@ -149,81 +194,129 @@ def _written(default: object) -> str:
 
 
 def known_variables(own: tuple[Field, ...] = ()) -> list[str]:
-    """Every variable that this program reads."""
-    return [variable for section in all_sections(own) for variable in _variables(section)]
+    """Every variable that this program reads, but for the ``file_variables``."""
+    return [variable for section in all_sections(own) for variable in variables(section).values()]
+
+
+def file_variables() -> list[str]:
+    """Every variable that names the file of a secret."""
+    return [variable + SUFFIX for section in all_sections() for variable in confidential(section)]
 
 
 def _load(*sections: type[Section]) -> list[Section]:
-    found = envfile.is_there(ENV_FILE)
+    sources = read_sources()
     undecodable = _undecodable_variables()
-    problems = [f"{envfile.printable(name)} holds bytes that are not UTF-8." for name in undecodable]
-    (own, exclusions, policies), wrong = _config()
-    problems += [*wrong, *_unknown_variables(own)]
+    problems = [
+        f"{envfile.printable(name)} holds bytes that are not UTF-8 ({ENVIRONMENT})." for name in undecodable
+    ]
+    (own, exclusions, policies), wrong = _config(sources)
+    problems += wrong
+    file = envfile.place(sources.path)
+    problems += [_unknown(name, shown, file) for name, shown in _foreign(sources.file, own).items()]
+    sources = sources.with_own(own, envfile.place(sources.text("SYNC_CONFIG").strip() or CONFIG_FILE))
     loaded: list[Section] = []
     for section in sections:
         made = sync_settings(own, exclusions, policies) if section is SyncSettings else section
-        try:
-            loaded.append(made())
-        except ValidationError as exc:
-            problems += _sentences(made, exc, undecodable)
+        settings, wrong = _made(made, sources, told=undecodable)
+        problems += wrong
+        loaded += [settings] if settings else []
+    foreign = _foreign(sources.environment, own)
     if problems:
-        raise _wrong(problems, found=found) from None
+        problems += [_unknown(name, shown, ENVIRONMENT) for name, shown in foreign.items()]
+        raise _wrong(problems, sources)
+    for name, shown in foreign.items():
+        facts = {"action": "unknown_setting", "variable": envfile.printable(name), "nearest": shown}
+        log.warning("a variable of the environment is no setting of this program", extra=facts)
     return loaded
 
 
-def _wrong(problems: list[str], *, found: bool) -> SettingsError:
-    """All ``problems`` as one; ``found`` says whether there is a ``.env``."""
+def _made(
+    section: type[AnySection], sources: Sources, *, told: Collection[str] = ()
+) -> tuple[AnySection | None, list[str]]:
+    """A section as it is set, and a sentence for all that is wrong with it, but for variables ``told`` of."""
+    secrets = sources.secrets(section)
+    wrong = [fault for variable, fault in secrets.faults.items() if variable not in told]
+    given: dict[str, Any] = {"_env_file": sources.path, **secrets.texts}
+    try:
+        settings = section(**given)
+    except ValidationError as exc:
+        told = {*told, *secrets.faults} & {*variables(section).values()}
+        return None, [*wrong, *_sentences(section, exc, sources, secrets.files, told)]
+    return None if wrong else settings, wrong
+
+
+def _wrong(problems: list[str], sources: Sources) -> SettingsError:
+    """All ``problems`` as one."""
     count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
+    where = envfile.place(sources.path)
+    name = envfile.printable(Path(sources.path).name)
+    file = f"{name} ({where if sources.found else f'looked for at {where}: not there'})"
+    secrets = ""
+    if any(f"{variable} is missing" in each for each in problems for variable in _required_secrets()):
+        looked = ", ".join(envfile.printable(str(path)) for path in directories())
+        secrets = f", a secret in a file ({f'looked in {looked}: ' * bool(looked)}visitor-sync help settings)"
     return SettingsError(
         "\n  ".join([f"{count}:", *problems]),
-        fix=f"\nSet them in the environment or in .env ({_looked_for(found=found)});"
-        " .env.example lists them all.",
+        fix=f"\nSet them in the environment or in {file}{secrets}; .env.example lists them all.",
     )
 
 
+def _required_secrets() -> list[str]:
+    return [variable for variable in _MISSING if variable + SUFFIX in file_variables()]
+
+
 def _sentences(
-    section: type[Section], exc: ValidationError, undecodable: Sequence[str] = ()
+    section: type[Section],
+    exc: ValidationError,
+    sources: Sources,
+    files: Mapping[str, str],
+    told: Collection[str],
 ) -> Iterator[str]:
-    """A sentence on each error, but for those of variables that are told as ``undecodable``."""
+    """A sentence on each error, but for those of variables ``told`` of, and what may follow from these."""
     for error in exc.errors(include_url=False, include_input=False):
-        if _variable(section, error) not in undecodable:
-            yield _sentence(section, error)
+        variable = _variable(section, error)
+        if variable is None:
+            if not told:
+                yield _of_several(str(error["msg"]).removeprefix("Value error, "), section, sources, files)
+        elif variable not in told:
+            yield _placed(_sentence(variable, error), files.get(variable) or sources.of(variable))
 
 
-def _config() -> tuple[_Config, list[str]]:
+def _of_several(sentence: str, section: type[Section], sources: Sources, files: Mapping[str, str]) -> str:
+    """A ``sentence`` on several variables, and where each of them is set."""
+    named = dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", sentence))
+    places = {name: files.get(name) or sources.of(name) for name in named}
+    known = variables(section).values()
+    return _placed(
+        sentence, "; ".join(f"{name}: {at}" for name, at in places.items() if at and name in known)
+    )
+
+
+def _placed(sentence: str, where: str | None) -> str:
+    """``sentence`` with the place that it is about."""
+    stop = "." * sentence.endswith(".")
+    return f"{sentence.removesuffix('.')} ({where}){stop}" if where else sentence
+
+
+def _config(sources: Sources) -> tuple[_Config, list[str]]:
     """What the configuration file says, and what is wrong with it."""
     nothing: _Config = (), NOBODY, ()
-    try:
-        named = ConfigSettings().config
-    except ValidationError:
+    settings, wrong = _made(ConfigSettings, sources)
+    if settings is None:
         return nothing, []  # told with the other settings
+    named = settings.config
     if named is None and not Path(CONFIG_FILE).is_symlink() and not Path(CONFIG_FILE).exists():
         return nothing, []
     from etl import config_file  # noqa: PLC0415 -- the models cost 20 ms that few need
 
     try:
-        return config_file.read(str(named or CONFIG_FILE), must_exist=named is not None)
+        config, wrong = config_file.read(str(named or CONFIG_FILE), named_in=sources.of("SYNC_CONFIG"))
     except SettingsError as exc:
         return nothing, [f"{exc.what} {exc.fix}"]
+    return config, wrong
 
 
-def _looked_for(*, found: bool) -> str:
-    where = envfile.place(ENV_FILE)
-    return where if found else f"looked for at {where}: not there"
-
-
-def _variables(section: type[Section]) -> list[str]:
-    prefix = section.model_config.get("env_prefix") or ""
-    return [
-        str(setting.validation_alias or f"{prefix}{name}").upper()
-        for name, setting in section.model_fields.items()
-    ]
-
-
-def _sentence(section: type[Section], error: Any) -> str:
-    variable = _variable(section, error)
-    if variable is None:
-        return str(error["msg"]).removeprefix("Value error, ")
+def _sentence(variable: str, error: Any) -> str:
     if error["type"] in {"missing", "too_short"}:
         return f"{variable} is missing: {_MISSING.get(variable, 'it has no default')}."
     message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
@@ -234,9 +327,9 @@ def _variable(section: type[Section], error: Any) -> str | None:
     """The variable that an error is about; None where it is about several."""
     if not error["loc"]:
         return None
-    prefix, place = section.model_config.get("env_prefix") or "", str(error["loc"][0])
-    aliases = {setting.validation_alias for setting in section.model_fields.values()}
-    return (place if place in aliases else f"{prefix}{place}").upper()
+    key = str(error["loc"][0])
+    prefix = section.model_config.get("env_prefix") or ""
+    return variables(section).get(key, f"{prefix}{key}".upper())
 
 
 def _prefixes() -> tuple[str, ...]:
@@ -252,10 +345,16 @@ def _undecodable_variables() -> list[str]:
     )
 
 
-def _unknown_variables(own: tuple[Field, ...]) -> Iterable[str]:
-    known = known_variables(own)
-    from_file = dotenv_values(ENV_FILE, encoding=envfile.ENCODING)
-    for variable in sorted({name.upper() for name in (*os.environ, *from_file)}):
-        if variable.startswith(_prefixes()) and variable not in known:
-            name, shown = envfile.printable(variable), nearest(variable, known)
-            yield f"{name} is not a setting of this program; the nearest one is {shown}."
+def _foreign(names: Iterable[str], own: tuple[Field, ...]) -> dict[str, str]:
+    """Those of the ``names`` that have a prefix of ours and are no setting, and the nearest one of each."""
+    prefixes = _prefixes()
+    if not (ours := sorted(name for name in names if name.startswith(prefixes))):
+        return {}
+    known = [*known_variables(own), *file_variables()]
+    return {name: nearest(name, known) for name in ours if name not in known}
+
+
+def _unknown(name: str, shown: str, where: str) -> str:
+    return (
+        f"{envfile.printable(name)} is not a setting of this program; the nearest one is {shown} ({where})."
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, create_model, model_validator
 from pydantic import Field as Bounds
@@ -19,14 +19,15 @@ from etl.fields import DEFAULT, EVERYTHING, FIELDS, OWN, SETS, SyncedFields, sel
 from etl.models.contact import EMAIL, VISITOR, ContactKind
 from etl.naming import nearest
 from etl.settings.values import (
+    AccessToken,
     ApiKey,
+    Confidential,
     Duration,
     File,
     Month,
     Notified,
     PingUrl,
     PropertyName,
-    Secret,
     Share,
     StateUrl,
     Url,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from etl.fields import Field
     from etl.policies import Policy
 
-ENV_FILE = ".env"
 ZENOVAY_URL = "https://api.zenovay.com/api/external/v1"
 CONFIG_FILE = "visitor-sync.toml"
 LONGEST_RANGE = timedelta(days=365)
@@ -52,13 +52,35 @@ RESERVE = 0.05
 
 class Section(BaseSettings):
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE,
         env_file_encoding=envfile.ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,
         frozen=True,
     )
+
+
+def variables(section: type[Section]) -> dict[str, str]:
+    """The variables of a section, by the keys that it takes their values under."""
+    prefix = section.model_config.get("env_prefix") or ""
+    return {
+        str(setting.validation_alias or name): str(setting.validation_alias or f"{prefix}{name}").upper()
+        for name, setting in section.model_fields.items()
+    }
+
+
+@cache
+def confidential(section: type[Section]) -> dict[str, Confidential]:
+    """The variables of a section that may hold secrets."""
+    marks = (_mark(setting.metadata, setting.annotation) for setting in section.model_fields.values())
+    named = zip(variables(section).values(), marks, strict=True)
+    return {variable: mark for variable, mark in named if mark}
+
+
+def _mark(metadata: Iterable[object], hint: object) -> Confidential | None:
+    """How a setting is marked, be it optional or not."""
+    inner = (_mark(getattr(each, "__metadata__", ()), each) for each in get_args(hint))
+    return next((each for each in (*metadata, *inner) if isinstance(each, Confidential)), None)
 
 
 class PlanSettings(Section):
@@ -164,7 +186,7 @@ class ZenovaySettings(Section):
 class HubSpotSettings(Section):
     model_config = SettingsConfigDict(env_prefix="HUBSPOT_")
 
-    access_token: Secret
+    access_token: AccessToken
     base_url: Url = "https://api.hubapi.com"
     api_version: Annotated[str, Bounds(pattern=r"^(v3|\d{4}-\d{2})$")] = "2026-03"
     requests_per_10_seconds: Annotated[int, Bounds(ge=1, le=10_000)] = 100

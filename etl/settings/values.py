@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from durationpy import DurationError, from_str
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
@@ -17,6 +19,20 @@ from pydantic_settings import NoDecode
 from etl.naming import checked_property, nearest
 from etl.network import urls
 from etl.policies import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Confidential:
+    """Marks a setting that may hold a secret, and may thus stand in a file of its own.
+
+    ``is_secret`` says of a text whether it holds one.
+    """
+
+    is_secret: Callable[[str], bool] = bool
+
 
 _QUOTE = re.compile(r"(QUOTATION MARK|APOSTROPHE|GRAVE ACCENT|ACUTE ACCENT)\b")
 
@@ -63,11 +79,20 @@ def _secret(value: SecretStr) -> SecretStr:
 
 
 def _api_key(value: SecretStr) -> SecretStr:
-    if value.get_secret_value().startswith("ZV_"):
+    text = value.get_secret_value()
+    if text.startswith("pat-"):
+        raise ValueError("begins with pat-, as a token of HubSpot: it and HUBSPOT_ACCESS_TOKEN seem swapped")
+    if text.startswith("ZV_"):
         raise ValueError(
             "is the public tracking code; the secret key begins with lower-case zv_"
             " (Zenovay: settings, API keys)"
         )
+    return value
+
+
+def _access_token(value: SecretStr) -> SecretStr:
+    if value.get_secret_value().startswith(("zv_", "ZV_")):
+        raise ValueError("begins with zv_, as a key of Zenovay: it and ZENOVAY_API_KEY seem swapped")
     return value
 
 
@@ -108,6 +133,17 @@ def _notified(value: SecretStr) -> SecretStr:
     return value
 
 
+def _has_password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:
+        return True
+
+
+def _names_url(text: str) -> bool:
+    return "://" in text
+
+
 def _share(value: object) -> object:
     text = str(value).strip()
     try:
@@ -135,12 +171,18 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 File = Annotated[Path, BeforeValidator(_file)]
 Share = Annotated[float, BeforeValidator(_share)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_url)]
-StateUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_state_url)]
-Secret = Annotated[SecretStr, AfterValidator(_secret)]
+StateUrl = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(_state_url),
+    Confidential(_has_password),
+]
+Secret = Annotated[SecretStr, AfterValidator(_secret), Confidential()]
 PropertyName = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(checked_property)]
 
 ApiKey = Annotated[Secret, AfterValidator(_api_key)]
+AccessToken = Annotated[Secret, AfterValidator(_access_token)]
 Websites = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_websites), Bounds(min_length=1)]
-PingUrl = Annotated[SecretStr, AfterValidator(_ping_url)]
-Webhook = Annotated[SecretStr, AfterValidator(_webhook)]
-Notified = Annotated[SecretStr, AfterValidator(_notified)]
+PingUrl = Annotated[SecretStr, AfterValidator(_ping_url), Confidential()]
+Webhook = Annotated[SecretStr, AfterValidator(_webhook), Confidential()]
+Notified = Annotated[SecretStr, AfterValidator(_notified), Confidential(_names_url)]

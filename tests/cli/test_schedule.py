@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -372,6 +373,64 @@ def test_what_only_the_environment_has_is_a_warning_and_no_install(machine: Mach
     assert not machine.units.exists()
 
 
+def test_a_variable_that_is_no_setting_needs_no_place_in_the_file(machine: Machine) -> None:
+    ended = machine("--install", SYNC_SERVICE_HOST="10.0.0.7")
+
+    assert ended.exit_code == 0
+    assert "unknown_setting" in ended.stderr
+
+
+def test_a_secret_s_file_that_only_the_environment_names_is_no_install(machine: Machine) -> None:
+    machine.configure(ZENOVAY_API_KEY="")
+    (machine.home / "key").write_text(SECRET)
+    webhook = machine.home / "webhook"
+    webhook.write_text("https://hooks.slack.example/services/T")
+    named = {"ZENOVAY_API_KEY_FILE": str(machine.home / "key"), "SLACK_WEBHOOK_URL_FILE": str(webhook)}
+
+    ended = machine("--install", **named)
+
+    assert (ended.exit_code, machine.table) == (2, None)
+    assert "SLACK_WEBHOOK_URL_FILE, ZENOVAY_API_KEY_FILE are set in this environment" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["shop.env", "a b%.env"])
+def test_what_was_given_to_schedule_is_given_to_each_run(machine: Machine, name: str) -> None:
+    machine.configure()
+    (machine.folder / ".env").rename(machine.folder / name)
+    given = ("--env-file", name, "--log-level", "debug")
+
+    assert machine("--install").exit_code == 2  # there is no .env
+    assert machine("--install", *given).exit_code == 0
+
+    table = (machine.table or b"").decode()
+    (line,) = [each for each in table.splitlines() if each.startswith("*/")]
+    command = line.replace("\\%", "%").partition(" && ")[2]
+    path = str(machine.folder / name)
+    assert shlex.split(command)[1:] == ["--env-file", path, "--log-level", "debug", "run", "--cron"]
+    assert f"# settings: {path}" in table.splitlines()
+
+
+def test_several_files_of_settings_in_one_directory_have_a_schedule_each(machine: Machine) -> None:
+    for name in ("a.env", "b.env"):
+        shutil.copy(machine.folder / ".env", machine.folder / name)
+        assert machine("--install", "--env-file", name).exit_code == 0
+    assert machine("--install").exit_code == 0
+    assert machine("systemd", "--install", "--env-file", "a.env").exit_code == 0
+    assert machine("systemd", "--install", "--env-file", "b.env").exit_code == 2
+
+    def scheduled() -> list[str]:
+        lines = (machine.table or b"").decode().splitlines()
+        return ["/".join(re.findall(r"/([ab]\.env)'? run", each)) for each in lines if each.startswith("*/")]
+
+    assert scheduled() == ["a.env", "b.env", ""]
+    assert machine("--remove", "--env-file", "b.env").exit_code == 0
+    assert scheduled() == ["a.env", ""]
+    assert machine("--install", "--env-file", str(machine.folder / "a.env")).exit_code == 0
+    assert scheduled() == ["a.env", ""]
+    assert machine("systemd", "--remove").exit_code == 2
+    assert machine("systemd", "--remove", "--env-file", "a.env").exit_code == 0
+
+
 def test_a_webhook_that_only_the_environment_has_is_no_install(machine: Machine) -> None:
     """Its prefix is not one of ours: it is known by its name."""
     webhook = {"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/elsewhere", "SLACK_TEAM": "other"}
@@ -596,9 +655,8 @@ def test_systemd_finds_programs_in_paths_of_all_kinds(tmp_path: Path, name: str)
     paths = [tmp_path / each for each in UNITS]
 
     def written() -> None:
-        for path, text in zip(
-            paths, units(Job((str(program),), str(folder)), Cadence(HOUR, "")).values(), strict=True
-        ):
+        job = Job((str(program),), str(folder), str(folder / "shop.env"))
+        for path, text in zip(paths, units(job, Cadence(HOUR, "")).values(), strict=True):
             path.write_text(text)
 
     written()
@@ -728,3 +786,23 @@ def test_bytes_that_are_no_text_stand_in_the_crontab_as_they_are() -> None:
 def test_programs_that_systemd_would_not_find_are_refused(folder: str) -> None:
     with pytest.raises(SettingsError, match="systemd takes no"):
         units(Job((f"{folder}/visitor-sync",), "/opt"), Cadence(HOUR, "why"))
+
+
+def test_a_file_of_settings_that_systemd_could_not_name_is_refused() -> None:
+    with pytest.raises(SettingsError, match="systemd takes no"):
+        units(Job(("/opt/visitor-sync",), "/opt", "/opt/caf\udce9.env"), Cadence(HOUR, "why"))
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/opt/it's 1%.env", '"/opt/it\'s 1%%.env"'),
+        ('/opt/5".env', '"/opt/5\\".env"'),
+        ("/o/a$b", '"/o/a$b"'),
+    ],
+)
+def test_systemd_is_given_files_of_settings_in_its_own_words(path: str, word: str) -> None:
+    service = units(Job(("/opt/visitor-sync",), "/opt", path), Cadence(HOUR, "why"))["visitor-sync.service"]
+
+    program = '":/opt/visitor-sync"' if "$" in path else "/opt/visitor-sync"
+    assert f"ExecStart={program} --env-file {word} run --cron\n" in service

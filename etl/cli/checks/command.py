@@ -16,7 +16,7 @@ from etl.cli.checks.zenovay import ZenovayChecks
 from etl.clock import SystemClock
 from etl.errors import AccessRefusedError, SettingsError, UnavailableError
 from etl.load.records import is_marketing
-from etl.settings import exposed, load
+from etl.settings import exposed, load, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,7 +42,10 @@ def check_all(*, as_json: bool) -> int:
 def _settings(settings: Settings) -> Saw:
     count = len(settings.zenovay.website_id)
     websites = f"{count} website{'' if count == 1 else 's'}"
-    return Saw(f"complete; {websites}, HubSpot API {settings.hubspot.api_version}", exposed())
+    concerns = [*filter(None, [exposed()]), *(remark.removesuffix(".") for remark in remarks())]
+    return Saw(
+        f"complete; {websites}, HubSpot API {settings.hubspot.api_version}", "; ".join(concerns) or None
+    )
 
 
 def _path(settings: Settings, clock: SystemClock) -> list[Finding]:

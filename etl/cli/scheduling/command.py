@@ -59,30 +59,30 @@ def install_schedule(kind: str) -> int:
         raise SettingsError(_lost(lost), fix=_to_write(lost, job))
     cadence = _cadence(load())
     if kind == SYSTEMD:
-        manager.install(units(job, cadence), job.folder)
+        manager.install(units(job, cadence), job.owner)
         click.echo(f"{printable(str(manager.place()))}: the timer is on, {cadence.sentence}")
         _hint("journalctl --user -u visitor-sync shows what needs a person.")
         _hint_at_linger()
     else:
         wanted = crontab.block(job, cadence)
-        changed = table.change(lambda before: crontab.with_block(before, job.folder, wanted))
+        changed = table.change(lambda before: crontab.with_block(before, job.owner, wanted))
         click.echo(f"crontab: {'installed' if changed else 'installed already'}, {cadence.sentence}")
     _warn_of_ways()
     return 0
 
 
 def remove_schedule(kind: str) -> int:
-    """Take out what is in place for the working directory. Returns the exit code.
+    """Take out what is in place for the working directory, with the file of settings that is given.
 
-    Raises what ``install_schedule`` does, but asks no settings.
+    Returns the exit code. Raises what ``install_schedule`` does, but asks no settings.
     """
-    folder = this_job().folder
+    owner = this_job().owner
     if kind == SYSTEMD:
-        where, removed = "systemd", manager.remove(folder)
+        where, removed = "systemd", manager.remove(owner)
     else:
         where = "crontab"
-        removed = table.change(lambda before: crontab.without_block(before, folder))
-    click.echo(f"{where}: {'removed' if removed else 'nothing was installed'} for {printable(folder)}")
+        removed = table.change(lambda before: crontab.without_block(before, owner))
+    click.echo(f"{where}: {'removed' if removed else 'nothing was installed'} for {printable(owner)}")
     return 0
 
 

@@ -22,8 +22,8 @@ _EDIT = "Mend it with crontab -e, then try again."
 
 
 def block(job: Job, cadence: Cadence) -> bytes:
-    """The lines for one installation, between two that name its directory."""
-    begin, end = _marks(job.folder)
+    """The lines for one installation, between two that name its owner."""
+    begin, end = _marks(job.owner)
     lines = (_WHY + cadence.sentence, _SETTINGS + job.env_file, line(job, cadence))
     return b"".join(each + b"\n" for each in (begin, *map(os.fsencode, lines), end))
 
@@ -34,14 +34,14 @@ def line(job: Job, cadence: Cadence) -> str:
     return f"{cadence.cron} {command.replace('%', chr(92) + '%')}"
 
 
-def with_block(table: bytes, folder: str, wanted: bytes) -> bytes:
-    """``table`` with the block of ``folder`` in the place of the one that was there, else at its end.
+def with_block(table: bytes, owner: str, wanted: bytes) -> bytes:
+    """``table`` with the block of ``owner`` in the place of the one that was there, else at its end.
 
     All else stays byte for byte, but a last line that does not end gets its end. Raises SettingsError where
     the block that is there was edited.
     """
     lines = _lines(table)
-    spans = _spans(lines, folder)
+    spans = _spans(lines, owner)
     if not spans:
         ended = b"" if not table or table.endswith(b"\n") else b"\n"
         return table + ended + wanted
@@ -50,14 +50,14 @@ def with_block(table: bytes, folder: str, wanted: bytes) -> bytes:
     return b"".join(kept)
 
 
-def without_block(table: bytes, folder: str) -> bytes:
-    """``table`` without the block of ``folder``. Raises SettingsError where that was edited."""
+def without_block(table: bytes, owner: str) -> bytes:
+    """``table`` without the block of ``owner``. Raises SettingsError where that was edited."""
     lines = _lines(table)
-    return b"".join(_others(lines, _spans(lines, folder)))
+    return b"".join(_others(lines, _spans(lines, owner)))
 
 
-def _marks(folder: str) -> tuple[bytes, bytes]:
-    name = os.fsencode(folder)
+def _marks(owner: str) -> tuple[bytes, bytes]:
+    name = os.fsencode(owner)
     return b"# BEGIN visitor-sync in " + name, b"# END visitor-sync in " + name
 
 
@@ -69,9 +69,9 @@ def _others(lines: Sequence[bytes], spans: Sequence[range]) -> Iterator[bytes]:
     return (each for number, each in enumerate(lines) if not any(number in span for span in spans))
 
 
-def _spans(lines: Sequence[bytes], folder: str) -> list[range]:
-    """Where the blocks of ``folder`` stand: more than one where somebody copied it."""
-    begin, end = _marks(folder)
+def _spans(lines: Sequence[bytes], owner: str) -> list[range]:
+    """Where the blocks of ``owner`` stand: more than one where somebody copied it."""
+    begin, end = _marks(owner)
     spans: list[range] = []
     begun: int | None = None
     for number, text in enumerate(each.rstrip(b"\r\n") for each in lines):
@@ -81,9 +81,9 @@ def _spans(lines: Sequence[bytes], folder: str) -> list[range]:
             spans.append(range(begun, number + 1))
             begun = None
         elif text in {begin, end}:
-            raise _half(folder, number if begun is None else begun)
+            raise _half(owner, number if begun is None else begun)
     if begun is not None:
-        raise _half(folder, begun)
+        raise _half(owner, begun)
     for span in spans:
         _hold_only_ours(lines, span)
     return spans
@@ -100,9 +100,9 @@ def _hold_only_ours(lines: Sequence[bytes], span: range) -> None:
             )
 
 
-def _half(folder: str, number: int) -> SettingsError:
+def _half(owner: str, number: int) -> SettingsError:
     return SettingsError(
-        f"Line {number + 1} of the crontab is one of our two marker lines for {printable(folder)}, and the"
+        f"Line {number + 1} of the crontab is one of our two marker lines for {printable(owner)}, and the"
         " other is missing.",
         fix=_EDIT,
     )

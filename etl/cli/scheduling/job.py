@@ -7,23 +7,29 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from etl import envfile
+from etl.cli import logs
 from etl.envfile import printable
 from etl.errors import SettingsError
-from etl.settings import ENV_FILE
 
 ARGUMENTS = ("run", "--cron")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The words that start this program, the first an absolute path, and the directory in which it runs."""
+    """The words that start this program, the first an absolute path, and the directory in which it runs.
+
+    And what was given to all commands: another file than ``.env``, by its absolute path, and a log level.
+    """
 
     program: tuple[str, ...]
     folder: str
+    named_file: str | None = None
+    log_level: str | None = None
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a path that not every schedule can state."""
-        for path in (self.program[0], self.folder):
+        for path in self.paths:
             if not printable(path).isprintable():
                 raise _unspeakable(path, "a line break or another control character")
             if "\\" in path:
@@ -32,13 +38,25 @@ class Job:
                 raise _unspeakable(path, "a space at its end")
 
     @property
+    def owner(self) -> str:
+        """Whose schedule it is: of a directory, or of one with a file of settings that is not its own."""
+        return f"{self.folder} with {self.named_file}" if self.named_file else self.folder
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What a schedule must be able to state."""
+        return (self.program[0], self.folder, *([self.named_file] if self.named_file else []))
+
+    @property
     def env_file(self) -> str:
-        """Where the settings stand: the program looks for them in its working directory."""
-        return str(Path(self.folder) / ENV_FILE)
+        """Where the settings stand: if nothing else is given, in the working directory."""
+        return self.named_file or str(Path(self.folder) / envfile.DEFAULT)
 
     @property
     def words(self) -> tuple[str, ...]:
-        return (*self.program, *ARGUMENTS)
+        given = {"--env-file": self.named_file, "--log-level": self.log_level}
+        options = (word for option, value in given.items() if value for word in (option, value))
+        return (*self.program, *options, *ARGUMENTS)
 
 
 def this_job() -> Job:
@@ -49,7 +67,8 @@ def this_job() -> Job:
         raise SettingsError(
             "The working directory is not there any more.", fix="Change to the one where .env lies."
         ) from None
-    return Job(_program(), str(folder))
+    named = str(folder / envfile.chosen()) if envfile.is_chosen() else None
+    return Job(_program(), str(folder), named, logs.chosen())
 
 
 def _program() -> tuple[str, ...]:

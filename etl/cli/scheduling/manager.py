@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.cli.scheduling.tools import ask, is_there
-from etl.cli.scheduling.units import SERVICE, TIMER, folder_of
+from etl.cli.scheduling.units import SERVICE, TIMER, owner_of
 from etl.envfile import printable
 from etl.errors import SettingsError, SyncError
 from etl.files import replace
@@ -29,12 +29,12 @@ def place() -> Path:
     return base / "systemd" / "user"
 
 
-def install(units: Mapping[str, str], folder: str) -> None:
-    """Put the units of ``folder`` in place and start the timer; else all is as before.
+def install(units: Mapping[str, str], owner: str) -> None:
+    """Put the units of ``owner`` in place and start the timer; else all is as before.
 
     Raises SettingsError where a file is not ours to replace, or systemd does not take them.
     """
-    before = {place() / name: _ours(place() / name, folder) for name in units}
+    before = {place() / name: _ours(place() / name, owner) for name in units}
     _require_systemctl()
     try:
         for name, text in units.items():
@@ -46,13 +46,13 @@ def install(units: Mapping[str, str], folder: str) -> None:
         raise
 
 
-def remove(folder: str) -> bool:
-    """Stop the timer and take the units of ``folder`` away. Returns whether there were any.
+def remove(owner: str) -> bool:
+    """Stop the timer and take the units of ``owner`` away. Returns whether there were any.
 
     Raises SettingsError where a file is not ours to delete, or systemd does not let go; the files are then
     still there.
     """
-    there = [path for name in (TIMER, SERVICE) if _ours(path := place() / name, folder) is not None]
+    there = [path for name in (TIMER, SERVICE) if _ours(path := place() / name, owner) is not None]
     if not there:
         return False
     _require_systemctl()
@@ -76,8 +76,8 @@ def lingers() -> bool:
     return answer.code == 0 and answer.output.strip() == b"Linger=yes"
 
 
-def _ours(path: Path, folder: str) -> bytes | None:
-    """What the file holds; None where there is none. Raises SettingsError where it is not for ``folder``."""
+def _ours(path: Path, owner: str) -> bytes | None:
+    """What the file holds; None where there is none. Raises SettingsError where it is not for ``owner``."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -86,15 +86,15 @@ def _ours(path: Path, folder: str) -> bytes | None:
         content = b""
     except OSError as exc:
         raise SettingsError(f"{_shown(path)} cannot be read: {exc.strerror}.", fix="Look at it.") from exc
-    owner = folder_of(content.decode(errors="replace"))
-    if owner is None:
+    found = owner_of(content.decode(errors="replace"))
+    if found is None:
         raise SettingsError(
             f"{_shown(path)} was not made by visitor-sync schedule, and is left as it is.",
             fix="Move it away, or take visitor-sync schedule cron.",
         )
-    if owner != folder:
+    if found != owner:
         raise SettingsError(
-            f"{_shown(path)} belongs to the installation in {owner}, and is left as it is.",
+            f"{_shown(path)} belongs to the installation in {found}, and is left as it is.",
             fix="Take visitor-sync schedule --remove there first, or cron here: it takes several.",
         )
     return content

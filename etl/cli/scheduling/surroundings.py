@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from dotenv.variables import Variable, parse_variables
 
 from etl import envfile
-from etl.settings import ENV_FILE, is_ours
+from etl.settings import foreign_variables, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,15 +31,15 @@ _OF_THE_WAY = (
 
 
 def lost_settings() -> list[str]:
-    """The variables on which our settings depend here, and which ``.env`` does not give the same value.
+    """The variables on which our settings depend here, and which the env file does not give the same value.
 
-    Raises SettingsError where ``.env`` cannot be read.
+    Raises SettingsError where that cannot be read.
     """
-    envfile.is_there(ENV_FILE)
-    raw = dotenv_values(ENV_FILE, encoding=envfile.ENCODING, interpolate=False)
-    read = {name.upper(): value for name, value in dotenv_values(ENV_FILE, encoding=envfile.ENCODING).items()}
-    ours = {name.upper(): value for name, value in os.environ.items() if value}
-    lost = {name for name, value in ours.items() if is_ours(name) and read.get(name) != value}
+    path = envfile.chosen()
+    read = {name.upper(): value for name, value in (envfile.read(path) or {}).items()}
+    raw = dotenv_values(path, encoding=envfile.ENCODING, interpolate=False)
+    ours = {name.upper(): value for name, value in os.environ.items() if value and is_ours(name.upper())}
+    lost = {name for name, value in ours.items() if read.get(name) != value} - foreign_variables().keys()
     lost |= _referred_to(raw)
     return sorted(lost if read.get("SYNC_STATE_URL") else lost | _of_the_state())
 
@@ -50,7 +50,7 @@ def lost_ways() -> list[str]:
 
 
 def _referred_to(raw: Mapping[str, str | None]) -> set[str]:
-    """What ``.env`` takes from the environment, as in ``NAME=${OTHER}``."""
+    """What the env file takes from the environment, as in ``NAME=${OTHER}``."""
     named = {
         atom.name
         for value in raw.values()

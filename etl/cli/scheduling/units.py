@@ -57,12 +57,12 @@ WantedBy=timers.target
 
 def units(job: Job, cadence: Cadence) -> dict[str, str]:
     """The texts by the names of their files. Raises SettingsError for paths that systemd does not take."""
-    for path in (job.program[0], job.folder):
+    for path in job.paths:
         if printable(path) != path:
             raise _refused(path, "path that is not UTF-8")
     if set(job.program[0]) & {*"'\""}:
         raise _refused(job.program[0], "program with a quotation mark in its path")
-    mark = _MARK + job.folder
+    mark = _MARK + job.owner
     service = _SERVICE.format(
         mark=mark, env_file=job.env_file, folder=job.folder.replace("%", "%%"), command=_command(job)
     )
@@ -70,20 +70,20 @@ def units(job: Job, cadence: Cadence) -> dict[str, str]:
     return {SERVICE: service, TIMER: timer}
 
 
-def folder_of(text: str) -> str | None:
-    """The directory for which we made this unit; None where we did not."""
+def owner_of(text: str) -> str | None:
+    """Whose schedule we made this unit for; None where we did not."""
     marks = (line.removeprefix(_MARK) for line in text.split("\n")[:3] if line.startswith(_MARK))
     return next(marks, None)
 
 
 def _command(job: Job) -> str:
     program, *rest = job.words
-    as_is = ":" if "$" in program else ""
-    return " ".join((_word(as_is + program), *rest))
+    as_is = ":" if any("$" in word for word in job.words) else ""
+    return " ".join((_word(as_is + program), *map(_word, rest)))
 
 
 def _word(text: str) -> str:
-    escaped = text.replace("%", "%%")
+    escaped = text.replace("%", "%%").replace('"', '\\"')
     return escaped if _PLAIN.fullmatch(escaped) else f'"{escaped}"'
 
 

@@ -1,0 +1,150 @@
+"""Where a setting stands: in the environment, in the env file, or in a file of its own if it is a secret.
+
+The environment wins over the env file. What stands in neither is looked for in the directories into which
+systemd, Docker and Kubernetes put secrets, a file each. ``NAME_FILE``, in the environment or the env file,
+names any other file; it is not to be set beside ``NAME``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from etl import envfile
+from etl.settings.sections import confidential, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from etl.fields import Field
+    from etl.settings.sections import Section
+
+SUFFIX = "_FILE"
+ENVIRONMENT = "environment"
+LARGEST_KIB = 64
+MOUNTED = Path("/run/secrets")
+"""Where Docker puts secrets, and Kubernetes if it is told to."""
+
+
+class Secrets(NamedTuple):
+    """What files gave a section: the texts by its keys, and the files and faults by the variables."""
+
+    texts: dict[str, str]
+    files: dict[str, str]
+    faults: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is set, under names in upper case; what is set to nothing as well."""
+
+    environment: Mapping[str, str]
+    file: Mapping[str, str]
+    path: str
+    """The env file."""
+
+    found: bool
+    """Whether that is there."""
+
+    own: Mapping[str, str] = field(default_factory=dict)
+    """The settings that the configuration file brings along, and where that is."""
+
+    def with_own(self, own: Iterable[Field], where: str) -> Sources:
+        """These, and the properties of fields that are declared ``where`` it says."""
+        return replace(self, own={each.setting: where for each in own})
+
+    def of(self, variable: str) -> str | None:
+        """Where a variable is set, and not to nothing; None where it is not."""
+        if self.environment.get(variable):
+            return ENVIRONMENT
+        return envfile.place(self.path) if self.file.get(variable) else self.own.get(variable)
+
+    def text(self, variable: str) -> str:
+        """What a variable is set to; empty where it is not."""
+        return self.environment.get(variable) or self.file.get(variable) or ""
+
+    def secrets(self, section: type[Section]) -> Secrets:
+        """What stands in files of their own, of what may be a secret."""
+        keys = {variable: key for key, variable in variables(section).items()}
+        found = Secrets({}, {}, {})
+        for variable in confidential(section):
+            pointer = variable + SUFFIX
+            here, there = self.of(variable), self.of(pointer)
+            if here and there:
+                found.faults[variable] = (
+                    f"{variable} and {pointer} are both set; leave one of them out ({here}; {there})."
+                )
+            elif path := Path(self.text(pointer).strip()) if there else self._mounted(variable):
+                name, where = (pointer, f" ({there})") if there else (variable, "")
+                try:
+                    found.texts[keys[variable]] = _read(path)
+                    found.files[variable] = f"file {_shown(path)}"
+                except _FaultError as fault:
+                    found.faults[variable] = f"{name}: the file {_shown(path)} {fault}{where}."
+        return found
+
+    def _mounted(self, variable: str) -> Path | None:
+        """The file of a secret that is not set, not even to nothing in the environment."""
+        if self.of(variable) or variable in self.environment:
+            return None
+        candidates = (folder / name for folder in directories() for name in (variable, variable.lower()))
+        return next((path for path in candidates if os.path.lexists(path)), None)
+
+
+class _FaultError(Exception):
+    """What is wrong with the file of a secret, as the end of a sentence; it quotes nothing of it."""
+
+
+def read_sources() -> Sources:
+    """What is set now. Raises SettingsError where the env file cannot be read."""
+    path = envfile.chosen()
+    written = envfile.read(path)
+    return Sources(
+        {name.upper(): value for name, value in os.environ.items()},
+        {name.upper(): value or "" for name, value in (written or {}).items()},
+        path,
+        found=written is not None,
+    )
+
+
+def directories() -> list[Path]:
+    """The directories of secrets that are there, and may be looked into."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    named = [Path(credentials), MOUNTED] if credentials else [MOUNTED]
+    return [path for path in named if path.is_dir() and os.access(path, os.X_OK)]
+
+
+def _read(path: Path) -> str:
+    """What a secret's file holds, without the white space around it. Raises _FaultError."""
+    try:
+        written = _bytes(path.expanduser())
+        text = written.decode(envfile.ENCODING).strip()
+    except FileNotFoundError:
+        raise _FaultError("is not there") from None
+    except OSError as exc:
+        raise _FaultError(f"cannot be read: {exc.strerror}") from None
+    except RuntimeError:
+        raise _FaultError("begins with ~, and whose home that is is not known") from None
+    except UnicodeDecodeError:
+        raise _FaultError("is not UTF-8") from None
+    if not text or "\0" in text:
+        raise _FaultError("holds a NUL byte" if text else "is empty")
+    return text
+
+
+def _bytes(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise _FaultError("is a directory" if stat.S_ISDIR(mode) else "is a pipe or a device")
+    with path.open("rb") as opened:
+        written = opened.read(LARGEST_KIB * 1024 + 1)
+    if len(written) > LARGEST_KIB * 1024:
+        raise _FaultError(f"is larger than {LARGEST_KIB} KiB")
+    return written
+
+
+def _shown(path: Path) -> str:
+    return envfile.place(str(path))
