@@ -320,3 +320,17 @@ def test_a_terminal_shows_how_many_checks_warn(program: Program) -> None:
     assert code == 0
     assert lines[0] == "15 checks, 0 failed, 1 warning"
     assert lines[1].startswith("warning")
+
+
+def test_a_key_and_a_token_that_are_swapped_are_seen_without_a_request(program: Program) -> None:
+    swapped = {"ZENOVAY_API_KEY": "pat-eu1-0123456789", "HUBSPOT_ACCESS_TOKEN": "zv_0123456789abcdef"}
+
+    ended = program("check", "--json", **swapped)
+
+    assert ended.exit_code == 2
+    (finding,) = ended.value
+    assert (finding["check"], finding["ok"]) == ("settings", False)
+    assert all(name in finding["saw"] for name in swapped)
+    assert not any(secret in ended.stdout + ended.stderr for secret in swapped.values())
+    assert program.sandbox.zenovay.requests == []
+    assert program.sandbox.hubspot.requests == []
