@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from etl.pipeline.order import Order
     from etl.pipeline.ports import Destination, Store, Transaction
 
+MOST_DOUBTFUL = 10
+"""So many attempts to write a contact are remembered, as long as HubSpot says nothing of any."""
+
 HOLD_BACK_S = 20.0
 """Pages wait for the destination so long in all, and no longer: the source's ranges move on meanwhile."""
 
@@ -312,5 +315,9 @@ def _kept(parcel: Parcel) -> Verdict:
 
 def _intentions(parcels: Iterable[Parcel]) -> dict[int, tuple[Mapping[str, str], ...]]:
     """What HubSpot may hold of these from now on, where only that tells later on whose it is."""
-    intended = {parcel.contact_id: (parcel, writing.intended(parcel)) for parcel in parcels}
-    return {number: (*parcel.written.maybe, texts) for number, (parcel, texts) in intended.items() if texts}
+    intended = {parcel.contact_id: (parcel.written.maybe, writing.intended(parcel)) for parcel in parcels}
+    return {
+        number: (*maybe, texts)[-MOST_DOUBTFUL:]
+        for number, (maybe, texts) in intended.items()
+        if texts and texts not in maybe
+    }
