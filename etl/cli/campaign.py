@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 class Campaign:
     """Remembers which websites are through, so that the next command spends its requests on the others.
 
-    Once all are through that is forgotten: the same command then reads all of them again.
+    A command may be for some of the ``websites`` only. Once all are through that is forgotten: the same
+    command then reads all of them again.
     """
 
-    def __init__(self, orders: Sequence[Order], state: Transaction) -> None:
+    def __init__(self, orders: Sequence[Order], state: Transaction, *, websites: Sequence[str]) -> None:
         """Takes up what earlier commands for the same days have left, and opens what they have not."""
-        self._orders = orders
-        resumed = any(_is_open(order, state) for order in orders)
-        self._through = {order.website for order in orders if resumed and _is_through(order, state)}
+        self._days, self._websites = orders[0], websites
+        wanted = [order.website for order in orders]
+        resumed = any(self._is_open(website, state) for website in wanted)
+        self._through = {website for website in wanted if resumed and self._is_through(website, state)}
         for order in orders:
             if order.website not in self._through and order.since is not None:
                 state.backfills.begin(state.runs.website(order.website).id, order.since, order.until)
@@ -37,28 +39,29 @@ class Campaign:
         summary.reason = "Its days are read completely; this backfill goes on with the other websites."
         return summary
 
-    def note(self, state: Transaction) -> None:
-        """Write down who is through by now."""
-        still_open = [order for order in self._orders if _is_open(order, state)]
-        for order in self._orders:
-            if not still_open:
-                state.notebook.drop(_fact(order))
-            elif order not in still_open:
-                state.notebook.put(_fact(order), _days(order))
+    def note(self, website: str, state: Transaction) -> None:
+        """Write down whether ``website``, which was read just now, is through; or that by now all are."""
+        if not any(self._is_open(each, state) for each in self._websites):
+            for each in filter(lambda each: self._is_noted(each, state), self._websites):
+                state.notebook.drop(_fact(each))
+        elif not self._is_open(website, state):
+            state.notebook.put(_fact(website), self._span)
+
+    def _is_open(self, website: str, state: Transaction) -> bool:
+        since, until = self._days.since, self._days.until
+        unfinished = state.backfills.unfinished(website)
+        return any(each.since == since and until in {None, each.until} for each in unfinished)
+
+    def _is_through(self, website: str, state: Transaction) -> bool:
+        return self._is_noted(website, state) and not self._is_open(website, state)
+
+    def _is_noted(self, website: str, state: Transaction) -> bool:
+        return state.notebook.get(_fact(website)) == self._span
+
+    @property
+    def _span(self) -> str:
+        return f"{self._days.since}/{self._days.until}"
 
 
-def _is_open(order: Order, state: Transaction) -> bool:
-    unfinished = state.backfills.unfinished(order.website)
-    return any(each.since == order.since and order.until in {None, each.until} for each in unfinished)
-
-
-def _is_through(order: Order, state: Transaction) -> bool:
-    return not _is_open(order, state) and state.notebook.get(_fact(order)) == _days(order)
-
-
-def _fact(order: Order) -> str:
-    return f"backfilled_{order.website}"
-
-
-def _days(order: Order) -> str:
-    return f"{order.since}/{order.until}"
+def _fact(website: str) -> str:
+    return f"backfilled_{website}"

@@ -7,6 +7,13 @@ import click
 from etl.cli.options import Group
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+WEBSITE_OPTION = click.option(
+    "--website",
+    "websites",
+    metavar="W",
+    multiple=True,
+    help="Only this one of ZENOVAY_WEBSITE_ID; repeatable.",
+)
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
 RANGE_OPTION = click.option(
     "--range",
@@ -31,19 +38,20 @@ def program() -> None:
 @program.command()
 @click.option("--now", is_flag=True, help="Run even if the last run was a moment ago, or a limit is spent.")
 @click.option("--cron", is_flag=True, help="Print only what needs a person, once; log to a file.")
+@WEBSITE_OPTION
 @DRY_RUN_OPTION
 @JSON_OPTION
-def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
+def run(*, now: bool, cron: bool, websites: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """Sync what is new since the last run. Made for cron."""
     if cron:
         if as_json or dry_run:
             raise click.UsageError("--cron goes with neither --json nor --dry-run.")
         from etl.cli.unattended import unattended
 
-        return Kept(unattended(now=now))
+        return Kept(unattended(now=now, websites=websites))
     from etl.cli.syncing import incremental
 
-    code = incremental(now=now, dry_run=dry_run, as_json=as_json)
+    code = incremental(now=now, websites=websites, dry_run=dry_run, as_json=as_json)
     return code if dry_run else Kept(code)
 
 
@@ -53,13 +61,29 @@ def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
 @click.option(
     "--max-requests", metavar="N", type=click.IntRange(1), help="Ask Zenovay so often at most; go on later."
 )
+@WEBSITE_OPTION
 @DRY_RUN_OPTION
 @JSON_OPTION
-def backfill(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
+def backfill(
+    *,
+    since: str,
+    until: str | None,
+    max_requests: int | None,
+    websites: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Sync a past range of dates. Does not move the watermark."""
     from etl.cli.syncing import past
 
-    code = past(since=since, until=until, max_requests=max_requests, dry_run=dry_run, as_json=as_json)
+    code = past(
+        since=since,
+        until=until,
+        max_requests=max_requests,
+        websites=websites,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
     return code if dry_run else Kept(code)
 
 
@@ -83,12 +107,13 @@ def setup(*, only_print: bool) -> int:
 
 @program.command()
 @click.option("--healthy", is_flag=True, help="Only say whether the sync is well: exit 0, or 1 and why.")
+@WEBSITE_OPTION
 @JSON_OPTION
-def status(*, healthy: bool, as_json: bool) -> int:
+def status(*, healthy: bool, websites: tuple[str, ...], as_json: bool) -> int:
     """Show the watermark, the last runs, the contacts and the lock."""
     from etl.cli.state_reports import show_health, show_status
 
-    return (show_health if healthy else show_status)(as_json=as_json)
+    return (show_health if healthy else show_status)(websites=websites, as_json=as_json)
 
 
 @program.command()
