@@ -275,3 +275,22 @@ def sandbox(*, port: int) -> int:
     from etl.cli.demo import keep_sandbox
 
     return keep_sandbox(port)
+
+
+_WHERE_COMPLETIONS_GO = """\b
+bash  visitor-sync completion bash > ~/.local/share/bash-completion/completions/visitor-sync
+zsh   visitor-sync completion zsh > "${fpath[1]}/_visitor-sync"
+fish  visitor-sync completion fish > ~/.config/fish/completions/visitor-sync.fish
+"""
+
+
+@program.command(epilog=_WHERE_COMPLETIONS_GO)
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(*, shell: str) -> int:
+    """Print what makes a shell complete our commands and options."""
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made  # noqa: S101 -- for mypy: click has these three
+    click.echo(made(program, {}, "visitor-sync", "_VISITOR_SYNC_COMPLETE").source())
+    return 0
