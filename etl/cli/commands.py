@@ -270,11 +270,12 @@ def demo() -> int:
 
 @program.command()
 @click.option("--port", default=0, metavar="N", type=click.IntRange(0, 65535), help="Default: a free one.")
-def sandbox(*, port: int) -> int:
+@click.option("--arrivals", metavar="RATE", help="So many visitors come while it runs, say 5/min, 2/s, 30/h.")
+def sandbox(*, port: int, arrivals: str | None) -> int:
     """Keep a Zenovay and a HubSpot running on loopback, and print the environment to use them."""
     from etl.cli.demo import keep_sandbox
 
-    return keep_sandbox(port)
+    return keep_sandbox(port, arrivals=arrivals)
 
 
 _WHERE_COMPLETIONS_GO = """\b

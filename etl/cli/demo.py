@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from etl.cli.memory import collect_seldom
 from etl.fields import FIELDS
 from etl.network.proxies import without_proxy
 from etl.sandbox import Sandbox, Visitors
+from etl.sandbox.arrivals import pause_between
 from etl.settings import defaults, is_ours
 
 if TYPE_CHECKING:
@@ -137,8 +139,12 @@ def _environment(sandbox: Sandbox, folder: str) -> dict[str, str]:
     return defaults() | sandbox.environment() | ours | without_proxy(HOST)
 
 
-def keep_sandbox(port: int) -> int:
-    """Serve until a signal; print what to export. Returns the exit code."""
+def keep_sandbox(port: int, *, arrivals: str | None = None) -> int:
+    """Serve until a signal, while visitors come at the rate of ``arrivals``; print what to export.
+
+    Returns the exit code. Raises SettingsError for what is no rate.
+    """
+    pause = pause_between(arrivals) if arrivals is not None else None
     collect_seldom()
     done = threading.Event()
 
@@ -162,5 +168,6 @@ def keep_sandbox(port: int) -> int:
         click.echo("# In another terminal, after these exports: visitor-sync setup && visitor-sync run")
         sys.stdout.flush()
         if not streams.is_lost():
-            done.wait()
+            with sandbox.arrivals(pause) if pause else nullcontext():
+                done.wait()
     return 0
