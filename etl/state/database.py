@@ -60,10 +60,10 @@ def connect(
 ) -> Iterator[Connection]:
     """One connection to the state database, without looking at its schema.
 
-    ``create`` makes a missing SQLite file, readable by its owner only. Where ``writing``, a transaction holds
-    SQLite's write lock from its beginning; elsewhere the file is left as it is. Raises StateError where the
-    database cannot be used, LostError where its server is away, SettingsError where the URL cannot be
-    understood.
+    ``create`` makes a missing SQLite file, readable by its owner only, or a missing schema of PostgreSQL.
+    Where ``writing``, a transaction holds SQLite's write lock from its beginning; elsewhere the file is left
+    as it is. Raises StateError where the database cannot be used, LostError where its server is away,
+    SettingsError where the URL cannot be understood.
     """
     parsed = parse_url(url)
     path = sqlite_path(parsed)
@@ -75,7 +75,7 @@ def connect(
     else:
         from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
 
-        engine = postgres.engine(parsed, writing=writing, clock=clock or SystemClock())
+        engine = postgres.engine(parsed, writing=writing, clock=clock or SystemClock(), create=create)
     with _using(engine, parsed, clock or SystemClock()) as connection:
         yield connection
 
@@ -175,8 +175,10 @@ def upgrade(connection: Connection, *, now: datetime | None = None) -> None:
     Raises LockedError while a run of an older version goes on.
     """
     with translated(connection.engine.url):
-        current = revision(connection)
-        connection.rollback()
+        try:
+            current = revision(connection)
+        finally:
+            connection.rollback()
         if current == SCHEMA:
             return
         if current is None:
