@@ -295,3 +295,31 @@ def completion(*, shell: str) -> int:
     assert made  # noqa: S101 -- for mypy: click has these three
     click.echo(made(program, {}, "visitor-sync", "_VISITOR_SYNC_COMPLETE").source())
     return 0
+
+
+@program.group()
+def state() -> None:
+    """Save the state, or move it to another database."""
+
+
+@state.command("backup")
+@click.argument("file")
+@JSON_OPTION
+def state_backup(*, file: str, as_json: bool) -> int:
+    """Save the state in a new FILE, also while a run goes on."""
+    from etl.cli.state_files import back_up_state
+
+    return Kept(back_up_state(file, as_json=as_json))
+
+
+@state.command("copy")
+@click.argument("url", metavar="URL|-")
+@JSON_OPTION
+def state_copy(*, url: str, as_json: bool) -> int:
+    """Copy the whole state into the empty database at URL; a dash reads it from stdin.
+
+    Both databases are of SQLite or PostgreSQL. The state itself stays as it is.
+    """
+    from etl.cli.state_files import copy_state
+
+    return Kept(copy_state(url, as_json=as_json))

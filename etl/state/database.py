@@ -183,12 +183,12 @@ def upgrade(connection: Connection, *, now: datetime | None = None) -> None:
             return
         if current is None:
             _prepare_empty(connection)
-            with connection.begin(), _unhurried(connection):
+            with connection.begin(), unhurried(connection):
                 _create(connection)
             return
         from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, needed once per release
 
-        with rebuilding(connection), connection.begin(), _unhurried(connection):
+        with rebuilding(connection), connection.begin(), unhurried(connection):
             if current in _ROW_IS_LOCK:
                 refuse_beside_an_older_version(connection, now or datetime.now(UTC))
             migrate.upgrade(connection, SCHEMA)
@@ -210,6 +210,17 @@ def _create(connection: Connection) -> None:
 
 
 @contextmanager
+def built(connection: Connection) -> Iterator[None]:
+    """One transaction in an empty database, in which the migrations have made the tables."""
+    from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms
+
+    _prepare_empty(connection)
+    with rebuilding(connection), connection.begin(), unhurried(connection):
+        migrate.upgrade(connection, SCHEMA)
+        yield
+
+
+@contextmanager
 def rebuilding(connection: Connection) -> Iterator[None]:
     """Let a migration replace a table of SQLite's that others refer to; outside of a transaction."""
     if connection.dialect.name != "sqlite":
@@ -223,12 +234,13 @@ def rebuilding(connection: Connection) -> Iterator[None]:
         raw.execute("PRAGMA foreign_keys=ON")
 
 
-def _unhurried(connection: Connection) -> AbstractContextManager[None]:
+def unhurried(connection: Connection) -> AbstractContextManager[None]:
+    """For a transaction that has begun and may take minutes."""
     if connection.dialect.name == "sqlite":
         return nullcontext()
-    from etl.state.postgres import unhurried  # noqa: PLC0415 -- the driver is an extra
+    from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
 
-    return unhurried(connection)
+    return postgres.unhurried(connection)
 
 
 def prove_sound(connection: Connection) -> None:

@@ -99,18 +99,18 @@ def schema_of(url: URL) -> str | None:
     return named if isinstance(named, str) else None
 
 
-def parse_url(url: str | URL) -> URL:
-    """The URL, understood. Raises SettingsError."""
+def parse_url(url: str | URL, *, named: str = "SYNC_STATE_URL") -> URL:
+    """The URL, understood. Raises SettingsError, about what it is ``named``."""
     if isinstance(url, URL):
         return url
     if wrong := fault(url):
-        raise SettingsError(f"SYNC_STATE_URL {wrong}.", fix=_EXAMPLES)
+        raise SettingsError(f"{named} {wrong}.", fix=_EXAMPLES)
     parsed = make_url(url)
     try:
         parsed.get_dialect().import_dbapi()
     except (ImportError, NoSuchModuleError):
         raise SettingsError(
-            "SYNC_STATE_URL names PostgreSQL, whose driver is not installed.",
+            f"{named} names PostgreSQL, whose driver is not installed.",
             fix=f"In the checkout: {installing('postgres')}",
         ) from None
     return parsed
