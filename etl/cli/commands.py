@@ -62,6 +62,7 @@ def run(*, now: bool, cron: bool, websites: tuple[str, ...], dry_run: bool, as_j
     "--max-requests", metavar="N", type=click.IntRange(1), help="Ask Zenovay so often at most; go on later."
 )
 @WEBSITE_OPTION
+@click.option("--plan", is_flag=True, help="Only say what it would cost; asks Zenovay twice at most.")
 @DRY_RUN_OPTION
 @JSON_OPTION
 def backfill(
@@ -70,10 +71,19 @@ def backfill(
     until: str | None,
     max_requests: int | None,
     websites: tuple[str, ...],
+    plan: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
     """Sync a past range of dates. Does not move the watermark."""
+    if plan:
+        if dry_run:
+            raise click.UsageError("Give either --plan or --dry-run.")
+        from etl.cli.planning import plan_backfill
+
+        return plan_backfill(
+            since=since, until=until, max_requests=max_requests, websites=websites, as_json=as_json
+        )
     from etl.cli.syncing import past
 
     code = past(
