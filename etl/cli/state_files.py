@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from etl.cli import logs
 from etl.cli.derived import state_place, state_url
+from etl.cli.wiring import stoppable
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.settings import load_sync
@@ -21,13 +22,17 @@ FROM_STDIN = "-"
 
 
 def back_up_state(file: str, *, as_json: bool) -> int:
-    """Save the state in a new file. Returns the exit code. Raises SettingsError, StateError."""
+    """Save the state in a new file. Returns the exit code.
+
+    Raises SettingsError, StateError, InterruptedRunError.
+    """
     from etl.state.backup import back_up  # noqa: PLC0415 -- for this one
 
-    settings = load_sync()
+    settings, clock = load_sync(), SystemClock()
     logs.configure(settings.log_format, [])
     where = state_place(settings)
-    size = back_up(state_url(settings), Path(file))
+    with stoppable(clock):
+        size = back_up(state_url(settings), Path(file), clock)
     if as_json:
         click.echo(orjson.dumps({"state": where, "file": file, "bytes": size}))
     else:
@@ -38,14 +43,15 @@ def back_up_state(file: str, *, as_json: bool) -> int:
 def copy_state(url: str, *, as_json: bool) -> int:
     """Copy the state into an empty database. Returns the exit code.
 
-    Raises SettingsError, LockedError, StateError.
+    Raises SettingsError, LockedError, StateError, InterruptedRunError.
     """
     from etl.state.copying import copy  # noqa: PLC0415 -- for this one
 
     target = sys.stdin.readline().strip() if url == FROM_STDIN else _without_password(url)
-    settings = load_sync()
+    settings, clock = load_sync(), SystemClock()
     logs.configure(settings.log_format, [])
-    counts = copy(state_url(settings), target, SystemClock())
+    with stoppable(clock):
+        counts = copy(state_url(settings), target, clock)
     copied, where = place(parse_url(target)), state_place(settings)
     if as_json:
         click.echo(orjson.dumps({"state": where, "copy": copied, "tables": counts}))

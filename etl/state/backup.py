@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+    from etl.clock import Clock
+
 _FAULTS_OF_THE_COPY = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -33,18 +35,19 @@ _FAULTS_OF_THE_COPY = frozenset(
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
-def back_up(url: str, file: Path) -> int:
+def back_up(url: str, file: Path, clock: Clock) -> int:
     """Write what is committed now to ``file``, which must not be there yet. Returns its size in bytes.
 
     It takes no lock, and whoever holds that now is not named in the copy. Raises SettingsError where there
-    is no file to copy, or none can be made, and StateError where reading or writing fails: then nothing is
-    left.
+    is no file to copy, or none can be made, StateError where reading or writing fails, and
+    InterruptedRunError once ``clock`` says so: then nothing is left.
     """
     source = _source(url)
     try:
         with new_file(file) as draft:
             with translated(source), _told_as(file):
                 _copy(source, draft)
+            clock.wait(0.0, "the state is saved")
             size = draft.stat().st_size
     except FileExistsError as exc:
         raise SettingsError(

@@ -34,7 +34,8 @@ def copy(source: str, target: str, clock: Clock) -> dict[str, int]:
     """Copy the state at ``source`` to the empty database at ``target``. Returns the rows of each table.
 
     Both are locked meanwhile; an old source is upgraded first, as by a run. Raises SettingsError where the
-    one has no state or the other is not empty, LockedError, StateError: then nothing is left in the other.
+    one has no state or the other is not empty, LockedError, StateError, and InterruptedRunError once
+    ``clock`` says so: then nothing is left in the other.
     """
     here, there = parse_url(source), parse_url(target, named="The URL to copy to")
     _refuse_without_state(here, clock)
@@ -49,7 +50,7 @@ def copy(source: str, target: str, clock: Clock) -> dict[str, int]:
         translated(there),
         built(copied),
     ):
-        return _copy_all(original, copied)
+        return _copy_all(original, copied, clock)
 
 
 def _refuse_without_state(url: URL, clock: Clock) -> None:
@@ -106,9 +107,9 @@ def _remove(connection: Connection) -> None:
             path.with_name(f"{path.name}{end}").unlink()
 
 
-def _copy_all(source: Connection, target: Connection) -> dict[str, int]:
+def _copy_all(source: Connection, target: Connection, clock: Clock) -> dict[str, int]:
     for table in COPIED:
-        _copy_rows(table, source, target)
+        _copy_rows(table, source, target, clock)
     for table in COPIED:
         for column in _references_to_itself(table):
             _copy_references(table, column, source, target)
@@ -117,13 +118,14 @@ def _copy_all(source: Connection, target: Connection) -> dict[str, int]:
     return {str(table.name): _compared(table, source, target) for table in COPIED}
 
 
-def _copy_rows(table: Table, source: Connection, target: Connection) -> None:
+def _copy_rows(table: Table, source: Connection, target: Connection, clock: Clock) -> None:
     """Without references to rows of the same table, which may not be there yet."""
     columns = list(table.columns)
     converters = [_converter(column) for column in columns]
     insertion = Insertion(table, *(column.name for column in columns))
     into = Statements(target)
     for rows in _chunks(source, Prepared(lambda _: select(*columns))):
+        clock.wait(0.0, "a state is copied")
         into.add_many(
             insertion,
             (tuple(convert(each) for convert, each in zip(converters, row, strict=True)) for row in rows),

@@ -312,3 +312,26 @@ def test_a_run_that_goes_on_keeps_the_copy_out(program: Program, tmp_path: Path)
     assert ended.exit_code == 75
     assert str(running.pid) in ended.stderr
     assert not (tmp_path / "b.db").exists()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_copy_that_is_stopped_leaves_nothing(
+    program: Program, request: pytest.FixtureRequest, kind: str, tmp_path: Path
+) -> None:
+    program.run()
+    with closing(sqlite3.connect(program.state_file)) as database, database:
+        many = ((f"fact {number}", "x" * 200) for number in range(200_000))
+        database.executemany("INSERT INTO facts VALUES (?, ?)", many)
+    url, password = argument(
+        f"sqlite:///{tmp_path / 'b.db'}" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    )
+    copying = program.start("state", "copy", url, **password)
+    wait_for_lock(program)
+
+    copying.terminate()
+    _, stderr = copying.communicate(timeout=60)
+
+    assert copying.returncode == 143, stderr
+    assert not list(tmp_path.glob("b.db*"))
+    assert program("status", "--json", SYNC_STATE_URL=url, **password).value["websites"] == []
+    assert program.run().exit_code == 0
