@@ -20,7 +20,7 @@ from etl.cli.syncing import parse_range
 from etl.cli.websites import chosen
 from etl.cli.wiring import stoppable, zenovay_client, zenovay_pace
 from etl.clock import SystemClock
-from etl.errors import SyncError
+from etl.errors import InterruptedRunError, SyncError
 from etl.extract.budget import Budget, month_after
 from etl.extract.forecast import Forecast
 from etl.extract.visitors import ZenovayVisitors
@@ -64,6 +64,8 @@ def plan_backfill(
         for name in names:
             try:
                 plans.append(_plan(name, requests.get(name), zenovay, settings))
+            except InterruptedRunError:
+                raise
             except SyncError as exc:
                 failures.append(exc)
                 click.echo(f"error: {name}: {exc}", err=True)
