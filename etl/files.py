@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ABANDONED_S = 3600
 """So old a draft is nobody's any more."""
@@ -29,6 +34,39 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
             Path(name).unlink()
         raise
     _sweep(path)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A private draft beside ``path``, to be written inside, which then gets that name if it is still free.
+
+    Raises FileExistsError where it is not, OSError; nothing is left beside then.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    opened, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".draft", dir=path.parent)
+    draft = Path(name)
+    try:
+        yield draft
+        os.fsync(opened)
+        _give_name(draft, path)
+    finally:
+        os.close(opened)
+        with suppress(OSError):
+            draft.unlink()
+    _sweep(path)
+
+
+def _give_name(draft: Path, path: Path) -> None:
+    """By a link, which never replaces; where the file system has none, at the risk of an instant."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            raise
+        draft.rename(path)
 
 
 def _sweep(path: Path) -> None:

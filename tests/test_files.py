@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from etl.files import replace
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from etl.files import new_file, replace
 
 
 def test_a_file_is_its_owner_s_and_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
@@ -71,3 +69,45 @@ def test_of_several_that_write_at_once_each_writes_a_whole_file(tmp_path: Path) 
 
     assert seen <= set(texts)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_has_its_name_once_it_is_whole_and_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+
+    with new_file(path) as draft:
+        draft.write_text("whole")
+        assert not path.exists()
+
+    assert path.read_text() == "whole"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_never_takes_the_place_of_one_that_came_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+
+    with pytest.raises(FileExistsError), new_file(path):
+        path.write_text("theirs")
+
+    assert path.read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_is_not_half_there_where_writing_fails(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError), new_file(tmp_path / "new") as draft:
+        tmp_path.write_bytes(draft.read_bytes())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_links_gets_its_new_file_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with new_file(tmp_path / "new") as draft:
+        draft.write_text("whole")
+
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]

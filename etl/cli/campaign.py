@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
+    from etl.models.reading import Backfill
     from etl.pipeline import Order
     from etl.state.store import Transaction
+
+
+class Days(NamedTuple):
+    """What a backfill is asked for: ``[since, until)``; without ``until`` up to when it was first begun."""
+
+    since: datetime | None
+    until: datetime | None
+
+    def unfinished(self, website: str, state: Transaction) -> Backfill | None:
+        """What an earlier command has begun for these days, and has not come to the end of."""
+        for each in state.backfills.unfinished(website):
+            if each.since == self.since and self.until in {None, each.until}:
+                return each
+        return None
+
+    def through(self, websites: Iterable[str], state: Transaction) -> set[str]:
+        """Those of the websites that earlier commands have read, if there are others that they have not."""
+        unfinished = {name for name in websites if self.unfinished(name, state)}
+        noted = {name for name in websites if self.is_noted(name, state)}
+        return noted - unfinished if unfinished else set()
+
+    def is_noted(self, website: str, state: Transaction) -> bool:
+        return state.notebook.get(_fact(website)) == str(self)
+
+    def __str__(self) -> str:
+        return f"{self.since}/{self.until}"
 
 
 class Campaign:
     """Remembers which websites are through, so that the next command spends its requests on the others.
 
-    Once all are through that is forgotten: the same command then reads all of them again.
+    A command may be for some of the ``websites`` only. Once all are through that is forgotten: the same
+    command then reads all of them again.
     """
 
-    def __init__(self, orders: Sequence[Order], state: Transaction) -> None:
+    def __init__(self, orders: Sequence[Order], state: Transaction, *, websites: Sequence[str]) -> None:
         """Takes up what earlier commands for the same days have left, and opens what they have not."""
-        self._orders = orders
-        resumed = any(_is_open(order, state) for order in orders)
-        self._through = {order.website for order in orders if resumed and _is_through(order, state)}
+        self._days, self._websites = Days(orders[0].since, orders[0].until), websites
+        self._through = self._days.through([order.website for order in orders], state)
         for order in orders:
             if order.website not in self._through and order.since is not None:
                 state.backfills.begin(state.runs.website(order.website).id, order.since, order.until)
@@ -37,28 +65,15 @@ class Campaign:
         summary.reason = "Its days are read completely; this backfill goes on with the other websites."
         return summary
 
-    def note(self, state: Transaction) -> None:
-        """Write down who is through by now."""
-        still_open = [order for order in self._orders if _is_open(order, state)]
-        for order in self._orders:
-            if not still_open:
-                state.notebook.drop(_fact(order))
-            elif order not in still_open:
-                state.notebook.put(_fact(order), _days(order))
+    def note(self, website: str, state: Transaction) -> None:
+        """Write down whether ``website``, which was read just now, is through; or that by now all are."""
+        unfinished = {name for name in self._websites if self._days.unfinished(name, state)}
+        if unfinished and website not in unfinished:
+            state.notebook.put(_fact(website), str(self._days))
+        for name in self._websites if not unfinished else ():
+            if self._days.is_noted(name, state):
+                state.notebook.drop(_fact(name))
 
 
-def _is_open(order: Order, state: Transaction) -> bool:
-    unfinished = state.backfills.unfinished(order.website)
-    return any(each.since == order.since and order.until in {None, each.until} for each in unfinished)
-
-
-def _is_through(order: Order, state: Transaction) -> bool:
-    return not _is_open(order, state) and state.notebook.get(_fact(order)) == _days(order)
-
-
-def _fact(order: Order) -> str:
-    return f"backfilled_{order.website}"
-
-
-def _days(order: Order) -> str:
-    return f"{order.since}/{order.until}"
+def _fact(website: str) -> str:
+    return f"backfilled_{website}"

@@ -7,6 +7,13 @@ import click
 from etl.cli.options import Group
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+WEBSITE_OPTION = click.option(
+    "--website",
+    "websites",
+    metavar="W",
+    multiple=True,
+    help="Only this one of ZENOVAY_WEBSITE_ID; repeatable.",
+)
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
 RANGE_OPTION = click.option(
     "--range",
@@ -31,19 +38,20 @@ def program() -> None:
 @program.command()
 @click.option("--now", is_flag=True, help="Run even if the last run was a moment ago, or a limit is spent.")
 @click.option("--cron", is_flag=True, help="Print only what needs a person, once; log to a file.")
+@WEBSITE_OPTION
 @DRY_RUN_OPTION
 @JSON_OPTION
-def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
+def run(*, now: bool, cron: bool, websites: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """Sync what is new since the last run. Made for cron."""
     if cron:
         if as_json or dry_run:
             raise click.UsageError("--cron goes with neither --json nor --dry-run.")
         from etl.cli.unattended import unattended
 
-        return Kept(unattended(now=now))
+        return Kept(unattended(now=now, websites=websites))
     from etl.cli.syncing import incremental
 
-    code = incremental(now=now, dry_run=dry_run, as_json=as_json)
+    code = incremental(now=now, websites=websites, dry_run=dry_run, as_json=as_json)
     return code if dry_run else Kept(code)
 
 
@@ -53,13 +61,39 @@ def run(*, now: bool, cron: bool, dry_run: bool, as_json: bool) -> int:
 @click.option(
     "--max-requests", metavar="N", type=click.IntRange(1), help="Ask Zenovay so often at most; go on later."
 )
+@WEBSITE_OPTION
+@click.option("--plan", is_flag=True, help="Only say what it would cost; asks Zenovay twice at most.")
 @DRY_RUN_OPTION
 @JSON_OPTION
-def backfill(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
+def backfill(
+    *,
+    since: str,
+    until: str | None,
+    max_requests: int | None,
+    websites: tuple[str, ...],
+    plan: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Sync a past range of dates. Does not move the watermark."""
+    if plan:
+        if dry_run:
+            raise click.UsageError("Give either --plan or --dry-run.")
+        from etl.cli.planning import plan_backfill
+
+        return plan_backfill(
+            since=since, until=until, max_requests=max_requests, websites=websites, as_json=as_json
+        )
     from etl.cli.syncing import past
 
-    code = past(since=since, until=until, max_requests=max_requests, dry_run=dry_run, as_json=as_json)
+    code = past(
+        since=since,
+        until=until,
+        max_requests=max_requests,
+        websites=websites,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
     return code if dry_run else Kept(code)
 
 
@@ -83,12 +117,13 @@ def setup(*, only_print: bool) -> int:
 
 @program.command()
 @click.option("--healthy", is_flag=True, help="Only say whether the sync is well: exit 0, or 1 and why.")
+@WEBSITE_OPTION
 @JSON_OPTION
-def status(*, healthy: bool, as_json: bool) -> int:
+def status(*, healthy: bool, websites: tuple[str, ...], as_json: bool) -> int:
     """Show the watermark, the last runs, the contacts and the lock."""
     from etl.cli.state_reports import show_health, show_status
 
-    return (show_health if healthy else show_status)(as_json=as_json)
+    return (show_health if healthy else show_status)(websites=websites, as_json=as_json)
 
 
 @program.command()
@@ -245,8 +280,56 @@ def demo() -> int:
 
 @program.command()
 @click.option("--port", default=0, metavar="N", type=click.IntRange(0, 65535), help="Default: a free one.")
-def sandbox(*, port: int) -> int:
+@click.option("--arrivals", metavar="RATE", help="So many visitors come while it runs, say 5/min, 2/s, 30/h.")
+def sandbox(*, port: int, arrivals: str | None) -> int:
     """Keep a Zenovay and a HubSpot running on loopback, and print the environment to use them."""
     from etl.cli.demo import keep_sandbox
 
-    return keep_sandbox(port)
+    return keep_sandbox(port, arrivals=arrivals)
+
+
+_WHERE_COMPLETIONS_GO = """\b
+bash  visitor-sync completion bash > ~/.local/share/bash-completion/completions/visitor-sync
+zsh   visitor-sync completion zsh > "${fpath[1]}/_visitor-sync"
+fish  visitor-sync completion fish > ~/.config/fish/completions/visitor-sync.fish
+"""
+
+
+@program.command(epilog=_WHERE_COMPLETIONS_GO)
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(*, shell: str) -> int:
+    """Print what makes a shell complete our commands and options."""
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made  # noqa: S101 -- for mypy: click has these three
+    click.echo(made(program, {}, "visitor-sync", "_VISITOR_SYNC_COMPLETE").source())
+    return 0
+
+
+@program.group()
+def state() -> None:
+    """Save the state, or move it to another database."""
+
+
+@state.command("backup")
+@click.argument("file")
+@JSON_OPTION
+def state_backup(*, file: str, as_json: bool) -> int:
+    """Save the state in a new FILE, also while a run goes on."""
+    from etl.cli.state_files import back_up_state
+
+    return Kept(back_up_state(file, as_json=as_json))
+
+
+@state.command("copy")
+@click.argument("url", metavar="URL|-")
+@JSON_OPTION
+def state_copy(*, url: str, as_json: bool) -> int:
+    """Copy the whole state into the empty database at URL; a dash reads it from stdin.
+
+    Both databases are of SQLite or PostgreSQL. The state itself stays as it is.
+    """
+    from etl.cli.state_files import copy_state
+
+    return Kept(copy_state(url, as_json=as_json))

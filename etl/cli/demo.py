@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import streams
+from etl.cli import acquaintance, streams
 from etl.cli.memory import collect_seldom
 from etl.fields import FIELDS
 from etl.network.proxies import without_proxy
 from etl.sandbox import Sandbox, Visitors
+from etl.sandbox.arrivals import pause_between
 from etl.settings import defaults, is_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
 VISITORS = 2500
@@ -48,16 +51,25 @@ class _Demonstration:
         self._folder = folder
         self._today = datetime.now(UTC)
         self._visitors = Visitors(SEED, self._today)
+        self._her_visits = acquaintance.visits(self._today - ONE_DAY)
+        self._record = sandbox.hubspot.seed(acquaintance.ENTERED)
+        self._summaries: list[dict[str, Any]] = []
 
     def show(self) -> int:
         yesterday = self._today - ONE_DAY
         self._sandbox.zenovay.skew = -ONE_DAY
         self._arrive(VISITORS, yesterday - 29 * ONE_DAY, yesterday)
-        _say(f"A Zenovay with {VISITORS} visitors and an empty HubSpot, both at {self._sandbox.url}")
+        self._add(self._her_visits)
+        _say(f"A Zenovay with {VISITORS} visits, and a HubSpot that knows one person, at {self._sandbox.url}")
 
         self._type("setup", "Three fields would be on by default; here also the first touch and the score.")
-        why = "The first run reads the last 30 days and creates the contacts. Bad rows are listed: exit 3."
+        before = self._contact()
+        why = (
+            "The first run reads the last 30 days. Rows that cannot be read are refused, each with its reason"
+            " (visitor-sync rejections): exit 3."
+        )
         self._type("run", why)
+        self._show_the_acquaintance(before)
         self._type("run --now", "The second run finds nothing new, and sends nothing.")
 
         self._sandbox.zenovay.skew = timedelta(0)
@@ -68,25 +80,40 @@ class _Demonstration:
         why = "A backfill reads old days again. HubSpot holds them already: nothing is sent."
         self._type(f"backfill --from {first} --to {last}", why)
 
-        self._type("rejections list", "What was refused, and why.")
-        self._show_a_contact()
         self._type("report", "How the website and its sync fared on that day.")
-        _say(f"HubSpot holds {len(self._sandbox.hubspot.contacts)} contacts. That is the whole job.")
+        _say(self._totals())
         return 0
 
-    def _show_a_contact(self) -> None:
-        """The contact of which the most is known, one that came back if there is any."""
-        contact = max(
-            self._sandbox.hubspot.contacts.values(),
-            key=lambda each: (len(each), each.get("zenovay_first_seen") != each.get("zenovay_last_seen")),
+    def _show_the_acquaintance(self, before: dict[str, str]) -> None:
+        """Whose visits they are, and what became of the contact, each property with the row that says so."""
+        _say(
+            f"One of them is {acquaintance.NAME}, whose country somebody had typed into HubSpot. Her visits:"
         )
-        _say("What HubSpot holds of one of them now:")
-        for name in (field.property_name for field in FIELDS if field.member in SHOWN_FIELDS):
-            click.echo(f"  {name}: {contact.get(name, '-')}")
+        for row in self._her_visits:
+            click.echo(f"  {acquaintance.described(row)}")
+        fields = (field for field in FIELDS if field.member in SHOWN_FIELDS)
+        lines = list(acquaintance.comparison(before, self._contact(), self._her_visits, fields))
+        _say("Her contact before and after the run, and what each value comes from:")
+        _print_columns([("property", "before", "after", "from"), *lines])
+
+    def _contact(self) -> dict[str, str]:
+        return self._sandbox.hubspot.contacts[self._record]
+
+    def _totals(self) -> str:
+        done = self._summaries
+        rows = sum(each["rows"]["read"] for each in done)
+        zenovay, hubspot = (sum(each["requests"][api] for each in done) for api in ("zenovay", "hubspot"))
+        return (
+            f"In all, {len(done)} runs have read {rows} rows by {zenovay} requests to Zenovay, and sent"
+            f" {hubspot} to HubSpot, which now holds {len(self._sandbox.hubspot.contacts)} contacts."
+            "\nThat is the whole job."
+        )
 
     def _arrive(self, count: int, since: datetime, until: datetime) -> None:
-        rows = self._visitors.rows(count, between=(since, until))
-        self._sandbox.zenovay.add_rows(self._sandbox.environment()["ZENOVAY_WEBSITE_ID"], rows)
+        self._add(self._visitors.rows(count, between=(since, until)))
+
+    def _add(self, rows: list[dict[str, Any]]) -> None:
+        self._sandbox.zenovay.add_rows(self._sandbox.website, rows)
 
     def _type(self, command: str, why: str = "") -> None:
         """Run a command of this program in its own process, and show what it said."""
@@ -102,8 +129,10 @@ class _Demonstration:
             check=False,
         )
         lines = done.stdout.splitlines()
+        if counted:
+            self._summaries += map(orjson.loads, lines)
         for line in lines[:SHOWN_LINES]:
-            click.echo(_story(orjson.loads(line)) if counted else f"  {line}")
+            click.echo(_story(self._summaries[-1]) if counted else f"  {line}")
         if len(lines) > SHOWN_LINES:
             click.echo(f"  … and {len(lines) - SHOWN_LINES} more")
         if not done.stdout:
@@ -117,6 +146,13 @@ class _Demonstration:
 def _say(text: str) -> None:
     if text:
         click.echo(f"\n{text}")
+
+
+def _print_columns(lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
+        click.echo(f"  {'  '.join(cells)}".rstrip())
 
 
 def _story(summary: dict[str, Any]) -> str:
@@ -137,8 +173,12 @@ def _environment(sandbox: Sandbox, folder: str) -> dict[str, str]:
     return defaults() | sandbox.environment() | ours | without_proxy(HOST)
 
 
-def keep_sandbox(port: int) -> int:
-    """Serve until a signal; print what to export. Returns the exit code."""
+def keep_sandbox(port: int, *, arrivals: str | None = None) -> int:
+    """Serve until a signal, while visitors come at the rate of ``arrivals``; print what to export.
+
+    Returns the exit code. Raises SettingsError for what is no rate.
+    """
+    pause = pause_between(arrivals) if arrivals is not None else None
     collect_seldom()
     done = threading.Event()
 
@@ -162,5 +202,6 @@ def keep_sandbox(port: int) -> int:
         click.echo("# In another terminal, after these exports: visitor-sync setup && visitor-sync run")
         sys.stdout.flush()
         if not streams.is_lost():
-            done.wait()
+            with sandbox.arrivals(pause) if pause else nullcontext():
+                done.wait()
     return 0

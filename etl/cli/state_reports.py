@@ -12,6 +12,7 @@ import orjson
 from etl.cli import logs
 from etl.cli.derived import state_place, state_url
 from etl.cli.month import look
+from etl.cli.websites import chosen
 from etl.clock import SystemClock
 from etl.errors import SettingsError, SyncError
 from etl.models.summary import Status, utc_second, utc_text
@@ -34,14 +35,17 @@ SHOWN_RUNS = 10
 _RUN_COLUMNS = ("started", "kind", "status", "rows", "created", "updated", "rejected", "deferred", "reason")
 
 
-def show_status(*, as_json: bool) -> int:
-    """Print what the state holds. Returns the exit code."""
+def show_status(*, websites: Sequence[str] = (), as_json: bool) -> int:
+    """Print what the state holds, of all or these ``websites``. Returns the exit code."""
     plan, sync = load_status()
+    shown = chosen(websites, plan.website_id or ()) if websites else None
     clock, url = SystemClock(), _state_url(sync)
     found: dict[str, Any] = {"state": place(parse_url(url))}
     with read_state(url, clock) as state:
         found |= _status(state, plan, clock.now()) if state else _EMPTY
         title = _title(found["state"], state)
+    if shown is not None:
+        found["websites"] = [each for each in found["websites"] if each["website"] in shown]
     if as_json:
         click.echo(orjson.dumps(found))
     else:
@@ -50,9 +54,12 @@ def show_status(*, as_json: bool) -> int:
     return 0
 
 
-def show_health(*, as_json: bool) -> int:
-    """Print why the sync is not healthy, if it is not. Returns 0 if it is, else 1: for monitors."""
-    why = list(_ailments())
+def show_health(*, websites: Sequence[str] = (), as_json: bool) -> int:
+    """Print why the sync of all or these ``websites`` is not healthy, if it is not: for monitors.
+
+    Returns 0 if it is, else 1.
+    """
+    why = list(_ailments(websites))
     if as_json:
         click.echo(orjson.dumps({"healthy": not why, "why": why}))
     else:
@@ -61,16 +68,17 @@ def show_health(*, as_json: bool) -> int:
     return 1 if why else 0
 
 
-def _ailments() -> Iterator[str]:
+def _ailments(websites: Sequence[str]) -> Iterator[str]:
     """What ``run --cron`` would tell of, as far as settings and state show it."""
     try:
         settings, clock = load(), SystemClock()
         logs.configure(settings.sync.log_format, settings.secrets())
+        names = chosen(websites, settings.zenovay.website_id)
         with read_state(state_url(settings.sync), clock) as state:
             if state is None:
                 yield f"There is no state yet ({state_place(settings.sync)}): no run has begun."
                 return
-            for website in settings.zenovay.website_id:
+            for website in names:
                 yield from _ailment(state, website, settings.sync.stale_after, clock.now())
     except SyncError as exc:
         yield str(exc)

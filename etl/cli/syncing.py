@@ -13,6 +13,7 @@ from etl.cli.campaign import Campaign
 from etl.cli.logfile import LogFile
 from etl.cli.printout import Printout
 from etl.cli.watched import watched
+from etl.cli.websites import chosen
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
 from etl.extract.budget import Budget
@@ -23,6 +24,7 @@ from etl.settings import LONGEST_RANGE, load
 from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from etl.cli.printout import Collector
@@ -38,26 +40,33 @@ log = logging.getLogger(__name__)
 ONE_DAY = timedelta(days=1)
 
 
-def incremental(*, now: bool, dry_run: bool, as_json: bool) -> int:
-    """Sync every website's new visitors. Returns the exit code."""
+def incremental(*, now: bool, websites: Sequence[str], dry_run: bool, as_json: bool) -> int:
+    """Sync the new visitors of all or these ``websites``. Returns the exit code."""
     clock, printout = SystemClock(), Printout(as_json=as_json, always=dry_run)
     if dry_run:
-        return sync_new(_start(), clock, printout, now=now, dry_run=True)
+        return sync_new(_start(), clock, printout, now=now, websites=websites, dry_run=True)
     logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
     with watched(clock, printout.summaries) as watching:
         settings = watching.settings = _start()
-        code = sync_new(settings, clock, printout, now=now)
+        code = sync_new(settings, clock, printout, now=now, websites=websites)
         watching.end(code)
         return code
 
 
 def sync_new(
-    settings: Settings, clock: SystemClock, report: Printout | Collector, *, now: bool, dry_run: bool = False
+    settings: Settings,
+    clock: SystemClock,
+    report: Printout | Collector,
+    *,
+    now: bool,
+    websites: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> int:
-    """Sync every website's new visitors, and tell ``report``. Returns the exit code."""
+    """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code."""
     orders = _orders(
         settings,
         "incremental",
+        websites,
         dry_run=dry_run,
         lookback=settings.sync.lookback,
         sweep_interval=settings.sync.sweep_interval,
@@ -72,11 +81,22 @@ def sync_new(
     return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget)
 
 
-def past(*, since: str, until: str | None, max_requests: int | None, dry_run: bool, as_json: bool) -> int:
-    """Sync a past range of every website, with so many requests to Zenovay. Returns the exit code."""
+def past(
+    *,
+    since: str,
+    until: str | None,
+    max_requests: int | None,
+    websites: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Sync a past range of all or these ``websites``, with so many requests to Zenovay.
+
+    Returns the exit code.
+    """
     settings, clock = _start(), SystemClock()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    orders = _orders(settings, "backfill", dry_run=dry_run, since=begin, until=end)
+    orders = _orders(settings, "backfill", websites, dry_run=dry_run, since=begin, until=end)
     report = Printout(as_json=as_json, always=True)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
     code = SyncError.exit_code
@@ -182,8 +202,10 @@ class _Schedule:
         return None
 
 
-def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) -> list[Order]:
-    """What is to be done, for each website; ``window`` is what Order takes."""
+def _orders(
+    settings: Settings, kind: RunKind, websites: Sequence[str], *, dry_run: bool, **window: Any
+) -> list[Order]:
+    """What is to be done, for each website that is wanted; ``window`` is what Order takes."""
     return [
         Order(
             run=uuid.uuid4().hex,
@@ -204,7 +226,7 @@ def _orders(settings: Settings, kind: RunKind, *, dry_run: bool, **window: Any) 
             dry_run=dry_run,
             **window,
         )
-        for website in settings.zenovay.website_id
+        for website in chosen(websites, settings.zenovay.website_id)
     ]
 
 
@@ -225,7 +247,7 @@ def _sync_all(
 
     with stoppable(clock), session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
         opened.store.notes += _newness(settings, orders[0], opened)
-        campaign, knows_links = _campaign(orders, opened), False
+        campaign, knows_links = _campaign(orders, opened, settings.zenovay.website_id), False
         for mine in orders:
             with opened.store.reading() as state:
                 rests = schedule.idle(mine, state, clock.now())
@@ -235,7 +257,7 @@ def _sync_all(
             knows_links = knows_links or rests is None
             if campaign and opened.store.is_usable:
                 with opened.store.transaction() as state:
-                    campaign.note(state)
+                    campaign.note(mine.website, state)
             if clock.interruption() or not opened.store.is_usable:
                 break
     return report.close()
@@ -252,12 +274,12 @@ def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ..
     return (f"This state is new ({state_place(settings.sync)}){reads}.",)
 
 
-def _campaign(orders: list[Order], opened: Session) -> Campaign | None:
+def _campaign(orders: list[Order], opened: Session, websites: Sequence[str]) -> Campaign | None:
     """What a backfill of several websites remembers of them; a dry run remembers nothing."""
-    if len(orders) == 1 or orders[0].kind != "backfill" or orders[0].dry_run:
+    if len(websites) == 1 or orders[0].kind != "backfill" or orders[0].dry_run:
         return None
     with opened.store.transaction() as state:
-        return Campaign(orders, state)
+        return Campaign(orders, state, websites=websites)
 
 
 def _all_idle(

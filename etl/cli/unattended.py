@@ -17,6 +17,7 @@ from etl.watch.letters import sentences
 from etl.watch.outcome import PASSING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from etl.cli.keepsake import Keepsake
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def unattended(*, now: bool) -> int:
-    """Sync, and print what needs a person and was not told today. Returns the exit code of the run."""
+def unattended(*, now: bool, websites: Sequence[str] = ()) -> int:
+    """Sync all or these ``websites``, and print what needs a person and was not told today.
+
+    Returns the exit code of the run.
+    """
     path, kept = keepsake.find()
     file = LogFile(path) if path else None
     logs.configure_unattended(None, (), file)
-    outcome = _outcome(SystemClock(), file, now=now)
+    outcome = _outcome(SystemClock(), file, now=now, websites=websites)
     memory = kept.load()
     mail(outcome.judged(memory, fault=_fault(file)), memory, kept, log_file=path)
     return outcome.exit_code
@@ -50,14 +54,14 @@ def mail(letter: Letter, memory: Memory, kept: Keepsake, *, log_file: Path | Non
         click.echo("That this was told cannot be kept anywhere: the next run may say it again.", err=err)
 
 
-def _outcome(clock: SystemClock, file: LogFile | None, *, now: bool) -> Outcome:
+def _outcome(clock: SystemClock, file: LogFile | None, *, now: bool, websites: Sequence[str]) -> Outcome:
     """Sync, and tell those who watch."""
     collector = Collector()
     watched = Watched(clock, collector.summaries)
     watched.begin()
     failure: SyncError | None = None
     try:
-        code = _sync(watched, collector, clock, file, now=now)
+        code = _sync(watched, collector, clock, file, now=now, websites=websites)
     except SyncError as exc:
         failure = exc
     except Exception as exc:  # noqa: BLE001 -- the last resort, as for the other commands
@@ -72,14 +76,20 @@ def _outcome(clock: SystemClock, file: LogFile | None, *, now: bool) -> Outcome:
 
 
 def _sync(
-    watched: Watched, collector: Collector, clock: SystemClock, file: LogFile | None, *, now: bool
+    watched: Watched,
+    collector: Collector,
+    clock: SystemClock,
+    file: LogFile | None,
+    *,
+    now: bool,
+    websites: Sequence[str],
 ) -> int:
     from etl.cli.syncing import sync_new  # noqa: PLC0415 -- it reads the settings' module
     from etl.settings import load  # noqa: PLC0415 -- likewise
 
     settings = watched.settings = load()
     logs.configure_unattended(settings.sync.log_format, settings.secrets(), file)
-    return sync_new(settings, clock, collector, now=now)
+    return sync_new(settings, clock, collector, now=now, websites=websites)
 
 
 def _fault(file: LogFile | None) -> str | None:

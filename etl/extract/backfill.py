@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.extract.cursor import Cursor
 from etl.extract.filter import instants
-from etl.extract.forecast import announce
+from etl.extract.forecast import Forecast, announce
 from etl.extract.rows import name
 from etl.extract.search import Search
 from etl.models.reading import Bookmark
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from etl.extract.payload import Payload
     from etl.models.reading import Page, ReadRequest, ReadResult
 
-_SAMPLE = 5
+SAMPLE = 5
 """Rows of one look of a search: enough to see their order."""
 
 _MOST_STEPS_BACK = 5
 
 _FROM_THE_START = Bookmark(0, (), None)
 
-_NEAR = 3
+NEAR = 3
 """To so many pages ahead a search is not worth its looks."""
 
 
@@ -74,7 +74,7 @@ def _seek(cursor: Cursor, *, start: int) -> Iterator[Page]:
         _announce(cursor, None if rows and more else 0)
         yield from _read_in_order(cursor, answer)
         return
-    search = Search(ceiling=_ceiling(cursor), size=cursor.pager.size, start=start, seen=seen)
+    search = Search(ceiling=ceiling_of(cursor), size=cursor.pager.size, start=start, seen=seen)
     if _is_far(search, cursor):
         yield from _look_around(cursor, search, {name(row) for row in rows})
     _announce(cursor, search.rows_until(cursor.window.since) if search.is_orderly else None)
@@ -89,8 +89,8 @@ def _is_far(search: Search, cursor: Cursor) -> bool:
     """Whether to search for the window is cheaper than to read on to it, as far as one page can tell."""
     if not search.is_orderly:
         return False
-    rows = search.rows_until(_ceiling(cursor))
-    return rows is None or rows > _NEAR * cursor.pager.size
+    rows = search.rows_until(ceiling_of(cursor))
+    return rows is None or rows > NEAR * cursor.pager.size
 
 
 def _read_in_order(cursor: Cursor, answer: Answer[Payload]) -> Iterator[Page]:
@@ -108,13 +108,13 @@ def _look_around(cursor: Cursor, search: Search, first: set[str]) -> Iterator[Pa
     process end.
     """
     while (offset := search.offset) is not None:
-        at, rows = cursor.endpoint.sample(cursor.span, offset, _SAMPLE)
+        at, rows = cursor.endpoint.sample(cursor.span, offset, SAMPLE)
         seen = instants(rows)
         if rows and (not seen or first.issuperset(map(name, rows))):
             search.is_orderly = False
         else:
             search.look(at, seen)
-        reached = _ceiling(cursor) - timedelta.resolution
+        reached = ceiling_of(cursor) - timedelta.resolution
         yield cursor.glimpse(Bookmark(search.start, (), reached) if search.is_orderly else _FROM_THE_START)
 
 
@@ -134,10 +134,10 @@ def _begins_before(cursor: Cursor, answer: Answer[Payload]) -> bool:
     if bookmark is not None and rows and name(rows[0]) in bookmark.tail:
         return True
     seen = instants(rows[:1])
-    return bool(seen) and seen[0] >= _ceiling(cursor)
+    return bool(seen) and seen[0] >= ceiling_of(cursor)
 
 
-def _ceiling(cursor: Cursor) -> datetime:
+def ceiling_of(cursor: Cursor) -> datetime:
     """Rows from here on are too new to be looked for, or an earlier process has read them."""
     ceiling, bookmark = cursor.filter.ceiling, cursor.request.bookmark
     if bookmark is None or bookmark.reached is None:
@@ -149,4 +149,13 @@ def _announce(cursor: Cursor, rows: int | None) -> None:
     """``rows`` are still to be read; None: nobody knows."""
     endpoint = cursor.endpoint
     requests = None if rows is None else endpoint.requests + ceil(rows / cursor.pager.size)
-    announce(cursor.request.website, requests, per_minute=endpoint.per_minute, per_month=endpoint.per_month)
+    announce(
+        Forecast(
+            cursor.request.website,
+            requests,
+            rows,
+            endpoint.requests,
+            per_minute=endpoint.per_minute,
+            per_month=endpoint.per_month,
+        )
+    )

@@ -8,6 +8,7 @@ from etl.exclusions import NOBODY
 from etl.extract.backfill import backfill
 from etl.extract.endpoint import Endpoint
 from etl.extract.newest import newest
+from etl.extract.plan import plan
 from etl.extract.words import ZenovayWords
 from etl.fields import BASIC_FIELDS
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from etl.exclusions import Exclusions
     from etl.extract.client import ZenovayClient
+    from etl.extract.forecast import Forecast
     from etl.extract.paging import Dialect
     from etl.fields import SyncedFields
     from etl.models.reading import Page, ReadRequest, ReadResult
@@ -54,7 +56,12 @@ class ZenovayVisitors(ZenovayWords):
         their time will come. Raises the errors of ZenovayClient.get, ContractBrokenError for pages without
         end, and UnavailableError for rows that move or leave faster than they can be read.
         """
-        endpoint = Endpoint(
-            self._client, request.website, self._paging, self._page_size, self._synced, self._exclusions
-        )
+        endpoint = self._endpoint(request.website)
         return backfill(endpoint, request) if request.past else newest(endpoint, request)
+
+    def plan(self, request: ReadRequest) -> Forecast:
+        """What reading a window of the past will cost, by two requests at most. Raises what ``read`` does."""
+        return plan(self._endpoint(request.website), request)
+
+    def _endpoint(self, website: str) -> Endpoint:
+        return Endpoint(self._client, website, self._paging, self._page_size, self._synced, self._exclusions)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from etl.clock import SystemClock
 from etl.errors import SettingsError
+from etl.sandbox.arrivals import Arrivals
 from etl.sandbox.generator import Visitors
 from etl.sandbox.hubspot import HubSpotWorld
 from etl.sandbox.team import TeamWorld
@@ -42,8 +43,8 @@ class Sandbox:
         except ImportError as exc:
             fix = "In the checkout: ~/.uv/bin/uv sync --locked --inexact --extra sandbox"
             raise SettingsError(f"The sandbox needs {exc.name}, which is not installed.", fix=fix) from exc
-        self._seed = seed
         self.zenovay = zenovay or ZenovayWorld(clock=SystemClock())
+        self._visitors = Visitors(seed, self.zenovay.now())
         self.hubspot = hubspot or HubSpotWorld(clock=SystemClock(), seed_value=seed)
         self.team = team or TeamWorld(clock=SystemClock())
         worlds = application(self.zenovay, self.hubspot, self.team)
@@ -89,7 +90,11 @@ class Sandbox:
         }
 
     def populate(self, count: int) -> None:
-        """Add ``count`` generated rows of the last 30 days to the default website."""
+        """Add ``count`` more generated rows of the last 30 days to the default website."""
         now = self.zenovay.now()
-        rows = Visitors(self._seed, now).rows(count, between=(now - _POPULATED, now))
+        rows = self._visitors.rows(count, between=(now - _POPULATED, now))
         self.zenovay.add_rows(self.website, rows)
+
+    def arrivals(self, pause: timedelta) -> Arrivals:
+        """Rows that are added to the default website inside, one after each ``pause``; some come back."""
+        return Arrivals(self.zenovay, self.website, self._visitors, pause=pause)

@@ -88,6 +88,7 @@ class PlanSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="ZENOVAY_")
 
+    website_id: Websites | None = None
     requests_per_month: Month = PRO_PLAN
     reserve: Share = RESERVE
 

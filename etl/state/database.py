@@ -60,10 +60,10 @@ def connect(
 ) -> Iterator[Connection]:
     """One connection to the state database, without looking at its schema.
 
-    ``create`` makes a missing SQLite file, readable by its owner only. Where ``writing``, a transaction holds
-    SQLite's write lock from its beginning; elsewhere the file is left as it is. Raises StateError where the
-    database cannot be used, LostError where its server is away, SettingsError where the URL cannot be
-    understood.
+    ``create`` makes a missing SQLite file, readable by its owner only, or a missing schema of PostgreSQL.
+    Where ``writing``, a transaction holds SQLite's write lock from its beginning; elsewhere the file is left
+    as it is. Raises StateError where the database cannot be used, LostError where its server is away,
+    SettingsError where the URL cannot be understood.
     """
     parsed = parse_url(url)
     path = sqlite_path(parsed)
@@ -75,7 +75,7 @@ def connect(
     else:
         from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
 
-        engine = postgres.engine(parsed, writing=writing, clock=clock or SystemClock())
+        engine = postgres.engine(parsed, writing=writing, clock=clock or SystemClock(), create=create)
     with _using(engine, parsed, clock or SystemClock()) as connection:
         yield connection
 
@@ -175,18 +175,20 @@ def upgrade(connection: Connection, *, now: datetime | None = None) -> None:
     Raises LockedError while a run of an older version goes on.
     """
     with translated(connection.engine.url):
-        current = revision(connection)
-        connection.rollback()
+        try:
+            current = revision(connection)
+        finally:
+            connection.rollback()
         if current == SCHEMA:
             return
         if current is None:
             _prepare_empty(connection)
-            with connection.begin(), _unhurried(connection):
+            with connection.begin(), unhurried(connection):
                 _create(connection)
             return
         from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, needed once per release
 
-        with rebuilding(connection), connection.begin(), _unhurried(connection):
+        with rebuilding(connection), connection.begin(), unhurried(connection):
             if current in _ROW_IS_LOCK:
                 refuse_beside_an_older_version(connection, now or datetime.now(UTC))
             migrate.upgrade(connection, SCHEMA)
@@ -208,6 +210,17 @@ def _create(connection: Connection) -> None:
 
 
 @contextmanager
+def built(connection: Connection) -> Iterator[None]:
+    """One transaction in an empty database, in which the migrations have made the tables."""
+    from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms
+
+    _prepare_empty(connection)
+    with rebuilding(connection), connection.begin(), unhurried(connection):
+        migrate.upgrade(connection, SCHEMA)
+        yield
+
+
+@contextmanager
 def rebuilding(connection: Connection) -> Iterator[None]:
     """Let a migration replace a table of SQLite's that others refer to; outside of a transaction."""
     if connection.dialect.name != "sqlite":
@@ -221,12 +234,13 @@ def rebuilding(connection: Connection) -> Iterator[None]:
         raw.execute("PRAGMA foreign_keys=ON")
 
 
-def _unhurried(connection: Connection) -> AbstractContextManager[None]:
+def unhurried(connection: Connection) -> AbstractContextManager[None]:
+    """For a transaction that has begun and may take minutes."""
     if connection.dialect.name == "sqlite":
         return nullcontext()
-    from etl.state.postgres import unhurried  # noqa: PLC0415 -- the driver is an extra
+    from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
 
-    return unhurried(connection)
+    return postgres.unhurried(connection)
 
 
 def prove_sound(connection: Connection) -> None:

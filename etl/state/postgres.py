@@ -10,7 +10,8 @@ import psycopg
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
-from etl.errors import InterruptedRunError, SyncError
+from etl.errors import InterruptedRunError, StateError, SyncError
+from etl.state.urls import SCHEMA, place, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -97,8 +98,12 @@ class _Patience:
             self._ends = min(self._ends, time.monotonic() + _GRACE_S)
 
 
-def engine(url: URL, *, writing: bool, clock: Clock) -> Engine:
-    """What a parsed URL asks for; its options win over ours."""
+def engine(url: URL, *, writing: bool, clock: Clock, create: bool = False) -> Engine:
+    """What a parsed URL asks for; its options win over ours.
+
+    With ``create``, a schema that it names is made when it is connected to, where it is missing.
+    """
+    schema = schema_of(url)
 
     class _Connection(PatientConnection):
         pass
@@ -106,13 +111,41 @@ def engine(url: URL, *, writing: bool, clock: Clock) -> Engine:
     _Connection.clock, _Connection.patience_s = clock, PATIENCE_S
 
     def connect(_dialect: object, _record: object, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        return _Connection.connect(*args, **(_CLIENT | options))
+        options.pop(SCHEMA, None)  # it is ours, the driver does not know it
+        raw = _Connection.connect(*args, **(_CLIENT | options))
+        if schema:
+            try:
+                _enter(raw, schema, url, create=create)
+            except BaseException:
+                raw.close()
+                raise
+        return raw
 
     level = "READ COMMITTED" if writing else "REPEATABLE READ"
     made = create_engine(url, poolclass=NullPool, isolation_level=level)
     event.listen(made, "do_connect", connect)
     event.listen(made, "connect", _bound_the_server)
     return made
+
+
+def _enter(raw: Any, schema: str, url: URL, *, create: bool) -> None:
+    """Let ``schema``, a checked name, be the only one that is looked into."""
+    if create and raw.execute("SELECT to_regnamespace(%s)", [schema]).fetchone() == (None,):
+        _make(raw, schema, url)
+    raw.execute(f'SET search_path = "{schema}"')
+    raw.commit()
+
+
+def _make(raw: Any, schema: str, url: URL) -> None:
+    try:
+        raw.execute(f'CREATE SCHEMA "{schema}"')
+    except (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation):
+        raw.rollback()  # somebody else was faster
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise StateError(
+            f"State database {place(url)}: there is no schema {schema}, and the user may not make it.",
+            fix=f"Have its owner run: CREATE SCHEMA {schema} AUTHORIZATION {raw.info.user};",
+        ) from exc
 
 
 def _bound_the_server(raw: Any, _record: object) -> None:

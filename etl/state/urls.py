@@ -19,6 +19,10 @@ _EXAMPLES = "Write sqlite:////path/state.db, or postgresql+psycopg://user@host/d
 _SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
 _POSTGRESQL = "postgresql+psycopg"
 _SECRET_OPTIONS = ("password", "sslpassword")
+SCHEMA = "schema"
+"""The option of a PostgreSQL URL that is ours: the schema whose tables are the state."""
+
+_A_SCHEMA = re.compile(r"(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}")
 COPY = "copy"
 """The execution option of an engine whose database is a throw-away copy: it has its original's URL."""
 
@@ -55,7 +59,9 @@ def fault(url: str) -> str | None:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return "is not a database URL"
-    return _fault_of_file(parsed) if parsed.get_backend_name() == "sqlite" else _fault_of_server(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        return _fault_of_file(parsed)
+    return _fault_of_server(parsed) or _fault_of_schema(parsed, url)
 
 
 def _fault_of_file(url: URL) -> str | None:
@@ -76,18 +82,35 @@ def _fault_of_server(url: URL) -> str | None:
     return None if url.drivername == _POSTGRESQL else f"must begin with {_POSTGRESQL}://"
 
 
-def parse_url(url: str | URL) -> URL:
-    """The URL, understood. Raises SettingsError."""
+def _fault_of_schema(url: URL, text: str) -> str | None:
+    """Of an empty one, only the ``text`` of the URL tells."""
+    named = "" if re.search(rf"[?&]{SCHEMA}=?(&|$)", text) else url.query.get(SCHEMA)
+    if named is None or (isinstance(named, str) and _A_SCHEMA.fullmatch(named)):
+        return None
+    return (
+        "has a schema that can be none: write one name of small letters, digits and underscores,"
+        " as in ?schema=visitor_sync"
+    )
+
+
+def schema_of(url: URL) -> str | None:
+    """The PostgreSQL schema that the URL asks for; None for the one that the server has for the user."""
+    named = url.query.get(SCHEMA)
+    return named if isinstance(named, str) else None
+
+
+def parse_url(url: str | URL, *, named: str = "SYNC_STATE_URL") -> URL:
+    """The URL, understood. Raises SettingsError, about what it is ``named``."""
     if isinstance(url, URL):
         return url
     if wrong := fault(url):
-        raise SettingsError(f"SYNC_STATE_URL {wrong}.", fix=_EXAMPLES)
+        raise SettingsError(f"{named} {wrong}.", fix=_EXAMPLES)
     parsed = make_url(url)
     try:
         parsed.get_dialect().import_dbapi()
     except (ImportError, NoSuchModuleError):
         raise SettingsError(
-            "SYNC_STATE_URL names PostgreSQL, whose driver is not installed.",
+            f"{named} names PostgreSQL, whose driver is not installed.",
             fix=f"In the checkout: {installing('postgres')}",
         ) from None
     return parsed

@@ -34,6 +34,20 @@ WRONG = [
     "sqlite+aiosqlite:///x.db",
     "postgresql://host/db",
     "postgresql+psycopg2://host/db",
+    "postgresql+psycopg://host/db?schema=",
+    "postgresql+psycopg://host/db?schema",
+    "postgresql+psycopg://host/db?schema=&sslmode=require",
+    "postgresql+psycopg://host/db?schema=a&schema=b",
+    "postgresql+psycopg://host/db?schema=Mine",
+    "postgresql+psycopg://host/db?schema=1st",
+    "postgresql+psycopg://host/db?schema=a,public",
+    "postgresql+psycopg://host/db?schema=a%22%3B",
+    "postgresql+psycopg://user:pass%23word@host/db?schema=a-b",
+    "postgresql+psycopg://user:pass#word@host/db?schema=a-b",
+    "postgresql+psycopg://host/db?schema=pg_mine",
+    "postgresql+psycopg://host/db?schema=information_schema",
+    f"postgresql+psycopg://host/db?schema={'a' * 64}",
+    "sqlite:///x.db?schema=mine",
     "mysql://host/db",
     "state.db",
     ":memory:",
@@ -132,11 +146,18 @@ def test_an_empty_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         "sqlite:////var/lib/state~1/state.db",
         "postgresql+psycopg://user:hunter2@host/database?sslmode=require&password=hunter3",
         "postgresql+psycopg:///database",
+        "postgresql+psycopg://user:hunter2@host/database?schema=visitor_sync&sslmode=require",
     ],
 )
 def test_these_are_good(url: str) -> None:
     assert fault(url) is None
     assert "hunter" not in place(parse_url(url))
+
+
+def test_the_schema_is_shown_with_the_place() -> None:
+    url = parse_url("postgresql+psycopg://user:hunter2@host/database?schema=visitor_sync")
+
+    assert place(url) == "postgresql+psycopg://user:***@host/database?schema=visitor_sync"
 
 
 def test_a_relative_path_is_meant_from_the_working_directory(
