@@ -159,9 +159,9 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
             "zenovay": zenovay_pace(settings.zenovay, clock),
             "hubspot": hubspot_pace(settings.hubspot, clock),
         }
-        store.keep(paces, {"zenovay": budget})
         taken_over = stack.enter_context(store.locked())
         _take_up_texts(store, settings.sync.synced)
+        store.keep(paces, {"zenovay": budget})  # what they count is the state's as soon as they are restored
         verified = _prepare(store, settings, paces, budget, unlogged=taken_over)
         zenovay = zenovay_client(settings.zenovay, clock, paces["zenovay"], budget)
         stack.callback(zenovay.close)
