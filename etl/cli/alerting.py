@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import keepsake, logs
+from etl.cli import keepsake, logs, notices
 from etl.cli.beside import beside_runs
 from etl.cli.channels import Printed, channels
 from etl.cli.logfile import LogFile
@@ -71,7 +71,7 @@ def _attended(condition: Condition, *, as_json: bool) -> int:
         click.echo(orjson.dumps(_as_object(each, condition)) if as_json else _sentence(each, condition))
     failures = [*(each.error for each in found if each.error), *undelivered]
     for failure in failures:
-        click.echo(f"error: {failure}", err=True)
+        notices.error(failure)
     return max((failure.exit_code for failure in failures), default=0)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from etl.cli import notices
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Printout:
         if self._as_json:
             click.echo(orjson.dumps(summary.as_object()))
         if summary.status is Status.FAILED:
-            click.echo(f"error: {summary.website}: {summary.reason}", err=True)
+            notices.failed(summary)
 
     def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
         """Somebody to tell of the progress of a run: a display on a terminal, else the log."""
