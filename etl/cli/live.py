@@ -13,6 +13,7 @@ import orjson
 
 from etl.cli import logs, notices, streams, wiring
 from etl.cli.beside import beside_runs
+from etl.cli.people import say
 from etl.clock import SystemClock
 from etl.errors import ContractBrokenError, InterruptedRunError, SettingsError, SyncError, UnavailableError
 from etl.extract.account import websites
@@ -165,7 +166,7 @@ def _line(code: str, outcome: Outcome) -> None:
     if isinstance(outcome, SyncError):
         notices.error(outcome, tracking_code=code)
     else:
-        click.echo(f"{code}: {outcome} now")
+        say(f"{code}: {outcome} now")
 
 
 def _json(code: str, outcome: Outcome) -> None:

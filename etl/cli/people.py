@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+import click
+
 from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
@@ -31,6 +33,16 @@ def visible_lines(text: str) -> str:
 def _written(char: str) -> str:
     harmless = char.isprintable() or unicodedata.category(char) == "Zs"
     return char if harmless else char.encode("unicode_escape").decode("ascii")
+
+
+def say(text: str) -> None:
+    """A line on stdout."""
+    click.echo(visible(text))
+
+
+def tabbed(cells: Iterable[object]) -> None:
+    """A line on stdout, its cells behind tabs, for a pipe."""
+    click.echo("\t".join("" if cell is None else visible(str(cell)) for cell in cells))
 
 
 def shortened(text: str, width: int = ID_WIDTH) -> str:

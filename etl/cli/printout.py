@@ -11,6 +11,7 @@ import click
 import orjson
 
 from etl.cli import notices
+from etl.cli.people import say
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
@@ -64,12 +65,13 @@ class Printout:
     def _print(self) -> None:
         if sys.stdout.isatty():
             from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms
+            from etl.clock import SystemClock  # noqa: PLC0415 -- for people alone
 
-            run_table(self.summaries)
+            run_table(self.summaries, SystemClock().now())
             return
         for summary in self.summaries:
             if self._always or summary.is_news or summary.status not in _QUIET:
-                click.echo(sentence(summary))
+                say(sentence(summary))
 
 
 def exit_code(summaries: list[RunSummary]) -> int:

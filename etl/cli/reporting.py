@@ -16,6 +16,7 @@ from etl import files
 from etl.cli import logs, notices
 from etl.cli.beside import beside_runs
 from etl.cli.month import month_limit
+from etl.cli.people import say
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SettingsError, SyncError
 from etl.models.summary import SyncedDay
@@ -198,4 +199,4 @@ def _print(report: Report, *, as_json: bool, quiet: bool) -> None:
         report_table(report)
     elif not quiet:
         for line in wording.lines(report):
-            click.echo(line)
+            say(line)

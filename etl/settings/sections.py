@@ -90,6 +90,7 @@ class PlanSettings(Section):
 
     requests_per_month: Month = PRO_PLAN
     reserve: Share = RESERVE
+    website_id: Websites | None = None
 
 
 class PlaceSettings(Section):

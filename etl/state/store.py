@@ -26,6 +26,7 @@ from etl.state.forgotten import Forgotten
 from etl.state.ledger import Ledger
 from etl.state.limits import Limits
 from etl.state.links import Links
+from etl.state.listing import Listing
 from etl.state.lock import Signature, held_by, lock_of, take
 from etl.state.lock import read as read_signature
 from etl.state.notebook import Notebook
@@ -108,6 +109,7 @@ class Transaction:
         self.forgotten = Forgotten(statements, self.notebook)
         self.erasure = Erasure(statements)
         self.screening = Screening(statements)
+        self.listing = Listing(statements)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection

@@ -160,7 +160,8 @@ def test_a_website_without_a_code_is_told_what_to_do(program: Program, listed: l
     ended = program("live")
 
     assert ended.exit_code == 2
-    assert "has no tracking code of site_sandbox. Give the codes as arguments" in ended.stderr
+    assert "has no tracking code of site_sandbox." in ended.error["what"]
+    assert "Give the codes as arguments" in ended.error["fix"]
 
 
 def test_an_older_server_is_asked_at_its_older_place(program: Program) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import subprocess
 import threading
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from program import COMMAND, row
 from storm import FOREVER, Fault
+from terminal import on_a_terminal
 
 if TYPE_CHECKING:
     from program import Ended, Program
@@ -31,35 +30,6 @@ JSON_COMMANDS = [
     ("alert", "--visitors-above", "1"),
 ]
 SUMMARY = {"run", "kind", "website", "dry_run", "status", "exit_code", "reason", "window", "rows", "contacts"}
-
-
-def on_a_terminal(
-    program: Program, *arguments: str, stdout: bool = False, columns: int = 80, **settings: str
-) -> str:
-    """What a command says on a terminal: on stderr, or on ``stdout``, too."""
-    ours, its = pty.openpty()
-    environment = program.environment({"TERM": "xterm-256color", "COLUMNS": str(columns), **settings})
-    with subprocess.Popen(
-        [COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=its if stdout else subprocess.DEVNULL,
-        stderr=its,
-        env=environment,
-        cwd=program.folder,
-    ):
-        os.close(its)
-        said = b""
-        while piece := _read(ours):
-            said += piece
-    os.close(ours)
-    return said.decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 1 << 16)
-    except OSError:  # nobody has the other end any more
-        return b""
 
 
 @pytest.mark.parametrize("command", JSON_COMMANDS, ids=" ".join)

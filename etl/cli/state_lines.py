@@ -1,0 +1,144 @@
+"""``status`` in words: what matters first, and details only of what is wrong. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.cli.outlook import lasts_until, left
+from etl.cli.people import ago, at
+from etl.models.summary import Status, utc_second
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from etl.cli.month import Month
+    from etl.cli.state_status import StateStatus, WebsiteStatus
+    from etl.models.reading import Backfill
+
+ONE_RUN = ("started", "kind", "status", "rows", "created", "updated", "rejected", "deferred", "run", "reason")
+
+
+def status_lines(found: StateStatus, now: datetime) -> Iterator[str]:
+    """What is said of the state as a whole, below its place."""
+    owner = found.owner
+    yield f"portal: {(owner and owner.portal) or 'not known yet'}"
+    yield "contacts: " + _contacts(found)
+    yield f"lock: {_lock(found, now)}"
+    for api, stop in found.stops:
+        yield (
+            f"nothing is asked of {api} before {at(stop.until, now)} ({stop.kind},"
+            f" by {stop.said_by or 'somebody'}): {stop.reason}"
+        )
+    if not found.websites:
+        yield "no website was ever synced"
+        return
+    yield f"requests to Zenovay: {_month(found.month, now)}"
+    yield f"schedule: {found.month.sentence}"
+    foreign = len(found.websites) - len(found.shown)
+    if foreign:
+        yield f"{foreign} websites not in the settings: visitor-sync forget-website W clears them"
+    if found.unread:
+        yield f"never synced: {', '.join(found.unread)}"
+
+
+def _contacts(found: StateStatus) -> str:
+    counts = found.contacts
+    usual = f"{counts.confirmed} confirmed, {counts.due} due, {counts.rejected} rejected"
+    rare = {"absent": counts.absent, "gone": counts.gone}
+    return usual + "".join(f", {count} {name}" for name, count in rare.items() if count)
+
+
+def _lock(found: StateStatus, now: datetime) -> str:
+    holder = found.holder
+    return f"process {holder.pid} on {holder.host} since {at(holder.since, now)}" if holder else "free"
+
+
+def _month(month: Month, now: datetime) -> str:
+    quota, until = month.quota, lasts_until(month)
+    if quota is None:
+        return "none counted yet"
+    of = f" of {quota.limit}" if quota.limit else ""
+    used = f"{quota.used}{of} used, {left(month)} left until the month ends, {at(quota.resets_at, now)}"
+    if until is None:
+        return used
+    lasts = "they last" if until >= quota.resets_at else f"they last until about {at(until, now)}"
+    return f"{used}; {lasts}"
+
+
+def state_word(website: WebsiteStatus) -> str:
+    """How a website fares, in a word."""
+    if website.failing:
+        return "failing"
+    return "ok" if website.last_success else "never synced"
+
+
+def website_cells(found: StateStatus, now: datetime) -> list[Sequence[object]]:
+    """A row for each website: its name, how it fares, its last good run, its watermark, and the next run."""
+    return [
+        (
+            website.website,
+            state_word(website),
+            _ago(website.last_success, now),
+            _ago(website.watermark, now),
+            _due(website, now),
+        )
+        for website in found.shown
+    ]
+
+
+def website_lines(website: WebsiteStatus, now: datetime, *, in_full: bool) -> Iterator[str]:
+    """What is wrong with a website; ``in_full`` also what is right, where no table says it."""
+    if in_full:
+        read = at(website.watermark, now) if website.watermark else "never"
+        good = at(website.last_success, now) if website.last_success else "never"
+        yield (
+            f"website {website.website}: {state_word(website)}; last good run: {good};"
+            f" read completely up to: {read}; next run: {_due(website, now)}"
+        )
+    name = "  " if in_full else f"{website.website}: "
+    if failing := website.failing:
+        code = f"exit code {failing.exit_code}" if failing.exit_code is not None else "killed"
+        runs = f"{failing.runs} runs in a row" if failing.runs > 1 else "1 run"
+        last = f"the last: {code}. {failing.reason or ''}".rstrip()
+        yield f"{name}failing since {at(failing.since, now)}, {runs}; {last}"
+    if website.degraded:
+        since, why = website.degraded
+        yield f"{name}degraded since {at(since, now)}: {why}"
+    for backfill in website.backfills:
+        yield f"{name}{_unfinished(backfill)}"
+
+
+def _due(website: WebsiteStatus, now: datetime) -> str:
+    due = website.next_run
+    if due is None:
+        return "not known"
+    return f"due {ago(due, now)}" if due > now else f"was due {ago(due, now)}"
+
+
+def _ago(instant: datetime | None, now: datetime) -> str | None:
+    return ago(instant, now) if instant else None
+
+
+def _unfinished(backfill: Backfill) -> str:
+    reached = backfill.bookmark and backfill.bookmark.reached
+    return (
+        f"unfinished backfill of {utc_second(backfill.since)} to {utc_second(backfill.until)}:"
+        f" {backfill.requests} requests so far, reached {utc_second(reached) if reached else 'nothing yet'};"
+        " the same backfill command goes on from there"
+    )
+
+
+def run_cells(run: dict[str, Any], now: datetime, *, going_on: bool, terminal: bool) -> Sequence[object]:
+    """A run in a row of the table ONE_RUN."""
+    rows, contacts = run.get("rows", {}), run.get("contacts", {})
+    counts = (contacts.get(name) for name in ("created", "updated", "rejected", "deferred"))
+    started = ago(run["started"], now) if terminal else utc_second(run["started"])
+    status = _word(run["status"], going_on=going_on)
+    return (started, run["kind"], status, rows.get("read"), *counts, run["run"], run.get("reason"))
+
+
+def _word(status: str | None, *, going_on: bool) -> str:
+    if status is None:
+        return "going on" if going_on else "killed"
+    return "FAILED" if status == Status.FAILED else status
