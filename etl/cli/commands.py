@@ -136,6 +136,16 @@ def forget(*, keys: tuple[str, ...], in_hubspot: bool, dry_run: bool, as_json: b
     return code if dry_run else Kept(code)
 
 
+@program.command("forget-website")
+@click.argument("website", metavar="W")
+@click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
+def forget_website(*, website: str, agreed: bool) -> int:
+    """Take a website that is synced no more out of the state; HubSpot's records stay."""
+    from etl.cli import website_forgetting
+
+    return Kept(website_forgetting.forget_website(website, agreed=agreed))
+
+
 @program.command()
 @click.option("--website", metavar="W", help="Only the contacts of this website's visitors.")
 @click.option("--dry-run", is_flag=True, help="Only say how many contacts would become due.")

@@ -41,6 +41,7 @@ from etl.state.statements import Statements
 from etl.state.urls import exists, place
 from etl.state.verdicts import Verdicts
 from etl.state.visitors import Visitors
+from etl.state.websites import Websites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,6 +111,7 @@ class Transaction:
         self.erasure = Erasure(statements)
         self.screening = Screening(statements)
         self.listing = Listing(statements)
+        self.websites = Websites(statements, self.notebook)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection

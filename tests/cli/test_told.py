@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from program import COMMAND, row
+from situations import wait_for_lock
 from storm import FOREVER, Fault
 from terminal import on_a_terminal
 
@@ -66,7 +66,7 @@ def test_a_run_that_found_the_lock_taken_prints_a_summary_of_nothing(program: Pr
     program.visitors(row(1))
     program.sandbox.zenovay.faults.add(Fault.hang(), path="/visitors")
     with program.start("run", "--now") as first:
-        _until_locked(program)
+        wait_for_lock(program)
         second = program.run()
         first.send_signal(signal.SIGTERM)
         first.communicate(timeout=30)
@@ -75,15 +75,6 @@ def test_a_run_that_found_the_lock_taken_prints_a_summary_of_nothing(program: Pr
     assert (second.exit_code, summary["exit_code"], summary["status"]) == (75, 75, "failed")
     assert (summary["run"], summary["website"], summary["kind"]) == (None, None, "incremental")
     assert "Another run holds the lock" in summary["reason"]
-
-
-def _until_locked(program: Program) -> None:
-    pause = threading.Event()
-    for _ in range(200):
-        if program.state_file.exists() and program("status", "--json").value["lock"]:
-            return
-        pause.wait(0.05)
-    raise AssertionError("the first run never began")
 
 
 def test_a_run_that_has_failed_is_printed_once(program: Program) -> None:
