@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from etl.cli.people import ago, listed, visible
+from etl.cli.people import ago, named, visible
 from etl.models.summary import Status
 from etl.watch import wording
 
@@ -31,7 +31,6 @@ LEAST_ID = 8
 """Characters that are left of an id, however narrow the terminal is."""
 
 _INDENT = 4
-_MOST_NAMED = 3
 _STYLES = {
     "ok": "green",
     "done": "green",
@@ -155,16 +154,11 @@ def _remarks(summaries: Sequence[RunSummary]) -> Iterable[str]:
         if summary.reason and summary.status is not Status.FAILED:
             about.setdefault(summary.reason, []).append(summary.website)
     for reason, websites in about.items():
-        yield f"{_named(websites)}: {reason}"
+        yield f"{named(websites)}: {reason}"
     if len(summaries) > 1:
         counts = Counter(status_word(summary.status) for summary in summaries)
         told = ", ".join(f"{count} {word}" for word, count in counts.most_common())
         yield f"{len(summaries)} websites: {told}"
-
-
-def _named(websites: Sequence[str]) -> str:
-    more = len(websites) - _MOST_NAMED
-    return listed(websites[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def report_table(report: Report) -> None:

@@ -10,11 +10,13 @@ import click
 from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 ID_WIDTH = 24
 """Characters that are left of an id where it stands in a line with others."""
+
+_MOST_NAMED = 3
 
 
 def visible(text: str) -> str:
@@ -53,6 +55,12 @@ def shortened(text: str, width: int = ID_WIDTH) -> str:
 def listed(texts: Iterable[str]) -> str:
     """Texts of others, one behind the other."""
     return ", ".join(map(visible, texts))
+
+
+def named(texts: Sequence[str]) -> str:
+    """The first of several texts of others, and how many more there are."""
+    more = len(texts) - _MOST_NAMED
+    return listed(texts[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def ago(instant: datetime, now: datetime) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.outlook import lasts_until, left
-from etl.cli.people import ago, at
+from etl.cli.people import ago, at, named
 from etl.models.summary import Status, utc_second
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from etl.cli.month import Month
     from etl.cli.state_status import StateStatus, WebsiteStatus
     from etl.models.reading import Backfill
+    from etl.models.summary import Failing
 
 ONE_RUN = ("started", "kind", "status", "rows", "created", "updated", "rejected", "deferred", "run", "reason")
 
@@ -87,26 +89,47 @@ def website_cells(found: StateStatus, now: datetime) -> list[Sequence[object]]:
     ]
 
 
-def website_lines(website: WebsiteStatus, now: datetime, *, in_full: bool) -> Iterator[str]:
-    """What is wrong with a website; ``in_full`` also what is right, where no table says it."""
-    if in_full:
+def website_lines(found: StateStatus, now: datetime) -> Iterator[str]:
+    """A line for each website, and below it what is wrong there: where no table says it."""
+    for website in found.shown:
         read = at(website.watermark, now) if website.watermark else "never"
         good = at(website.last_success, now) if website.last_success else "never"
         yield (
             f"website {website.website}: {state_word(website)}; last good run: {good};"
             f" read completely up to: {read}; next run: {_due(website, now)}"
         )
-    name = "  " if in_full else f"{website.website}: "
-    if failing := website.failing:
-        code = f"exit code {failing.exit_code}" if failing.exit_code is not None else "killed"
-        runs = f"{failing.runs} runs in a row" if failing.runs > 1 else "1 run"
-        last = f"the last: {code}. {failing.reason or ''}".rstrip()
-        yield f"{name}failing since {at(failing.since, now)}, {runs}; {last}"
+        if website.failing:
+            yield f"  {_failing([website.failing], now)}"
+        yield from (f"  {line}" for line in _unwell(website, now))
+
+
+def wrong_lines(found: StateStatus, now: datetime) -> Iterator[str]:
+    """What is wrong, below a table of the websites: once where several fail for one reason."""
+    by_reason: defaultdict[tuple[int | None, str | None], list[WebsiteStatus]] = defaultdict(list)
+    for website in found.shown:
+        if website.failing:
+            by_reason[website.failing.exit_code, website.failing.reason].append(website)
+    for websites in by_reason.values():
+        several = [website.failing for website in websites if website.failing]
+        yield f"{named([website.website for website in websites])}: {_failing(several, now)}"
+    for website in found.shown:
+        yield from (f"{website.website}: {line}" for line in _unwell(website, now))
+
+
+def _failing(several: Sequence[Failing], now: datetime) -> str:
+    """Of websites that fail for one reason: since the first of their runs."""
+    since, most, last = min(each.since for each in several), max(each.runs for each in several), several[0]
+    runs = f"{most} runs in a row" if most > 1 else "1 run"
+    code = f"exit code {last.exit_code}" if last.exit_code is not None else "killed"
+    return f"failing since {at(since, now)}, {runs}; the last: {code}. {last.reason or ''}".rstrip()
+
+
+def _unwell(website: WebsiteStatus, now: datetime) -> Iterator[str]:
     if website.degraded:
         since, why = website.degraded
-        yield f"{name}degraded since {at(since, now)}: {why}"
+        yield f"degraded since {at(since, now)}: {why}"
     for backfill in website.backfills:
-        yield f"{name}{_unfinished(backfill)}"
+        yield _unfinished(backfill)
 
 
 def _due(website: WebsiteStatus, now: datetime) -> str:

@@ -11,7 +11,7 @@ import orjson
 from etl.cli import logs
 from etl.cli.derived import state_place, state_title, state_url
 from etl.cli.people import ago, say, shortened, tabbed
-from etl.cli.state_lines import ONE_RUN, run_cells, status_lines, website_cells, website_lines
+from etl.cli.state_lines import ONE_RUN, run_cells, status_lines, website_cells, website_lines, wrong_lines
 from etl.cli.state_status import EMPTY, look_at
 from etl.clock import SystemClock
 from etl.errors import SyncError
@@ -130,22 +130,27 @@ def _ailment(state: Transaction, website: str, stale_after: timedelta, now: date
 def _print_status(found: StateStatus, now: datetime, *, runs: int | None) -> None:
     for line in status_lines(found, now):
         say(line)
-    if not found.shown:
-        return
-    if sys.stdout.isatty():
-        from etl.cli.display import show  # noqa: PLC0415 -- rich costs 40 ms
-
-        columns = ("website", "state", "last good run", "read up to", "next run")
-        show("", columns, website_cells(found, now), whole=columns[1:], ids={"website"})
-    for website in found.shown:
-        for line in website_lines(website, now, in_full=not sys.stdout.isatty()):
-            say(line)
+    if found.shown:
+        _print_websites(found, now)
     most = runs if runs is not None else READ_RUNS if len(found.shown) == 1 else 0
     for website in found.shown if most else ():
-        _print_runs(website, most, now, going_on=found.holder is not None)
+        _print_runs(website, most, now, going_on=found.holder is not None, reasons=runs is not None)
 
 
-def _print_runs(website: WebsiteStatus, most: int, now: datetime, *, going_on: bool) -> None:
+def _print_websites(found: StateStatus, now: datetime) -> None:
+    if not sys.stdout.isatty():
+        for line in website_lines(found, now):
+            say(line)
+        return
+    from etl.cli.display import block, show  # noqa: PLC0415 -- rich costs 40 ms
+
+    columns = ("website", "state", "last good run", "read up to", "next run")
+    show("", columns, website_cells(found, now), whole=columns[1:], ids={"website"})
+    for line in wrong_lines(found, now):
+        block(line)
+
+
+def _print_runs(website: WebsiteStatus, most: int, now: datetime, *, going_on: bool, reasons: bool) -> None:
     rows = [
         run_cells(run, now, going_on=going_on and number == 0, terminal=sys.stdout.isatty())
         for number, run in enumerate(website.runs[:most])
@@ -156,7 +161,7 @@ def _print_runs(website: WebsiteStatus, most: int, now: datetime, *, going_on: b
         title = f"last runs of {shortened(website.website)}"
         show(title, ONE_RUN[:-1], [row[:-1] for row in rows], whole={"started", "status"}, ids={"run"})
         for row in rows:
-            if row[-1]:
+            if reasons and row[-1]:
                 block(f"{row[0]}: {row[-1]}")
         return
     for row in rows:

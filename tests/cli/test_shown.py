@@ -246,3 +246,15 @@ def test_what_a_run_prints_of_a_website_is_not_obeyed(program: Program) -> None:
 
     assert f"{ESCAPE}[31m" not in said
     assert "\u202e" not in said
+
+
+def test_what_fails_for_one_reason_everywhere_is_told_once_on_a_terminal(program: Program) -> None:
+    program.settings |= sites(program, "one", "two")
+    program.sandbox.zenovay.faults.add(Fault.answer(401, {"error": "no"}), path="/visitors", times=FOREVER)
+    program.run()
+
+    told = " ".join(shown(program, "status"))
+
+    assert told.count("failing since") == 1
+    assert f"{program.website}, one, two: failing since" in told or told.count(": failing since") == 1
+    assert program("status").stdout.count("failing since") == 3
