@@ -165,7 +165,7 @@ def _print_runs(website: WebsiteStatus, most: int, now: datetime, *, going_on: b
                 block(f"{row[0]}: {row[-1]}")
         return
     for row in rows:
-        tabbed(row)
+        tabbed((website.website, *row))
 
 
 def _settings() -> tuple[PlanSettings, SyncSettings]:

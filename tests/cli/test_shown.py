@@ -191,6 +191,7 @@ def test_status_lists_the_runs_that_it_is_asked_for(program: Program) -> None:
 
     assert len(program("status", "--runs", "2", "--json").value["websites"][0]["runs"]) == 2
     assert program("status", "--runs", "2").stdout.count("incremental\tdone") == 2
+    assert f"\n{program.website}\t20" in program("status", "--runs", "2").stdout
     assert program("status", "--runs", "0").stdout.count("incremental\tdone") == 0
     assert program("status", "--runs", "2", "--healthy").exit_code == 2
     assert program("status", "--limit", "2").exit_code == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import COMMAND, row
+from program import row
 from situations import wait_for_lock
 from storm import FOREVER, Fault
 from terminal import on_a_terminal
@@ -83,21 +85,37 @@ def test_a_run_that_has_failed_is_printed_once(program: Program) -> None:
     assert (ended.exit_code, ended.summary["exit_code"]) == (5, 5)
 
 
-def test_a_bug_is_told_by_its_place_to_programs_as_well(program: Program) -> None:
+def with_status(program: Program, body: str) -> subprocess.CompletedProcess[str]:
+    """``status --json`` where ``body`` stands in its place."""
     script = (
-        "import sys, etl.cli, etl.cli.state_reports as reports\n"
-        "def broken(**_): raise ZeroDivisionError('ann@example.test')\n"
-        "reports.show_status = broken\n"
+        "import sys, threading, warnings, etl.cli, etl.cli.state_reports as reports\n"
+        "def broken(): raise ZeroDivisionError('ann@example.test')\n"
+        f"def show_status(**_):\n    {body}\n    print('{{}}')\n    return 0\n"
+        "reports.show_status = show_status\n"
         "sys.argv = ['visitor-sync', 'status', '--json']\n"
         "etl.cli.main()\n"
     )
-    done = subprocess.run(
-        [COMMAND.with_name("python"), "-c", script],
-        env=program.environment(),
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=program.environment({"PYTHONPATH": os.pathsep.join(sys.path)}),
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_what_python_itself_would_print_is_an_object_as_well(program: Program) -> None:
+    thread = "thread = threading.Thread(target=broken); thread.start(); thread.join()"
+    done = with_status(program, f"{thread}; warnings.warn('take care', UserWarning)")
+
+    assert (done.returncode, done.stdout) == (0, "{}\n")
+    told = json.loads(done.stderr)
+    assert (told["action"], told["error"]) == ("unexpected", "ZeroDivisionError")
+    assert "ann@" not in done.stderr
+
+
+def test_a_bug_is_told_by_its_place_to_programs_as_well(program: Program) -> None:
+    done = with_status(program, "broken()")
 
     assert done.returncode == 1
     assert "ZeroDivisionError" in json.loads(done.stdout)["reason"]
