@@ -57,4 +57,4 @@ def _summary(kind: str, failure: SyncError, *, dry_run: bool) -> dict[str, Any]:
 
     summary = RunSummary("", cast("RunKind", kind), "", dry_run)
     conclude(summary, failure, newly_rejected=0)
-    return summary.as_dict() | {"run": None, "website": None}
+    return summary.as_object() | {"run": None, "website": None}

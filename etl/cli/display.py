@@ -129,6 +129,7 @@ def _run_columns(summaries: Sequence[RunSummary], now: datetime) -> list[Column]
         Column("updated", [summary.contacts.updated for summary in summaries]),
         Column("unchanged", [summary.contacts.unchanged for summary in summaries], wide=True),
         Column("rejected", [summary.contacts.rejected for summary in summaries]),
+        Column("kept", [summary.contacts.kept for summary in summaries]),
         Column("deferred", [summary.contacts.deferred for summary in summaries]),
         Column("absent", [summary.contacts.absent for summary in summaries], wide=True),
         Column("up to", [_ago(summary.watermark_after, now) for summary in summaries], wide=True),

@@ -12,7 +12,7 @@ from etl.state.statements import Prepared, value
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Column, Table
+    from sqlalchemy import Column
 
     from etl.state.notebook import Notebook
     from etl.state.statements import Statements
@@ -21,15 +21,15 @@ _NOTES = ("told_window", "told_month", "retention", "backfilled")
 """What is noted of each website, by its name."""
 
 _W, _V, _R = tables.websites.c, tables.visitors.c, tables.runs.c
-_RUNS_OF_IT = select(_R.id).where(_R.website_id == value("website_id"))
+_OF_ITS_RUNS = tables.verdicts.c.run.in_(select(_R.number).where(_R.website_id == value("website_id")))
 
 
-def _references(to: Table) -> Iterator[Column[Any]]:
-    """The columns that name a row of this table; those that others refer to last."""
-    for table in reversed(tables.metadata.sorted_tables):
-        yield from (
-            column for column in table.c if any(key.column.table is to for key in column.foreign_keys)
-        )
+def _references() -> Iterator[Column[Any]]:
+    """The columns that name a website by its number."""
+    for table in tables.metadata.sorted_tables:
+        for column in table.c:
+            if any(key.column.table is tables.websites for key in column.foreign_keys):
+                yield column
 
 
 def _deletion(column: Column[Any], which: Any) -> Prepared:
@@ -37,8 +37,8 @@ def _deletion(column: Column[Any], which: Any) -> Prepared:
 
 
 _ERASE = (
-    *(_deletion(column, column.in_(_RUNS_OF_IT)) for column in _references(tables.runs)),
-    *(_deletion(column, column == value("website_id")) for column in _references(tables.websites)),
+    _deletion(tables.verdicts.c.run, _OF_ITS_RUNS),
+    *(_deletion(column, column == value("website_id")) for column in _references()),
     *(
         _deletion(table.c.website, table.c.website == value("named"))
         for table in (tables.readings, tables.alerts)
@@ -61,7 +61,7 @@ class Websites:
         return count
 
     def erase(self, website_id: int, name: str) -> None:
-        """Erase it, with its runs, rejected rows, backfills, readings and alerts.
+        """Erase it, with its runs and what they did, rejected rows, backfills, readings and alerts.
 
         Its visitors are to be taken off their contacts before.
         """

@@ -75,6 +75,8 @@ def test_no_table_keeps_anything_of_it(two: Program) -> None:
             if column.name in {"website", "name"}:
                 assert held(two, f"SELECT 1 FROM {table.name} WHERE {column.name} LIKE '%{OLD}%'") == []
 
+    assert held(two, "SELECT 1 FROM verdicts WHERE run NOT IN (SELECT number FROM runs)") == []
+
 
 def test_one_that_is_in_the_settings_stays(two: Program) -> None:
     ended = two("forget-website", two.website, "--yes")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import NOW, FakeClock, opened, page, row
-from sqlalchemy import update
+from sqlalchemy import func, insert, select, update
 
 from etl.fields import BASIC_FIELDS
 from etl.models.summary import Failing
@@ -18,7 +18,7 @@ from etl.pipeline.books import Books
 from etl.pipeline.clearing import clear
 from etl.state.alerts import AlertState
 from etl.state.listing import LISTS
-from etl.state.tables import contacts
+from etl.state.tables import contacts, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +89,9 @@ def test_a_website_leaves_no_row_behind_and_takes_none_of_another(store: Store) 
             state.rejections.refuse_rows(website_id, [Rejection("k", "no", "CODE", b"d" * 16)])
             state.readings.add(TrafficReading(name, "24h", NOW, traffic))
             state.alerts.put(name, "above 1", AlertState(True, NOW, NOW))  # noqa: FBT003 -- by name it is longer
+            number = state.verdicts.number(f"run-{name}")
+            done = {"run": number, "contact_id": 1, "outcome": "created", "times": 1}
+            store._connection.execute(insert(verdicts).values(done))
             state.notebook.put(f"told_month_{name}", NOW.isoformat())
         old = state.runs.website("old").id
 
@@ -100,6 +103,8 @@ def test_a_website_leaves_no_row_behind_and_takes_none_of_another(store: Store) 
     with store.reading() as state:
         assert list(state.runs.websites()) == ["new"]
         assert state.websites.visitors(old) == 0
+        assert [each.run for each in state.verdicts.of_contact(1)] == ["run-new"]
+        assert store._connection.execute(select(func.count()).select_from(verdicts)).scalar() == 1
         assert state.runs.last("new", 5)[0]["run"] == "run-new"
         assert len(list(state.rejections.listed())) == 1
         assert state.readings.last("old", "24h", until=LATER) is None
@@ -135,9 +140,9 @@ def test_a_website_fails_since_the_first_run_that_no_good_one_followed(
             state.runs.begin(f"r{number}", website_id, "incremental", NOW + number * MINUTE)
             if status:
                 told = {"status": status, "exit_code": number, "reason": f"because of {number}"}
-                state.runs.end(f"r{number}", LATER, told)
+                state.runs.end(f"r{number}", LATER, told, kept_since=NOW)
         state.runs.begin("past", website_id, "backfill", NOW + 50 * MINUTE)
-        state.runs.end("past", LATER, {"status": "failed"})
+        state.runs.end("past", LATER, {"status": "failed"}, kept_since=NOW)
 
     with store.reading() as state:
         assert state.runs.failing("site", now=LATER, going_on=going_on) == failing
