@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.outlook import lasts_until, left
 from etl.cli.people import ago, at, named
 from etl.models.summary import Status, utc_second
 
@@ -57,15 +56,14 @@ def _lock(found: StateStatus, now: datetime) -> str:
 
 
 def _month(month: Month, now: datetime) -> str:
-    quota, until = month.quota, lasts_until(month)
+    quota, until = month.quota, month.lasts_until
     if quota is None:
         return "none counted yet"
     of = f" of {quota.limit}" if quota.limit else ""
-    used = f"{quota.used}{of} used, {left(month)} left until the month ends, {at(quota.resets_at, now)}"
-    if until is None:
-        return used
-    lasts = "they last" if until >= quota.resets_at else f"they last until about {at(until, now)}"
-    return f"{used}; {lasts}"
+    used = f"{quota.used}{of} used, {month.left} left until the month ends, {at(quota.resets_at, now)}"
+    if until:
+        return f"{used}; they last until about {at(until, now)}"
+    return f"{used}; they last" if month.schedule else used
 
 
 def state_word(website: WebsiteStatus) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.month import Month, look
-from etl.cli.outlook import month_object, next_run
+from etl.cli.outlook import next_run
 from etl.models.summary import utc_text
 from etl.state.ledger import LedgerCounts
 
@@ -83,7 +83,7 @@ class StateStatus:
             "lock": _holder(self.holder),
             "portal": self.owner.portal_id if self.owner else None,
             "stops": [_stop(api, stop) for api, stop in self.stops],
-            **month_object(self.month),
+            **self.month.as_object(),
         }
 
     @property
@@ -97,7 +97,6 @@ def look_at(
 ) -> StateStatus:
     """Everything; a website rests for ``rest`` after a good run. Raises StateError."""
     known, quota = state.runs.websites(), state.limits.latest_quota("zenovay")
-    synced = [name for name in known if plan.website_id is None or name in plan.website_id]
     stops = state.limits.stops()
     holder = state.holder()
     return StateStatus(
@@ -125,7 +124,7 @@ def look_at(
         holder=holder,
         owner=state.ownership.owner(),
         stops=stops,
-        month=look(state, synced, plan, now, quota),
+        month=look(state, plan.website_id or known, plan, now, quota),
     )
 
 

@@ -1,4 +1,4 @@
-"""Until when the month lasts, and when the next run is due."""
+"""When the next run is due."""
 
 from __future__ import annotations
 
@@ -7,31 +7,9 @@ from datetime import timedelta
 import pytest
 from fakes import NOW
 
-from etl.cli.month import Month, Schedule
-from etl.cli.outlook import lasts_until, left, month_object, next_run
-from etl.models.reading import Quota
+from etl.cli.outlook import next_run
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-EVERY_FIVE = Schedule(5 * MINUTE, 1)
-END = NOW + 10 * DAY
-
-
-def month(used: int | None, schedule: Schedule | None = EVERY_FIVE) -> Month:
-    quota = None if used is None else Quota(used, 10_000, END)
-    return Month(schedule, quota, 9500, NOW)
-
-
-def test_requests_last_to_the_end_of_the_month_or_as_long_as_there_are_some() -> None:
-    assert (left(month(0)), lasts_until(month(0))) == (9500, END)
-    assert (left(month(9500 - 288)), lasts_until(month(9500 - 288))) == (288, NOW + DAY)
-    assert (left(month(9800)), lasts_until(month(9800))) == (0, NOW)
-
-
-def test_nobody_knows_how_long_what_was_not_counted_lasts() -> None:
-    assert (left(month(None)), lasts_until(month(None))) == (None, None)
-    assert (left(month(7, None)), lasts_until(month(7, None))) == (9493, None)
-    assert month_object(month(None))["month"] is None
-    assert month_object(month(7, None))["month"]["lasts_until"] is None
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(

@@ -159,8 +159,8 @@ def test_the_text_format_stays_text_also_before_the_settings_are_read(program: P
 
 
 def test_a_terminal_gets_sentences_and_json_where_it_is_asked_for(program: Program) -> None:
-    said = on_a_terminal(program, "run", "--now", HUBSPOT_ACCESS_TOKEN="revoked")
-    asked_for = on_a_terminal(program, "run", SYNC_LOOKBACK="fortnight", SYNC_LOG_FORMAT="json")
+    _, said = on_a_terminal(program, "run", "--now", HUBSPOT_ACCESS_TOKEN="revoked")
+    _, asked_for = on_a_terminal(program, "run", SYNC_LOOKBACK="fortnight", SYNC_LOG_FORMAT="json")
 
     assert f"error: {program.website}: " in said
     assert '"action"' not in said
