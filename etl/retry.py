@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from etl import jsontext
 from etl.errors import ContractBrokenError, UnavailableError
 from etl.models.stop import WAIT
+from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -120,7 +121,7 @@ def asked_to_wait(failure: TransientError, what: str, *, until: datetime) -> Una
     """The end of a run that will not wait for as long as ``failure`` asks."""
     by = f", by {failure.said_by}" if failure.said_by else ""
     return UnavailableError(
-        f"{what}; it asks to wait until {until:%Y-%m-%dT%H:%M:%SZ}{by}.",
+        f"{what}; it asks to wait until {utc_second(until)}{by}.",
         fix="Nothing is lost; run again after that.",
         until=until,
         kind=failure.kind,

@@ -228,6 +228,16 @@ def test_the_topic_on_watching_names_every_metric_and_what_it_means() -> None:
     assert [(name, said[0].upper() + said[1:]) for name, said in written] == list(NAMES)
 
 
+def test_the_topic_on_logs_names_every_action_of_the_program() -> None:
+    written = re.findall(r"^- `(\w+)`: ", TOPICS["logs"], re.MULTILINE)
+    said = re.compile(r'"action": "(\w+)"|\b_facts\(order, "(\w+)"\)')
+
+    sources = [path.read_text() for path in (ROOT / "etl").rglob("*.py")]
+    found = {"".join(names) for source in sources for names in said.findall(source)}
+    assert len(written) == len(set(written))
+    assert set(written) == found
+
+
 def test_the_table_of_fields_is_that_of_the_program() -> None:
     written = table(chapter("Fields"))
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import keepsake, logs
+from etl.cli import keepsake, logs, notices
 from etl.cli.beside import beside_runs
 from etl.cli.channels import Printed, channels
 from etl.cli.logfile import LogFile
+from etl.cli.people import say
 from etl.cli.unattended import mail
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
@@ -68,10 +69,13 @@ def _attended(condition: Condition, *, as_json: bool) -> int:
     logs.configure(settings.sync.log_format, settings.secrets())
     found, undelivered = _looked(condition, settings, channels(settings.watch, clock), clock)
     for each in found:
-        click.echo(orjson.dumps(_as_object(each, condition)) if as_json else _sentence(each, condition))
+        if as_json:
+            click.echo(orjson.dumps(_as_object(each, condition)))
+        else:
+            say(_sentence(each, condition))
     failures = [*(each.error for each in found if each.error), *undelivered]
     for failure in failures:
-        click.echo(f"error: {failure}", err=True)
+        notices.error(failure)
     return max((failure.exit_code for failure in failures), default=0)
 
 

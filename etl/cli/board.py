@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from etl.cli.display import console
+from etl.cli.people import visible
 from etl.errors import SyncError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ class Board:
     def __init__(self, codes: Iterable[str]) -> None:
         self._counts: dict[str, LiveCount | None] = dict.fromkeys(codes)
         self._troubles: dict[str, str] = {}
-        console = Console(markup=False, emoji=False, highlight=False)
-        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._live = Live(console=console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -41,7 +41,7 @@ class Board:
         else:
             self._counts[code] = outcome
             self._troubles.pop(code, None)
-        self._live.update(Text("\n".join(map(self._line, self._counts))), refresh=True)
+        self._live.update(Text("\n".join(visible(self._line(code)) for code in self._counts)), refresh=True)
 
     def _line(self, code: str) -> str:
         count, trouble = self._counts[code], self._troubles.get(code)

@@ -15,6 +15,7 @@ WEBSITE_OPTION = click.option(
     help="Only this one of ZENOVAY_WEBSITE_ID; repeatable.",
 )
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
+SHOWN_CONTACTS = 50
 RANGE_OPTION = click.option(
     "--range",
     "range_",
@@ -117,13 +118,38 @@ def setup(*, only_print: bool) -> int:
 
 @program.command()
 @click.option("--healthy", is_flag=True, help="Only say whether the sync is well: exit 0, or 1 and why.")
+@click.option("--runs", metavar="N", type=click.IntRange(0), help="List the last N runs of each website.")
+@click.option(
+    "--contacts",
+    type=click.Choice(("due", "rejected", "absent", "gone")),
+    help="List the contacts that are so, and why.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="So many of them at most; default 50.")
 @WEBSITE_OPTION
 @JSON_OPTION
-def status(*, healthy: bool, websites: tuple[str, ...], as_json: bool) -> int:
-    """Show the watermark, the last runs, the contacts and the lock."""
-    from etl.cli.state_reports import show_health, show_status
+def status(
+    *,
+    healthy: bool,
+    runs: int | None,
+    contacts: str | None,
+    limit: int | None,
+    websites: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Show how each website fares, what is left of the month, the contacts and the lock."""
+    if healthy + (runs is not None) + (contacts is not None) > 1:
+        raise click.UsageError("Give one of --healthy, --runs and --contacts.")
+    if limit is not None and contacts is None:
+        raise click.UsageError("--limit goes with --contacts.")
+    if websites and contacts:
+        raise click.UsageError("Contacts belong to no single website: --contacts goes without --website.")
+    from etl.cli.state_reports import show_contacts, show_health, show_status
 
-    return (show_health if healthy else show_status)(websites=websites, as_json=as_json)
+    if contacts:
+        return show_contacts(contacts, most=limit or SHOWN_CONTACTS, as_json=as_json)
+    if healthy:
+        return show_health(websites=websites, as_json=as_json)
+    return show_status(runs=runs, websites=websites, as_json=as_json)
 
 
 @program.command()
@@ -155,6 +181,16 @@ def forget(*, keys: tuple[str, ...], in_hubspot: bool, dry_run: bool, as_json: b
 
     code = forget_people(keys, in_hubspot=in_hubspot, dry_run=dry_run, as_json=as_json)
     return code if dry_run else Kept(code)
+
+
+@program.command("forget-website")
+@click.argument("website", metavar="W")
+@click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
+def forget_website(*, website: str, agreed: bool) -> int:
+    """Take a website that is synced no more out of the state; HubSpot's records stay."""
+    from etl.cli import website_forgetting
+
+    return Kept(website_forgetting.forget_website(website, agreed=agreed))
 
 
 @program.command()
@@ -191,19 +227,20 @@ def rejections(ctx: click.Context, *, as_json: bool) -> int:
     ctx.obj = as_json
     if ctx.invoked_subcommand:
         return 0
-    from etl.cli.state_reports import list_rejections
+    from etl.cli.rejections import list_rejections
 
     return list_rejections(as_json=as_json)
 
 
 @rejections.command("list")
+@click.option("--all", "everything", is_flag=True, help="Each by itself, not one line for each reason.")
 @JSON_OPTION
 @click.pass_obj
-def rejections_list(outer_json: bool, *, as_json: bool) -> int:  # noqa: FBT001 -- click passes it so
+def rejections_list(outer_json: bool, *, everything: bool, as_json: bool) -> int:  # noqa: FBT001 -- click passes it so
     """Show what was refused and why."""
-    from etl.cli.state_reports import list_rejections
+    from etl.cli.rejections import list_rejections
 
-    return list_rejections(as_json=as_json or outer_json)
+    return list_rejections(everything=everything, as_json=as_json or outer_json)
 
 
 @rejections.command("retry")
@@ -215,7 +252,7 @@ def rejections_retry(outer_json: bool, *, keys: tuple[str, ...], everything: boo
     """Make refused contacts due again: those with a KEY, or all."""
     if keys and everything:
         raise click.UsageError("Give either --all or keys.")
-    from etl.cli.state_reports import retry_rejections
+    from etl.cli.rejections import retry_rejections
 
     return retry_rejections(keys, as_json=as_json or outer_json)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from etl.settings import Settings, SyncSettings
+    from etl.state.store import Transaction
 
 
 def state_url(settings: SyncSettings) -> str:
@@ -20,6 +21,16 @@ def state_url(settings: SyncSettings) -> str:
 def state_place(settings: SyncSettings) -> str:
     """Where the state is, as people may see it."""
     return place(parse_url(state_url(settings)))
+
+
+def state_title(settings: SyncSettings, state: Transaction | None) -> str:
+    """Where the state is, and whether it is there, for people."""
+    where = f"state: {state_place(settings)}"
+    if state is None:
+        return f"{where}, not there yet"
+    if state.older:
+        return f"{where}, made by an older version ({state.older}); the next run upgrades it"
+    return where
 
 
 def days(span: timedelta) -> str:

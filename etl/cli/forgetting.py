@@ -12,6 +12,7 @@ import orjson
 
 from etl.cli import logs
 from etl.cli.derived import state_url
+from etl.cli.people import say
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.load.erasure import erase_address, erase_record
@@ -74,7 +75,7 @@ def forget_people(given: Sequence[str], *, in_hubspot: bool, dry_run: bool, as_j
         click.echo(orjson.dumps({"forgotten": listed, "in_hubspot": in_hubspot, "dry_run": dry_run}))
         return 0
     for each in people:
-        click.echo(_sentence(each, in_hubspot=in_hubspot, dry_run=dry_run))
+        say(_sentence(each, in_hubspot=in_hubspot, dry_run=dry_run))
     return 0
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import logs, streams, wiring
+from etl.cli import logs, notices, streams, wiring
 from etl.cli.beside import beside_runs
+from etl.cli.people import say
 from etl.clock import SystemClock
 from etl.errors import ContractBrokenError, InterruptedRunError, SettingsError, SyncError, UnavailableError
 from etl.extract.account import websites
@@ -163,9 +164,9 @@ def _shown(codes: Sequence[str], *, as_json: bool) -> Iterator[Show]:
 
 def _line(code: str, outcome: Outcome) -> None:
     if isinstance(outcome, SyncError):
-        click.echo(f"error: {outcome}", err=True)
+        notices.error(outcome, tracking_code=code)
     else:
-        click.echo(f"{code}: {outcome} now")
+        say(f"{code}: {outcome} now")
 
 
 def _json(code: str, outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import orjson
 
 from etl import redact
 from etl.cli.early import Early
+from etl.cli.people import visible, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,16 +54,31 @@ def _instant(record: logging.LogRecord) -> str:
 
 
 class TextFormatter(_Formatter):
-    """For people: a sentence and what belongs to it; ``dated`` where they read it later."""
+    """For people: a sentence and what belongs to it; ``dated`` where they read it later.
+
+    What has a ``what`` is a sentence by itself, such as an error.
+    """
 
     def __init__(self, secrets: Iterable[str], *, dated: bool = False) -> None:
         super().__init__(secrets)
         self._dated = dated
 
     def _line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
-        details = " ".join(f"{name}={value}" for name, value in facts.items() if not isinstance(value, dict))
         at = f"{_instant(record)} " if self._dated else ""
+        if "what" in facts:
+            return at + _sentence(record, facts)
+        details = " ".join(
+            f"{name}={visible(str(value))}" for name, value in facts.items() if not isinstance(value, dict)
+        )
         return f"{at}{record.levelname.lower()}: {record.getMessage()} {details}".rstrip()
+
+
+def _sentence(record: logging.LogRecord, facts: dict[str, Any]) -> str:
+    level = "hint" if record.levelno == logging.INFO else record.levelname.lower()
+    website = f"{visible(facts['website'])}: " if "website" in facts else ""
+    what, fix = facts["what"], facts.get("fix")
+    between = "\n" if "\n" in what else " "
+    return f"{level}: {website}" + visible_lines(f"{what}{between}{fix}" if fix else what)
 
 
 _chosen: str | None = None
@@ -83,18 +100,36 @@ def configure(log_format: str | None, secrets: Sequence[str], file: LogFile | No
 
     And to ``file``. One that cannot be written is told on stderr, once.
     """
-    terminal = sys.stderr.isatty()
-    style = log_format or ("text" if terminal else "json")
-    output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(TextFormatter(secrets) if style == "text" else JsonFormatter(secrets))
+    output = _stderr(log_format, secrets)
     logging.getLogger().addHandler(logging.NullHandler())  # what a library says may hold values
-    if terminal and style == "text" and _chosen is None:
-        output.addFilter(_for_people)
     works = file is not None and file.works()
     _log_to(output, *([_formatted(file, log_format, secrets)] if file and works else []))
     if file and not works:
         facts = {"action": "log_file_failed", "file": str(file.path), "why": file.fault}
         logging.getLogger(__name__).warning("the log file of SYNC_LOG_FILE cannot be written", extra=facts)
+
+
+def for_people(log_format: str | None = None) -> bool:
+    """Whether stderr says text: on a terminal, unless settings, or before them the environment, differ."""
+    stated = log_format or os.environ.get("SYNC_LOG_FORMAT", "").strip().lower()
+    return stated == "text" if stated in {"text", "json"} else sys.stderr.isatty()
+
+
+def reach_stderr() -> None:
+    """Have stderr say what the log says, also before the settings are read and where only a file has it."""
+    handlers = logging.getLogger("etl").handlers
+    streams = [each for each in handlers if type(each) is logging.StreamHandler]
+    if not any(each.stream is sys.stderr for each in streams):
+        _log_to(*(each for each in handlers if each not in streams), _stderr(None, ()))
+
+
+def _stderr(log_format: str | None, secrets: Sequence[str]) -> logging.Handler:
+    text = for_people(log_format)
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(TextFormatter(secrets) if text else JsonFormatter(secrets))
+    if text and sys.stderr.isatty() and _chosen is None:
+        output.addFilter(_for_people)
+    return output
 
 
 def configure_unattended(log_format: str | None, secrets: Sequence[str], file: LogFile | None) -> None:
@@ -105,6 +140,11 @@ def configure_unattended(log_format: str | None, secrets: Sequence[str], file: L
     output = _formatted(file, log_format, secrets) if file and file.works() else logging.NullHandler()
     _log_to(output)
     logging.getLogger().handlers[:] = [output]
+    catch_strays()
+
+
+def catch_strays() -> None:
+    """Have the log say what Python itself would print: warnings, and how a thread ended."""
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_thread
     sys.unraisablehook = _log_unraisable
@@ -129,7 +169,9 @@ def _formatted(file: LogFile, log_format: str | None, secrets: Sequence[str]) ->
 
 def _for_people(record: logging.LogRecord) -> bool:
     """What a terminal shows: what is wrong, and what it will cost."""
-    return record.levelno >= logging.WARNING or record.name == "etl.extract.forecast"
+    return (
+        record.levelno >= logging.WARNING or hasattr(record, "what") or record.name == "etl.extract.forecast"
+    )
 
 
 def _log_thread(args: threading.ExceptHookArgs) -> None:
@@ -145,4 +187,6 @@ def _log_bug(message: str, exc: BaseException | None) -> None:
         f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(exc.__traceback__ if exc else None)
     ]
     facts = {"action": "unexpected", "error": type(exc).__name__, "place": where[-1:]}
+    if not logging.getLogger("etl").handlers:
+        configure(None, ())
     logging.getLogger(__name__).error(message, extra=facts)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from etl.cli import notices
+from etl.cli.people import say
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Printout:
         if self._as_json:
             click.echo(orjson.dumps(summary.as_object()))
         if summary.status is Status.FAILED:
-            click.echo(f"error: {summary.website}: {summary.reason}", err=True)
+            notices.failed(summary)
 
     def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
         """Somebody to tell of the progress of a run: a display on a terminal, else the log."""
@@ -63,12 +65,13 @@ class Printout:
     def _print(self) -> None:
         if sys.stdout.isatty():
             from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms
+            from etl.clock import SystemClock  # noqa: PLC0415 -- for people alone
 
-            run_table(self.summaries)
+            run_table(self.summaries, SystemClock().now())
             return
         for summary in self.summaries:
             if self._always or summary.is_news or summary.status not in _QUIET:
-                click.echo(sentence(summary))
+                say(sentence(summary))
 
 
 def exit_code(summaries: list[RunSummary]) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from etl.cli.display import console
+from etl.cli.people import visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,16 +20,16 @@ class Progress:
     def __init__(self, website: str) -> None:
         self._bars = Bars(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TextColumn("{task.fields[rows]} rows read, {task.completed} contacts delivered"),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[why]}"),
-            console=Console(stderr=True),
+            TextColumn("{task.fields[why]}", markup=False),
+            console=console(stderr=True),
             transient=True,
         )
         self._rows = 0
-        self._task = self._bars.add_task(website, total=None, rows=0, rate="", why="")
+        self._task = self._bars.add_task(visible(website), total=None, rows=0, rate="", why="")
 
     def __enter__(self) -> Self:
         self._bars.start()

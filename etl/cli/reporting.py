@@ -13,9 +13,10 @@ import click
 import orjson
 
 from etl import files
-from etl.cli import logs
+from etl.cli import logs, notices
 from etl.cli.beside import beside_runs
 from etl.cli.month import month_limit
+from etl.cli.people import say
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SettingsError, SyncError
 from etl.models.summary import SyncedDay
@@ -56,7 +57,7 @@ def make_report(range_: str, *, slack: bool, html: str | None, as_json: bool) ->
         remember(beside, report)
     _print(report, as_json=as_json, quiet=bool(html or slack))
     for failure in failures:
-        click.echo(f"error: {failure}", err=True)
+        notices.error(failure)
     return max((failure.exit_code for failure in failures), default=0)
 
 
@@ -198,4 +199,4 @@ def _print(report: Report, *, as_json: bool, quiet: bool) -> None:
         report_table(report)
     elif not quiet:
         for line in wording.lines(report):
-            click.echo(line)
+            say(line)

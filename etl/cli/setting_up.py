@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
 from etl.cli import logs
+from etl.cli.people import say, tabbed
 from etl.cli.wiring import hubspot_client, hubspot_pace, stoppable, wanted_of
 from etl.clock import SystemClock
 from etl.load.portal import read_portal
@@ -31,9 +30,9 @@ def install_properties() -> int:
             created = Properties(client, wanted).install()
         finally:
             client.close()
-    click.echo(f"portal: {portal or 'HubSpot does not say which one the token opens'}")
+    say(f"portal: {portal or 'HubSpot does not say which one the token opens'}")
     for each in wanted:
-        click.echo(f"{each.name}: {'created' if each.name in created else 'there already'}")
+        say(f"{each.name}: {'created' if each.name in created else 'there already'}")
     return 0
 
 
@@ -47,7 +46,7 @@ def print_properties() -> int:
         show("properties", ("name", "type", "", "label", "named by"), rows)
         return 0
     for row in rows:
-        click.echo("\t".join(row))
+        tabbed(row)
     return 0
 
 

@@ -1,57 +1,99 @@
-"""``status`` and ``rejections``: what the state says."""
+"""``status``: what the state says, for programs and for people."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
 from etl.cli import logs
-from etl.cli.derived import state_place, state_url
-from etl.cli.month import look
+from etl.cli.derived import state_place, state_title, state_url
+from etl.cli.people import ago, say, shortened, tabbed
+from etl.cli.state_lines import ONE_RUN, run_cells, status_lines, website_cells, website_lines, wrong_lines
+from etl.cli.state_status import EMPTY, look_at
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
-from etl.errors import SettingsError, SyncError
+from etl.errors import SyncError
 from etl.models.summary import Status, utc_second, utc_text
-from etl.settings import load, load_status, load_sync
-from etl.state.store import Store, open_state, read_state
-from etl.state.urls import parse_url, place
+from etl.settings import load, load_status
+from etl.state.store import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from etl.models.reading import Backfill, KnownWebsite
-    from etl.models.stop import Stop
-    from etl.models.verdict import RefusedThing
+    from etl.cli.state_status import StateStatus, WebsiteStatus
+    from etl.models.listed import ListedContact
     from etl.settings import PlanSettings, SyncSettings
-    from etl.state.lock import Holder
     from etl.state.store import Transaction
 
 SHOWN_RUNS = 10
-_RUN_COLUMNS = ("started", "kind", "status", "rows", "created", "updated", "rejected", "deferred", "reason")
+"""Of each website, for programs."""
+
+READ_RUNS = 5
+"""For people, where there is one website only."""
 
 
-def show_status(*, websites: Sequence[str] = (), as_json: bool) -> int:
-    """Print what the state holds, of all or these ``websites``. Returns the exit code."""
-    plan, sync = load_status()
+def show_status(*, runs: int | None = None, websites: Sequence[str] = (), as_json: bool) -> int:
+    """Print what the state holds, of all or these ``websites``, with the last ``runs`` of each.
+
+    Returns the exit code.
+    """
+    plan, sync, clock = *_settings(), SystemClock()
     shown = chosen(websites, plan.website_id or ()) if websites else None
-    clock, url = SystemClock(), _state_url(sync)
-    found: dict[str, Any] = {"state": place(parse_url(url))}
-    with read_state(url, clock) as state:
-        found |= _status(state, plan, clock.now()) if state else _EMPTY
-        title = _title(found["state"], state)
-    if shown is not None:
-        found["websites"] = [each for each in found["websites"] if each["website"] in shown]
+    now = clock.now()
+    with read_state(state_url(sync), clock) as state:
+        most = SHOWN_RUNS if runs is None else runs
+        found = look_at(state, plan, sync.min_interval, now, runs=most) if state else None
+        title = state_title(sync, state)
+    if found and shown is not None:
+        found = found.only(shown)
     if as_json:
-        click.echo(orjson.dumps(found))
+        click.echo(orjson.dumps({"state": state_place(sync), **(found.as_object() if found else EMPTY)}))
+        return 0
+    say(title)
+    if found is None:
+        say("no website was ever synced")
     else:
-        click.echo(title)
-        _print_status(found)
+        _print_status(found, now, runs=runs)
     return 0
+
+
+def show_contacts(which: str, *, most: int, as_json: bool) -> int:
+    """Print the first contacts that are ``which``, and how many there are. Returns the exit code."""
+    (_, sync), clock = _settings(), SystemClock()
+    with read_state(state_url(sync), clock) as state:
+        count = state.ledger.counts()._asdict()[which] if state else 0
+        listed = state.listing.contacts(which, most=most) if state else []
+        title = state_title(sync, state)
+    if as_json:
+        contacts = [{**each._asdict(), "since": utc_text(each.since)} for each in listed]
+        found = {"state": state_place(sync), "contacts": which, "count": count, "listed": contacts}
+        click.echo(orjson.dumps(found))
+        return 0
+    say(title)
+    say(f"{count} contacts are {which}")
+    _print_contacts(listed, clock.now())
+    if count > len(listed):
+        say(f"{count - len(listed)} more: --limit {count} lists all")
+    return 0
+
+
+def _print_contacts(listed: Sequence[ListedContact], now: datetime) -> None:
+    if sys.stdout.isatty():
+        from etl.cli.display import block  # noqa: PLC0415 -- rich costs 40 ms
+
+        for each in listed:
+            known = [f"record {each.record}"] if each.record else []
+            known += [ago(each.since, now)] if each.since else []
+            about = f" ({', '.join(known)})" if known else ""
+            block(f"{shortened(each.key)}{about}: {each.reason or '-'}")
+        return
+    for each in listed:
+        since = utc_second(each.since) if each.since else None
+        tabbed((each.key, each.kind, each.record, since, each.reason))
 
 
 def show_health(*, websites: Sequence[str] = (), as_json: bool) -> int:
@@ -64,7 +106,7 @@ def show_health(*, websites: Sequence[str] = (), as_json: bool) -> int:
         click.echo(orjson.dumps({"healthy": not why, "why": why}))
     else:
         for sentence in why or ["healthy"]:
-            click.echo(sentence)
+            say(sentence)
     return 1 if why else 0
 
 
@@ -96,183 +138,48 @@ def _ailment(state: Transaction, website: str, stale_after: timedelta, now: date
         yield f"{website}: nothing was synced since {utc_second(good)}.{reason}"
 
 
-def _title(where: str, state: Transaction | None) -> str:
-    if state is None:
-        return f"state: {where}, not there yet"
-    if state.older:
-        return f"state: {where}, made by an older version ({state.older}); the next run upgrades it"
-    return f"state: {where}"
+def _print_status(found: StateStatus, now: datetime, *, runs: int | None) -> None:
+    for line in status_lines(found, now):
+        say(line)
+    if found.shown:
+        _print_websites(found, now)
+    most = runs if runs is not None else READ_RUNS if len(found.shown) == 1 else 0
+    for website in found.shown if most else ():
+        _print_runs(website, most, now, going_on=found.holder is not None, reasons=runs is not None)
 
 
-_EMPTY: dict[str, Any] = {
-    "websites": [],
-    "contacts": {"confirmed": 0, "due": 0, "rejected": 0, "absent": 0, "gone": 0},
-    "lock": None,
-    "portal": None,
-    "stops": [],
-}
-
-
-def _status(state: Transaction, plan: PlanSettings, now: datetime) -> dict[str, Any]:
-    websites = state.runs.websites()
-    owner = state.ownership.owner()
-    return {
-        "websites": [_website(state, name, website) for name, website in websites.items()],
-        "contacts": state.ledger.counts()._asdict(),
-        "lock": _holder(state.holder()),
-        "portal": owner.portal_id if owner else None,
-        "stops": [_stop(api, stop) for api, stop in state.limits.stops()],
-        **look(state, websites, plan, now, state.limits.latest_quota("zenovay")).as_object(),
-    }
-
-
-def _stop(api: str, stop: Stop) -> dict[str, Any]:
-    return {"api": api, **stop._asdict(), "until": utc_text(stop.until)}
-
-
-def _website(state: Transaction, name: str, website: KnownWebsite) -> dict[str, Any]:
-    degraded = state.runs.degraded(website.id)
-    return {
-        "website": name,
-        "watermark": utc_text(website.watermark),
-        "swept": utc_text(website.swept),
-        "degraded": degraded and {"since": utc_text(degraded[0]), "why": degraded[1]},
-        "backfills": [_unfinished(backfill) for backfill in state.backfills.unfinished(name)],
-        "runs": state.runs.last(name, SHOWN_RUNS),
-    }
-
-
-def _unfinished(backfill: Backfill) -> dict[str, Any]:
-    bookmark = backfill.bookmark
-    return {
-        "since": utc_text(backfill.since),
-        "until": utc_text(backfill.until),
-        "started": utc_text(backfill.started),
-        "reached": utc_text(bookmark.reached) if bookmark else None,
-        "rows": bookmark.offset if bookmark else 0,
-        "requests": backfill.requests,
-    }
-
-
-def _holder(holder: Holder | None) -> dict[str, Any] | None:
-    if holder is None:
-        return None
-    return {
-        "owner": holder.owner,
-        "host": holder.host,
-        "pid": holder.pid,
-        "since": utc_text(holder.since),
-    }
-
-
-def _print_status(found: dict[str, Any]) -> None:
-    contacts = found["contacts"]
-    more = "".join(f", {contacts[each]} {each}" for each in ("absent", "gone") if contacts[each])
-    click.echo("contacts: {confirmed} confirmed, {due} due, {rejected} rejected".format(**contacts) + more)
-    lock = found["lock"]
-    holder = f"process {lock['pid']} on {lock['host']} since {lock['since']}" if lock else "free"
-    click.echo(f"lock: {holder}")
-    if found["portal"] is not None:
-        click.echo(f"portal: {found['portal']}")
-    for stop in found["stops"]:
-        click.echo(_STOPPED.format(**stop, by=stop["said_by"] or "somebody"))
-    if not found["websites"]:
-        click.echo("no website was ever synced")
+def _print_websites(found: StateStatus, now: datetime) -> None:
+    if not sys.stdout.isatty():
+        for line in website_lines(found, now):
+            say(line)
         return
-    click.echo(f"requests to Zenovay: {_month(found['month'])}")
-    click.echo(f"schedule: {found['schedule']['says']}")
-    for website in found["websites"]:
-        watermark = website["watermark"] or "never"
-        click.echo(f"website {website['website']}: read completely up to {watermark}")
-        if degraded := website["degraded"]:
-            click.echo(f"  degraded since {degraded['since']}: {degraded['why']}")
-        for backfill in website["backfills"]:
-            click.echo("  " + _UNFINISHED.format(**backfill))
-        _print_rows("last runs", _RUN_COLUMNS, (_run_cells(run) for run in website["runs"]))
+    from etl.cli.display import block, show  # noqa: PLC0415 -- rich costs 40 ms
+
+    columns = ("website", "state", "last good run", "read up to", "next run")
+    show("", columns, website_cells(found, now), whole=columns[1:], ids={"website"})
+    for line in wrong_lines(found, now):
+        block(line)
 
 
-_STOPPED = "nothing is asked of {api} before {until} ({kind}, by {by}): {reason}"
-_UNFINISHED = (
-    "unfinished backfill of {since} to {until}: {requests} requests so far, reached {reached};"
-    " the same backfill command goes on from there"
-)
-
-
-def _month(month: dict[str, Any] | None) -> str:
-    if month is None:
-        return "none counted yet"
-    of = f" of {month['limit']}" if month["limit"] else ""
-    return f"{month['used']}{of} used, until {month['resets_at']}"
-
-
-def _run_cells(run: dict[str, Any]) -> Sequence[object]:
-    rows, contacts = run.get("rows", {}), run.get("contacts", {})
-    counts = (contacts.get(name) for name in ("created", "updated", "rejected", "deferred"))
-    status = run["status"] or "killed"
-    return (run["started"], run["kind"], status, rows.get("read"), *counts, run.get("reason"))
-
-
-def list_rejections(*, as_json: bool) -> int:
-    """Print every rejection, the latest first. Returns the exit code."""
-    url = _state_url(load_sync())
-    with read_state(url, SystemClock()) as state:
-        listed = list(state.rejections.listed()) if state else []
-        title = _title(place(parse_url(url)), state)
-    if as_json:
-        click.echo(orjson.dumps([_rejection(thing) for thing in listed]))
-        return 0
-    click.echo(title)
-    if listed:
-        columns = ("key", "kind", "reason", "code", "attempts", "first", "last", "correlation id")
-        _print_rows("rejections", columns, (list(_rejection(thing).values()) for thing in listed))
-    else:
-        click.echo("nothing was refused")
-    return 0
-
-
-def _rejection(thing: RefusedThing) -> dict[str, Any]:
-    return {**asdict(thing), "first": utc_text(thing.first), "last": utc_text(thing.last)}
-
-
-def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
-    """Make refused contacts due again, all of them without ``keys``. Returns the exit code.
-
-    Raises SettingsError where a key is not listed, and LockedError while a run goes on.
-    """
-    clock = SystemClock()
-    with open_state(_state_url(load_sync()), clock) as connection:
-        store = Store(connection, clock=clock)
-        with store.locked(), store.transaction() as state:
-            unknown = state.rejections.unknown(keys)
-            if unknown:
-                raise SettingsError(
-                    f"{len(unknown)} of the given keys are not among the rejections.",
-                    fix="visitor-sync rejections list shows the keys.",
-                )
-            rows = state.rejections.refused_rows(keys or None)
-            contact_ids, count = state.rejections.retry(keys or None)
-            state.ledger.retry(contact_ids)
-    backfill = rows and f"visitor-sync backfill --from {rows[1]:%Y-%m-%d} --to {rows[2]:%Y-%m-%d}"
-    if as_json:
-        done = {"retried": count, "contacts_due": len(contact_ids)}
-        click.echo(orjson.dumps({**done, "rows": rows[0] if rows else 0, "backfill": backfill}))
-        return 0
-    click.echo(f"{count} rejections lifted; {len(contact_ids)} contacts are due at the next run")
-    if rows:
-        click.echo(f"{rows[0]} of them are rows, which are not kept; this reads them again: {backfill}")
-    return 0
-
-
-def _state_url(settings: SyncSettings) -> str:
-    logs.configure(settings.log_format, [])
-    return state_url(settings)
-
-
-def _print_rows(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _print_runs(website: WebsiteStatus, most: int, now: datetime, *, going_on: bool, reasons: bool) -> None:
+    rows = [
+        run_cells(run, now, going_on=going_on and number == 0, terminal=sys.stdout.isatty())
+        for number, run in enumerate(website.runs[:most])
+    ]
     if sys.stdout.isatty():
-        from etl.cli.display import show  # noqa: PLC0415 -- rich costs 40 ms
+        from etl.cli.display import block, show  # noqa: PLC0415 -- rich costs 40 ms
 
-        show(title, columns, rows)
+        title = f"last runs of {shortened(website.website)}"
+        show(title, ONE_RUN[:-1], [row[:-1] for row in rows], whole={"started", "status"}, ids={"run"})
+        for row in rows:
+            if reasons and row[-1]:
+                block(f"{row[0]}: {row[-1]}")
         return
     for row in rows:
-        click.echo("\t".join("" if cell is None else " ".join(str(cell).split()) for cell in row))
+        tabbed((website.website, *row))
+
+
+def _settings() -> tuple[PlanSettings, SyncSettings]:
+    plan, sync = load_status()
+    logs.configure(sync.log_format, [])
+    return plan, sync

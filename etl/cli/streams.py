@@ -16,12 +16,17 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class Outlet(FileIO):
-    """A file of the process's own that takes what it is given. ``lost`` is the errno of what it could not."""
+    """A file of the process's own that takes what it is given. ``lost`` is the errno of what it could not.
+
+    ``used``: something was written to it.
+    """
 
     lost: int | None = None
+    used = False
 
     def write(self, data: ReadableBuffer, /) -> int:
         size = memoryview(data).nbytes
+        self.used = self.used or size > 0
         if self.lost is not None:
             return size
         try:

@@ -18,7 +18,7 @@ from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
 from etl.extract.budget import Budget
 from etl.instants import parsed
-from etl.models.summary import RunSummary, Status
+from etl.models.summary import RunSummary, Status, utc_second
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
 from etl.watch.outcome import Outcome
@@ -152,7 +152,7 @@ def parse_range(
         first_day = (earliest + ONE_DAY).date()
         raise SettingsError(
             f"--from lies before what Zenovay can give: its longest range is {LONGEST_RANGE.days} days.",
-            fix=f"The earliest instant is {earliest:%Y-%m-%dT%H:%M:%SZ}, the earliest whole day {first_day}.",
+            fix=f"The earliest instant is {utc_second(earliest)}, the earliest whole day {first_day}.",
         )
     return begin, end
 
@@ -191,7 +191,7 @@ class _Schedule:
         start = state.runs.last_success(order.website, now=now)
         if start and now - self.rest < start:
             summary.status = Status.SKIPPED
-            summary.reason = f"The last run started at {start:%Y-%m-%dT%H:%M:%SZ}, within SYNC_MIN_INTERVAL."
+            summary.reason = f"The last run started at {utc_second(start)}, within SYNC_MIN_INTERVAL."
             return summary
         stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
         if stops and self.obey_stops:

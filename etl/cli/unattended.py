@@ -9,6 +9,7 @@ import click
 
 from etl.cli import keepsake, logs, streams
 from etl.cli.logfile import LogFile
+from etl.cli.people import visible_lines
 from etl.cli.printout import Collector
 from etl.cli.watched import Watched
 from etl.clock import SystemClock
@@ -45,7 +46,7 @@ def mail(letter: Letter, memory: Memory, kept: Keepsake, *, log_file: Path | Non
     """Print a letter, which cron mails, and keep what was told; an empty one prints nothing."""
     logging.getLogger("etl").handlers[:] = [logging.NullHandler()]
     if letter:
-        click.echo(sentences(letter), err=err)
+        click.echo(visible_lines(sentences(letter)), err=err)
         if log_file and letter.troubles:
             click.echo(f"Log: {log_file}", err=err)
     if streams.is_lost():

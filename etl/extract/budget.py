@@ -12,6 +12,7 @@ from etl.errors import UnavailableError
 from etl.instants import parsed
 from etl.models.clocks import Clocks
 from etl.models.reading import Quota
+from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
     from etl.clock import Clock
@@ -171,7 +172,7 @@ class Budget:
         return UnavailableError(
             f"{used} of the {limit} requests of this month to Zenovay are used, by {by}"
             f"{(kept if self._reserve else '') if used < limit else tried}."
-            f" The month ends at {self._quota.resets_at:%Y-%m-%dT%H:%M:%SZ}.",
+            f" The month ends at {utc_second(self._quota.resets_at)}.",
             fix="Nothing is lost; `visitor-sync run --now` may use the rest, `visitor-sync status` says how"
             " often this plan can be asked.",
         )

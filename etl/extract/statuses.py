@@ -17,6 +17,7 @@ from etl.extract.budget import month_after
 from etl.instants import parsed
 from etl.jsontext import UnreadableError, parse
 from etl.models.stop import DAILY, MONTHLY, WAIT, longest
+from etl.models.summary import utc_second
 from etl.network.reply import wait_s
 from etl.network.strangers import kind_of
 from etl.redact import vendor_text
@@ -127,7 +128,7 @@ def _month_spent(reply: Reply, *, now: datetime) -> UnavailableError:
     if until is None or not now < until <= now + longest(MONTHLY):
         until, said_by = month_after(now), "our own reckoning: the end of the month in UTC"
     return UnavailableError(
-        f"Zenovay's requests of this month are spent until {until:%Y-%m-%dT%H:%M:%SZ}, by {said_by}.",
+        f"Zenovay's requests of this month are spent until {utc_second(until)}, by {said_by}.",
         fix="Nothing is lost; run less often, or on a larger Zenovay plan.",
         until=until,
         kind=MONTHLY,

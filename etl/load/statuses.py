@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import AccessRefusedError, ContractBrokenError, UnavailableError
 from etl.load.complaints import Complaint, complaint
 from etl.models.stop import DAILY, MOVE, WAIT, longest
+from etl.models.summary import utc_second
 from etl.retry import TransientError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _stop(
     if asked is not None:
         otherwise, said_by = now + timedelta(seconds=asked), _ASKS
     return UnavailableError(
-        f"{what} until {otherwise:%Y-%m-%dT%H:%M:%SZ}, by {said_by}.",
+        f"{what} until {utc_second(otherwise)}, by {said_by}.",
         fix="Nothing is lost; run again after that.",
         until=otherwise,
         kind=kind,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from etl.models.summary import utc_second
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -24,7 +26,7 @@ class Stop(NamedTuple):
     said_by: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.reason} Nothing is asked before {self.until:%Y-%m-%dT%H:%M:%SZ}."
+        return f"{self.reason} Nothing is asked before {utc_second(self.until)}."
 
     def bounded(self, *, made: datetime | None, now: datetime) -> Stop | None:
         """This stop as far as it can be believed; None where it is over, or was never to be believed.

@@ -134,6 +134,19 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """So many runs of a website in a row that ended neither done nor partial, since the start of the first.
+
+    ``exit_code`` and ``reason`` are the last one's; of one that was killed nobody knows them.
+    """
+
+    since: datetime
+    runs: int
+    exit_code: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SyncedDay:
     """What the sync did on one day (UTC), over all websites. ``requests`` are those to Zenovay."""
 

@@ -19,6 +19,7 @@ from sqlalchemy import column, delete, select, text
 
 from etl.errors import LockedError, StateError, UnavailableError
 from etl.instants import instant, microseconds
+from etl.models.summary import utc_second
 from etl.state import tables
 from etl.state.failures import of_a_row, translated
 from etl.state.statements import Insertion, Prepared, Statements, value
@@ -264,7 +265,7 @@ def held_by(holder: Holder | None) -> LockedError:
         return LockedError("Another run holds the lock; it has only begun.", fix="Wait for it to end.")
     return LockedError(
         f"Another run holds the lock: process {holder.pid} on {holder.host},"
-        f" since {holder.since:%Y-%m-%dT%H:%M:%SZ}.",
+        f" since {utc_second(holder.since)}.",
         fix="Wait for it to end: the lock ends with it, there is nothing to delete.",
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy import and_, delete, func, insert, or_, select, update
 from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
 from etl.models.reading import Answered, KnownWebsite
-from etl.models.summary import Status, SyncedDay
+from etl.models.summary import Failing, Status, SyncedDay
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, new, overwritten, value
@@ -114,6 +114,21 @@ _SUCCESSES = Prepared(
         select(_R.started, _R.summary)
         .where(_IS_ITS_OWN, _ENDED_WELL, _R.started <= value("now"))
         .order_by(_LATEST_FIRST)
+    ),
+)
+_SINCE = Prepared(
+    lambda _: (
+        select(_R.started, _R.ended, _R.summary)
+        .select_from(_OF_WEBSITE)
+        .where(_IS_NAMED, _IS_INCREMENTAL, _R.started > value("after"), _R.started <= value("now"))
+        .order_by(_LATEST_FIRST)
+    ),
+)
+_LAST_STARTED = Prepared(
+    lambda _: (
+        select(func.max(_R.started))
+        .select_from(_OF_WEBSITE)
+        .where(_IS_NAMED, _IS_INCREMENTAL, _R.started <= value("now"))
     ),
 )
 _LAST_ANSWERS = Prepared(
@@ -267,6 +282,22 @@ class Runs:
         """When the last incremental run before ``now`` that ended done or partial was started."""
         return _instant(self._statements.value(_LAST_SUCCESS, named=website, now=microseconds(now)))
 
+    def last_started(self, website: str, *, now: datetime) -> datetime | None:
+        """When the last incremental run before ``now`` was started, however it ended."""
+        return _instant(self._statements.value(_LAST_STARTED, named=website, now=microseconds(now)))
+
+    def failing(self, website: str, *, now: datetime, going_on: bool) -> Failing | None:
+        """What the incremental runs since the last good one have in common; None where that was the last.
+
+        ``going_on`` says that the last one may not have come to its end yet.
+        """
+        good = self.last_success(website, now=now)
+        after = microseconds(good) if good else -1
+        rows = list(self._statements.rows(_SINCE, named=website, after=after, now=microseconds(now)))
+        if rows and going_on and rows[0][1] is None:
+            del rows[0]
+        return _failing(rows) if rows else None
+
     def last(self, website: str, most: int) -> list[dict[str, Any]]:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
         return [_told(row) for row in self._statements.rows(_LAST, named=website, most=most)]
@@ -327,6 +358,13 @@ def _told(row: Row) -> dict[str, Any]:
         "started": instant(started),
         "ended": instant_or_none(ended),
     }
+
+
+@of_a_row
+def _failing(rows: Sequence[Row]) -> Failing:
+    """``rows`` are the latest first."""
+    summary = _summary(rows[0][2]) if rows[0][2] else {}
+    return Failing(instant(rows[-1][0]), len(rows), summary.get("exit_code"), summary.get("reason"))
 
 
 @of_a_row

@@ -26,6 +26,7 @@ from etl.state.forgotten import Forgotten
 from etl.state.ledger import Ledger
 from etl.state.limits import Limits
 from etl.state.links import Links
+from etl.state.listing import Listing
 from etl.state.lock import Signature, held_by, lock_of, take
 from etl.state.lock import read as read_signature
 from etl.state.notebook import Notebook
@@ -40,6 +41,7 @@ from etl.state.statements import Statements
 from etl.state.urls import exists, place
 from etl.state.verdicts import Verdicts
 from etl.state.visitors import Visitors
+from etl.state.websites import Websites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -108,6 +110,8 @@ class Transaction:
         self.forgotten = Forgotten(statements, self.notebook)
         self.erasure = Erasure(statements)
         self.screening = Screening(statements)
+        self.listing = Listing(statements)
+        self.websites = Websites(statements, self.notebook)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from etl.models.summary import utc_second
+
 if TYPE_CHECKING:
     from etl.models.traffic import TrafficReading
 
@@ -77,4 +79,4 @@ def _counted(reading: TrafficReading) -> str:
 
 
 def _compared(before: TrafficReading | None) -> str:
-    return f" from {before.traffic.visitors} at {before.at:%Y-%m-%dT%H:%M:%SZ}" if before else ""
+    return f" from {before.traffic.visitors} at {utc_second(before.at)}" if before else ""

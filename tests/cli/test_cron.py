@@ -294,7 +294,9 @@ def test_warnings_of_python_stay_in_the_log(cron: Cron) -> None:
 def test_what_prints_does_not_go_with_it(program: Program, option: str) -> None:
     ended = program("run", "--cron", option)
 
-    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.exit_code == 2
+    assert "--cron goes with neither --json nor --dry-run" in ended.error["what"]
+    assert bool(ended.stdout) == (option == "--json")
 
 
 def test_the_log_file_is_bounded_and_its_own_place_is_a_setting(program: Program) -> None:

@@ -92,7 +92,11 @@ def test_one_that_fails_keeps_no_other_from_being_shown(program: Program) -> Non
 
     assert ended.returncode == 5
     assert ended.stdout == f"{CODE}: 0 visitors now\n"
-    assert [line.split()[0] for line in ended.stderr.splitlines()] == ["error:", "error:"]
+    told = map(json.loads, ended.stderr.splitlines())
+    assert [(each["action"], each["tracking_code"]) for each in told] == [
+        ("error", "ZV_OTHER"),
+        ("error", SHOP),
+    ]
 
 
 def test_an_outage_is_told_after_a_few_attempts(program: Program) -> None:
@@ -101,7 +105,7 @@ def test_an_outage_is_told_after_a_few_attempts(program: Program) -> None:
     ended = bare(program, CODE)
 
     assert ended.returncode == 4
-    assert f"error: Zenovay {LIVE}: status 503 (an empty body), after 3 attempts." in ended.stderr
+    assert f"Zenovay {LIVE}: status 503 (an empty body), after 3 attempts." in ended.stderr
     assert asked(program) == [LIVE] * 3
 
 
@@ -119,7 +123,9 @@ def test_a_wrong_base_url_is_a_wrong_setting(program: Program, url: str) -> None
     ended = bare(program, CODE, ZENOVAY_BASE_URL=url)
 
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: A setting is wrong:\n  ZENOVAY_BASE_URL must be a URL")
+    assert json.loads(ended.stderr)["what"].startswith(
+        "A setting is wrong:\n  ZENOVAY_BASE_URL must be a URL"
+    )
     assert url not in ended.stderr
 
 
@@ -154,7 +160,8 @@ def test_a_website_without_a_code_is_told_what_to_do(program: Program, listed: l
     ended = program("live")
 
     assert ended.exit_code == 2
-    assert "has no tracking code of site_sandbox. Give the codes as arguments" in ended.stderr
+    assert "has no tracking code of site_sandbox." in ended.error["what"]
+    assert "Give the codes as arguments" in ended.error["fix"]
 
 
 def test_an_older_server_is_asked_at_its_older_place(program: Program) -> None:

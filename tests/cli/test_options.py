@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_had_is_named(tmp_path: Path, arguments: tuple[str
     said = ended.stdout + ended.stderr
     shown = name.encode(errors="backslashreplace").decode()
     wrong = "cannot be read: Is a directory" if name in {"", "folder"} else "which is not there"
-    assert f"{tmp_path / shown}" in said
+    assert f"{tmp_path / shown}" in said.replace("\\\\", "\\")  # JSON writes a backslash twice
     assert wrong in said
     assert "Traceback" not in said
 

@@ -148,9 +148,9 @@ def test_a_website_that_fails_keeps_no_other_from_being_shown(
 
     assert ended.exit_code == exit_code
     assert f"{program.website}: 1 visitors, 3 page views" in ended.stdout
-    (error,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert told in error
-    assert f"shop: {error.removeprefix('error: ')}" in ended.stdout
+    said = f"{ended.error['what']} {ended.error['fix'] or ''}".strip()
+    assert told in said
+    assert f"shop: {said}" in ended.stdout
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
@@ -206,8 +206,7 @@ def test_a_refused_post_names_the_setting_and_not_the_webhook(
     ended = lived(program, "report", "--slack", **slack(program))
 
     assert ended.exit_code == exit_code
-    (error,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert SETTING in error
+    assert SETTING in f"{ended.error['what']} {ended.error['fix']}"
     assert unseen(program, ended)
     assert len(program.sandbox.team.requests) == posts
     assert program.sandbox.team.messages == []

@@ -50,7 +50,7 @@ def test_an_answer_that_cannot_be_written_is_no_success_and_no_bug(program: Prog
     ended = shell(program, f"visitor-sync {command} >/dev/full")
 
     assert ended.returncode == LOST
-    assert "error: The output could not be written: No space left on device." in ended.stderr
+    assert "The output could not be written: No space left on device." in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "rejections --json", "check", "run --now --json", "--help"])

@@ -51,7 +51,8 @@ ENDS = {
     "after much": ("import sys; sys.stdout.write('o' * 300_000); sys.stderr.write('e' * 300_000)", 0),
 }
 VARYING = re.compile(
-    r"/\S+/(?:state\.db|\.env)|[0-9a-f]{32}|\d{4}-\d\d-\d\d[ T][\d:.]+|(?<=:)\d{4,5}\b|\d+\.\d+|\d+ s\b"
+    r"/\S+/(?:state\.db|\.env)|[0-9a-f]{32}|\d{4}-\d\d-\d\d[ T][\d:.]+|(?<=:)\d{4,5}\b|\d+\.\d+"
+    r"|\d+ (?:s|sec|min|hr|days?)\b"
 )
 
 

@@ -38,6 +38,16 @@ class Ended:
         return json.loads(line)
 
     @property
+    def errors(self) -> list[dict[str, Any]]:
+        """Those that stderr tells of; all that it says are lines of JSON."""
+        return [line for line in map(json.loads, self.stderr.splitlines()) if line["action"] == "error"]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        (only,) = self.errors
+        return only
+
+    @property
     def summaries(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.stdout.splitlines()]
 

@@ -10,6 +10,7 @@ import click
 import orjson
 
 from etl.cli.checks.wording import mark, names
+from etl.cli.people import visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
         return
     for because, group in groupby(findings, key=lambda each: each.because):
         for line in (_left_out(group, because),) if because else map(_line, group):
-            click.echo("\t".join(line))
+            click.echo("\t".join(map(visible_lines, line)))
 
 
 def _line(finding: Finding) -> tuple[str, str, str]:

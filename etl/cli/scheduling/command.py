@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli import logs
+from etl.cli import logs, notices
 from etl.cli.derived import accounts, state_url
 from etl.cli.month import look, unreserved
 from etl.cli.scheduling import crontab, manager, table
@@ -40,11 +40,13 @@ def print_schedule(kind: str) -> int:
     cadence = _cadence(_settings_if_any(job))
     if kind == SYSTEMD:
         click.echo(_printed(units(job, cadence)), nl=False)
-        _hint("visitor-sync schedule systemd --install puts these two files in place and starts the timer.")
+        notices.hint(
+            "visitor-sync schedule systemd --install puts these two files in place and starts the timer."
+        )
         _hint_at_linger()
     else:
         click.echo(crontab.block(job, cadence), nl=False)
-        _hint("visitor-sync schedule --install puts these lines into your crontab.")
+        notices.hint("visitor-sync schedule --install puts these lines into your crontab.")
     return 0
 
 
@@ -61,7 +63,7 @@ def install_schedule(kind: str) -> int:
     if kind == SYSTEMD:
         manager.install(units(job, cadence), job.owner)
         click.echo(f"{printable(str(manager.place()))}: the timer is on, {cadence.sentence}")
-        _hint("journalctl --user -u visitor-sync shows what needs a person.")
+        notices.hint("journalctl --user -u visitor-sync shows what needs a person.")
         _hint_at_linger()
     else:
         wanted = crontab.block(job, cadence)
@@ -97,10 +99,10 @@ def _settings_if_any(job: Job) -> Settings | None:
     _warn_of_ways()
     try:
         if lost := lost_settings():
-            _warn(f"{_lost(lost)} {_to_write(lost, job)}")
+            notices.warn(f"{_lost(lost)} {_to_write(lost, job)}")
         return load()
     except SettingsError as exc:
-        _warn(str(exc))
+        notices.warn(str(exc))
         return None
 
 
@@ -112,7 +114,7 @@ def _cadence(settings: Settings | None) -> Cadence:
     try:
         seen, allowed = _observed(settings)
     except SyncError as exc:
-        _warn(f"What runs cost so far is not known. {exc}")
+        notices.warn(f"What runs cost so far is not known. {exc}")
         plan = settings.zenovay
         seen, allowed = [None] * len(plan.website_id), unreserved(plan.requests_per_month, plan.reserve)
     return afforded(seen, allowed=allowed, least=settings.sync.min_interval)
@@ -142,7 +144,7 @@ def _to_write(names: Sequence[str], job: Job) -> str:
 
 def _warn_of_ways() -> None:
     if ways := lost_ways():
-        _warn(
+        notices.warn(
             f"{_lost(ways)} Where they are needed: NAME=value lines in the crontab before ours; for systemd"
             " in ~/.config/environment.d/*.conf."
         )
@@ -150,12 +152,4 @@ def _warn_of_ways() -> None:
 
 def _hint_at_linger() -> None:
     if not manager.lingers():
-        _hint("The timer stops when this user logs out. To keep it: loginctl enable-linger")
-
-
-def _warn(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
-
-
-def _hint(text: str) -> None:
-    click.echo(f"hint: {text}", err=True)
+        notices.hint("The timer stops when this user logs out. To keep it: loginctl enable-linger")
