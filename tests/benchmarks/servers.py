@@ -100,10 +100,11 @@ class Zenovay:
 
 
 class HubSpot:
-    """Takes every input, and remembers which contacts it has."""
+    """Takes every input, and remembers which contacts it has, and the country of each."""
 
     def __init__(self, world: World) -> None:
         self.contacts: dict[str, int] = {}
+        self.countries: dict[int, str] = {}
         self.side = Side(world.hubspot_per_10_s, 10.0)
 
     def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
@@ -117,15 +118,36 @@ class HubSpot:
             return _response(429, orjson.dumps(refusal))
         if method == b"GET":
             return _response(200, orjson.dumps(_property(target.decode().rpartition("/")[2])))
-        results = [self._written(each) for each in orjson.loads(body)["inputs"]]
+        asked = orjson.loads(body)
+        if target.endswith(b"/batch/read"):
+            return self._read(asked)
+        results = [self._written(each) for each in asked["inputs"]]
         now = "2026-01-01T00:00:00Z"
         reply = {"status": "COMPLETE", "startedAt": now, "completedAt": now, "results": results}
         return _response(200, orjson.dumps(reply))
+
+    def _read(self, asked: dict[str, Any]) -> bytes:
+        by, ids = asked.get("idProperty"), [each["id"] for each in asked["inputs"]]
+        numbers = {each: self.contacts.get(each) if by else int(each) for each in ids}
+        results = [
+            {
+                "id": str(number),
+                "properties": {by or "hs_object_id": each, "country": self.countries.get(number)},
+            }
+            for each, number in numbers.items()
+            if number
+        ]
+        missing = [each for each, number in numbers.items() if not number]
+        errors = [{"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": missing}}]
+        reply = {"results": results, **({"errors": errors} if missing else {})}
+        return _response(207 if missing else 200, orjson.dumps(reply))
 
     def _written(self, given: dict[str, Any]) -> dict[str, Any]:
         """An upsert by a property, or an update of what has the number."""
         known, by = len(self.contacts), given.get("idProperty")
         number = self.contacts.setdefault(given["id"], known + 1) if by else int(given["id"])
+        if country := given["properties"].get("country"):
+            self.countries[number] = country
         now = "2026-01-01T00:00:00Z"
         return {
             "id": str(number),
