@@ -137,6 +137,15 @@ class SyncedFields:
         self.visitor_id = visitor_id
         self.by_name = {field.name: field for field in self.fields}
         self.by_property = {field.property_name: field for field in self.fields}
+        self.watched = {
+            field.property_name: field.policy
+            for field in self.fields
+            if field.policy is not Policy.OVERWRITE or not is_ours(field.property_name)
+        }
+        """The properties that are not simply overwritten as ours, with the policy of each."""
+
+        self.foreign = frozenset(name for name in self.watched if not is_ours(name))
+        """Those that people may have reasons of their own to fill in."""
         self.keys = frozenset(f"{name}{at}" for name in self.by_name for at in ("", AT))
 
     def mapping(self) -> dict[str, str]:
@@ -144,12 +153,8 @@ class SyncedFields:
         return {field.name: field.property_name for field in self.fields} | {"visitor_id": self.visitor_id}
 
     def policies(self) -> dict[str, str]:
-        """The policy of each property that is not simply overwritten as one of ours."""
-        return {
-            field.property_name: field.policy.value
-            for field in self.fields
-            if field.policy is not Policy.OVERWRITE or not is_ours(field.property_name)
-        }
+        """The policy of each property that is not simply overwritten as ours, by its name."""
+        return {name: policy.value for name, policy in self.watched.items()}
 
     def same(self, property_name: str, one: str, other: str) -> bool:
         """Whether two texts of a property mean one value, as HubSpot writes some of them anew."""

@@ -139,7 +139,7 @@ class Outbox:
             self.stop = judged
             return
         with self.store.transaction() as state:
-            state.ledger.intend(_intentions(judged))
+            state.ledger.intend(self._intentions(judged))
         self._backlog.go_on(judged)
 
     def collect(self) -> int:
@@ -190,7 +190,7 @@ class Outbox:
             again |= self._disturb(state.records.doubt(self._overtaken(delivered)))
             onward = [each for each in onward if self._is_here(each) and each.contact_id not in again]
             onward = self._brake.park(onward)
-            state.ledger.intend(_intentions(onward))
+            state.ledger.intend(self._intentions(onward))
         self._backlog.go_on(onward)
         for _, delivery in returned:
             self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
@@ -259,6 +259,16 @@ class Outbox:
         synced, books = self.order.synced, self.books
         self._backlog.renew(stay_away((), keys, synced=synced, state=state, books=books))
 
+    def _intentions(self, parcels: Iterable[Parcel]) -> dict[int, tuple[Mapping[str, str], ...]]:
+        """What HubSpot may hold of these from now on, where only that tells later on whose it is."""
+        synced = self.order.synced
+        intended = {each.contact_id: (each.written.maybe, writing.intended(each, synced)) for each in parcels}
+        return {
+            number: (*maybe, texts)[-MOST_DOUBTFUL:]
+            for number, (maybe, texts) in intended.items()
+            if texts and texts not in maybe
+        }
+
     def _disturb(self, contact_ids: set[int]) -> set[int]:
         """These are due once more, for no row's sake."""
         for contact_id in contact_ids:
@@ -311,13 +321,3 @@ def _sight(future: Future[Sight]) -> Sight:
 
 def _kept(parcel: Parcel) -> Verdict:
     return Verdict(parcel.contact_id, KEPT)
-
-
-def _intentions(parcels: Iterable[Parcel]) -> dict[int, tuple[Mapping[str, str], ...]]:
-    """What HubSpot may hold of these from now on, where only that tells later on whose it is."""
-    intended = {parcel.contact_id: (parcel.written.maybe, writing.intended(parcel)) for parcel in parcels}
-    return {
-        number: (*maybe, texts)[-MOST_DOUBTFUL:]
-        for number, (maybe, texts) in intended.items()
-        if texts and texts not in maybe
-    }

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from etl.models.contact import NOTHING_WRITTEN
-from etl.policies import Policy, Ruling, is_ours, ruling
+from etl.policies import Policy, Ruling, ruling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ def prepared(parcel: Parcel, synced: SyncedFields, *, look: bool = False) -> Par
 
     ``look``: whatever it is, see all that HubSpot holds of it.
     """
-    asked = tuple(name for name in parcel.wanted if _must_ask(parcel, name, synced))
+    asked = tuple([name for name in synced.watched if _must_ask(parcel, name, synced)])
     if look:
         return parcel._replace(asks=tuple(parcel.wanted))
     if asked or parcel.is_lost or (parcel.record is None and (parcel.is_matched or parcel.name_properties)):
@@ -57,20 +57,16 @@ def lost(parcel: Parcel) -> Parcel:
     )
 
 
-def intended(parcel: Parcel) -> Texts:
+def intended(parcel: Parcel, synced: SyncedFields) -> Texts:
     """What has to be remembered before it is sent: only that tells later on whose it is."""
-    return {name: text for name, text in parcel.properties.items() if name in (parcel.asks or ())}
+    if parcel.asks is None:
+        return {}
+    return {name: parcel.properties[name] for name in synced.watched if name in parcel.properties}
 
 
 def policy_of(name: str, synced: SyncedFields) -> Policy:
     """What may be written over a property; the visitor id is ours."""
-    field = synced.by_property.get(name)
-    return field.policy if field else Policy.OVERWRITE
-
-
-def _is_foreign(name: str, synced: SyncedFields) -> bool:
-    """Whether people may have reasons of their own to fill in the property."""
-    return name in synced.by_property and not is_ours(name)
+    return synced.watched.get(name, Policy.OVERWRITE)
 
 
 def _is_news(parcel: Parcel, name: str, synced: SyncedFields) -> bool:
@@ -84,10 +80,12 @@ def _must_ask(parcel: Parcel, name: str, synced: SyncedFields) -> bool:
 
     A protected one that is as we left it, or gave way before, is let alone without a look.
     """
-    written = parcel.written
-    if policy_of(name, synced) is Policy.OVERWRITE:
-        return _is_foreign(name, synced) and name not in written.last
-    if written.is_doubtful(name):
+    policy, written = synced.watched.get(name), parcel.written
+    if policy is None or name not in parcel.wanted:
+        return False
+    if policy is Policy.OVERWRITE:
+        return name not in written.last
+    if written is NOTHING_WRITTEN or written.is_doubtful(name):
         return True
     return _is_news(parcel, name, synced) and not _gave_way(parcel, name, synced)
 
@@ -107,7 +105,7 @@ def _decided(parcel: Parcel, synced: SyncedFields) -> Parcel:
     return parcel._replace(
         properties={name: parcel.wanted[name] for name in written},
         before=before,
-        replaces=tuple(name for name, held in before.items() if held and _is_foreign(name, synced)),
+        replaces=tuple(name for name, held in before.items() if held and name in synced.foreign),
         kept={
             name: parcel.wanted[name]
             for name, (fate, _) in fates.items()
@@ -149,7 +147,7 @@ def _fate(parcel: Parcel, name: str, synced: SyncedFields) -> tuple[_Fate, str]:
 
 def _fate_beside(held: str, parcel: Parcel, name: str, synced: SyncedFields) -> _Fate:
     """What becomes of our text where HubSpot shows ``held``."""
-    policy, ours = policy_of(name, synced), parcel.written.ours(name)
+    policy, ours = synced.watched[name], parcel.written.ours(name)
 
     def same(one: str, other: str) -> bool:
         return synced.same(name, one, other)

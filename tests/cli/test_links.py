@@ -233,7 +233,7 @@ def test_a_stranger_is_merged_where_that_is_wanted(linked: Program, how: str) ->
     linked.visitors(row(1, pageviews=10, minutes_ago=0.3, **facts))
     assert linked.run().exit_code == 0
     assert seen(linked, record) == "10"
-    assert hubspot.creating_calls == (1 if how == "link" else 2)
+    assert hubspot.creating_calls == 1
 
 
 def test_what_somebody_gave_an_address_is_never_merged(linked: Program) -> None:
