@@ -173,7 +173,8 @@ class Backlog:
         """These are no longer in flight; ``held_back`` are not to be sent again in this run."""
         for contact_id in contact_ids:
             self._in_flight.discard(contact_id)
-            self._behind.pop(contact_id, None)
+            if self._behind.pop(contact_id, None) is not None:
+                self._has_late = True  # what waited for it is free
         self._held_back.update(held_back)
 
     def unite(self, went: Mapping[int, int]) -> None:
