@@ -30,7 +30,7 @@ class Pace:
         self._limit = self._configured = limit
         self._stated: int | None = None
         self._recalled = False
-        self._window_s = window_s
+        self.window_s = window_s
         self._clock = clock
         self._name = name
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Pace:
     def slot(self) -> Iterator[None]:
         """Wait for a free slot, then hold it around one request."""
         while (delay := self._try_acquire()) > 0:
-            self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self._window_s:g} s")
+            self._clock.wait(delay, f"{self._name}: limit of {self._limit} requests per {self.window_s:g} s")
         sent = self._clock.monotonic()
         try:
             yield
@@ -123,10 +123,10 @@ class Pace:
             first = min([*self._others[:1], *islice(self._stamps, 1)], default=None)
             if first is None:
                 return 0.05  # every slot is held by a request in flight
-            return max(0.001, first + self._window_s - now)
+            return max(0.001, first + self.window_s - now)
 
     def _forget(self, now: float) -> None:
-        while self._stamps and self._stamps[0] + self._window_s < now:
+        while self._stamps and self._stamps[0] + self.window_s < now:
             self._stamps.popleft()
-        while self._others and self._others[0] + self._window_s < now:
+        while self._others and self._others[0] + self.window_s < now:
             del self._others[0]

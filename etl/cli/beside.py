@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.cli.derived import accounts, state_url
-from etl.cli.wiring import MINUTE_S, READ_AHEAD, zenovay_client, zenovay_pace
+from etl.cli.wiring import READ_AHEAD, zenovay_client, zenovay_pace
 from etl.errors import UnavailableError
 from etl.extract.analytics import traffic
 from etl.extract.budget import Budget
@@ -33,8 +33,7 @@ FRESH = timedelta(minutes=5)
 """For so long a reading is as good as a new one."""
 
 _API = "zenovay"
-_PATIENCE = Patience(attempts=3, total_s=20.0, longest_wait_s=5.0, longest_asked_s=30.0)
-_WINDOW_US = round(MINUTE_S * 1e6)
+PATIENCE = Patience(attempts=3, total_s=20.0, longest_wait_s=5.0, longest_asked_s=30.0)
 
 
 class Beside:
@@ -68,8 +67,15 @@ class Beside:
         """The answer to a question of few requests, which count against the limits that runs keep, too."""
         with self.store.beside() as state:
             budget = self._budget(state)
-        pace = SharedPace(self.store, self._settings, self._clock)
-        client = zenovay_client(self._settings.zenovay, self._clock, pace, budget, _PATIENCE)
+        plan = self._settings.zenovay
+        pace = SharedPace(
+            self.store,
+            self._clock,
+            api=_API,
+            pace=lambda: zenovay_pace(plan, self._clock),
+            unlogged=READ_AHEAD,
+        )
+        client = zenovay_client(plan, self._clock, pace, budget, PATIENCE)
         try:
             return question(client)
         except UnavailableError as exc:
@@ -105,19 +111,25 @@ class SharedPace:
     """The limit that runs keep, too, for requests beside them: few, by one thread.
 
     Each is announced, so that a run leaves room for it, and waits until what is known by then leaves room.
+    ``pace`` makes one that knows nothing yet; a run that goes on may have sent ``unlogged`` requests that it
+    has not written down.
     """
 
-    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, api: str, pace: Callable[[], Pace], unlogged: int
+    ) -> None:
         self._store = store
-        self._plan = settings.zenovay
         self._clock = clock
+        self._api = api
+        self._new = pace
+        self._unlogged = unlogged
         self._stated: int | None = None
         self._paused_until = clock.monotonic()
 
     @property
     def limit(self) -> int:
-        """Requests in a minute."""
-        return self._stated or self._plan.requests_per_minute
+        """Requests in a window."""
+        return self._stated or self._new().limit
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -125,12 +137,14 @@ class SharedPace:
         announced = self._now()
         with self._store.beside() as state:
             pace = self._pace(state)
-            state.limits.count_beside(_API, announced, since=announced - _WINDOW_US)
+            since = announced - round(pace.window_s * 1e6)
+            state.limits.count_beside(self._api, announced, since=since)
         pace.pause(self._paused_until - self._clock.monotonic())
         with pace.slot():
             sent = self._now()
             with self._store.beside() as state:
-                state.limits.count_beside(_API, sent, since=sent - _WINDOW_US, announced=announced)
+                since = sent - round(pace.window_s * 1e6)
+                state.limits.count_beside(self._api, sent, since=since, announced=announced)
             yield
 
     def pause(self, seconds: float) -> None:
@@ -141,12 +155,16 @@ class SharedPace:
         """Obey a limit that the other side stated."""
         self._stated = limit
 
+    def lower_limit(self, limit: int) -> None:
+        """Obey a limit that the other side stated, where it is stricter than ours."""
+        self._stated = max(1, min(limit, self.limit))
+
     def _pace(self, state: Transaction) -> Pace:
         """With all that was sent by now, and what a run may have sent and not written down."""
-        others, _ = state.limits.beside(_API)
-        pace = zenovay_pace(self._plan, self._clock)
-        unlogged, stated = READ_AHEAD if state.holder() else 0, state.limits.stated(_API)
-        pace.restore(state.limits.sent(_API), unlogged=unlogged, stated=stated)
+        others, _ = state.limits.beside(self._api)
+        pace = self._new()
+        unlogged, stated = self._unlogged if state.holder() else 0, state.limits.stated(self._api)
+        pace.restore(state.limits.sent(self._api), unlogged=unlogged, stated=stated)
         pace.count_others(others)
         if self._stated is not None:
             pace.set_limit(self._stated)

@@ -168,6 +168,20 @@ def live(*, codes: tuple[str, ...], watch: bool, as_json: bool) -> int:
 
 
 @program.command()
+@click.argument("key", metavar="KEY|-")
+@click.option("--offline", is_flag=True, help="Do not ask HubSpot what it holds now.")
+@JSON_OPTION
+def explain(*, key: str, offline: bool, as_json: bool) -> int:
+    """Tell why a contact is as it is, by address, visitor id or record id.
+
+    A dash reads the key from stdin. Nothing is written. visitor-sync help explain tells how to read it.
+    """
+    from etl.cli.explaining.command import explain_key
+
+    return explain_key(key, offline=offline, as_json=as_json)
+
+
+@program.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...|-")
 @click.option("--in-hubspot", is_flag=True, help="Also have HubSpot delete them, for good (GDPR).")
 @click.option("--dry-run", is_flag=True, help="Only say what would be erased.")

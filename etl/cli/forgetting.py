@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import orjson
 
 from etl.cli import logs
 from etl.cli.derived import state_url
+from etl.cli.keys import given_keys, readings
 from etl.cli.people import say
 from etl.clock import SystemClock
 from etl.errors import SettingsError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from etl.models.portal import Owner
     from etl.settings import HubSpotSettings, SyncSettings
     from etl.state.store import Transaction
-
-FROM_STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def forget_people(given: Sequence[str], *, in_hubspot: bool, dry_run: bool, as_j
 
     Raises SyncError: then nothing was erased from the state, but for a LockedError that says so.
     """
-    keys = _keys(given)
+    keys = given_keys(given)
     clock = SystemClock()
     hubspot, sync = load_hubspot() if in_hubspot else (None, load_sync())
     logs.configure(sync.log_format, [hubspot.access_token.get_secret_value()] if hubspot else [])
@@ -77,15 +75,6 @@ def forget_people(given: Sequence[str], *, in_hubspot: bool, dry_run: bool, as_j
     for each in people:
         say(_sentence(each, in_hubspot=in_hubspot, dry_run=dry_run))
     return 0
-
-
-def _keys(given: Sequence[str]) -> list[str]:
-    """The keys, each once; a dash stands for the lines of stdin."""
-    texts = [line for text in given for line in (sys.stdin if text == FROM_STDIN else [text])]
-    keys = [text.strip() for text in texts]
-    if not any(keys):
-        raise click.UsageError("No key was given.")
-    return list(dict.fromkeys(filter(None, keys)))
 
 
 def _looked_up(keys: Sequence[str], sync: SyncSettings, clock: SystemClock) -> list[_Found]:
@@ -106,8 +95,7 @@ def _find(keys: Sequence[str], state: Transaction | None) -> list[_Found]:
 
 def _meant(text: str, state: Transaction) -> set[ContactKey]:
     """What ``text`` is a key of in the state; else an address if it looks like one, or either kind of id."""
-    said = {ContactKey(EMAIL, text.lower()), ContactKey(VISITOR, text), ContactKey(RECORD, text)}
-    known = {key for key in said if is_known(found({key}, state), state)}
+    known = {key for key in readings(text) if is_known(found({key}, state), state)}
     return known or _likely(text)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from etl.extract.budget import Budget
     from etl.extract.client import Slots
     from etl.fields import SyncedFields
+    from etl.load.client import Slots as HubSpotSlots
     from etl.load.properties import WantedProperty
     from etl.pipeline import Order
     from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
@@ -67,7 +68,7 @@ def zenovay_client(
 
 
 def hubspot_client(
-    settings: HubSpotSettings, clock: Clock, pace: Pace, patience: Patience = PATIENCE
+    settings: HubSpotSettings, clock: Clock, pace: HubSpotSlots, patience: Patience = PATIENCE
 ) -> HubSpotClient:
     return HubSpotClient(
         access_token=settings.access_token.get_secret_value(),
@@ -229,18 +230,30 @@ def wanted_of(settings: SyncSettings) -> tuple[WantedProperty, ...]:
 
 def _take_up_names(state: Transaction, synced: SyncedFields) -> None:
     """Make due what a renamed property had; a field that is off keeps the name it had last."""
-    known, mapping = state.notebook.mapping(_MAPPING), synced.mapping()
-    if renamed := {name for name, prop in mapping.items() if known.get(name, prop) != prop}:
-        state.ledger.forget_confirmations(fields=renamed)
-    state.notebook.put(_MAPPING, canonical(known | mapping).decode())
+    known = state.notebook.mapping(_MAPPING)
+    if names := renamed(state, synced):
+        state.ledger.forget_confirmations(fields=names)
+    state.notebook.put(_MAPPING, canonical(known | synced.mapping()).decode())
+
+
+def renamed(state: Transaction, synced: SyncedFields) -> frozenset[str]:
+    """The fields whose properties have other names than in the last run."""
+    known = state.notebook.mapping(_MAPPING)
+    return frozenset(name for name, prop in synced.mapping().items() if known.get(name, prop) != prop)
 
 
 def _take_up_policies(state: Transaction, synced: SyncedFields) -> None:
     """Make due what gave way under another policy."""
-    known, policies = state.notebook.mapping(_POLICIES), synced.policies()
-    if changed := {name for name, policy in policies.items() if known.get(name, policy) != policy}:
+    known = state.notebook.mapping(_POLICIES)
+    if changed := reruled(state, synced):
         state.records.reconsider(changed)
-    state.notebook.put(_POLICIES, canonical(known | policies).decode())
+    state.notebook.put(_POLICIES, canonical(known | synced.policies()).decode())
+
+
+def reruled(state: Transaction, synced: SyncedFields) -> frozenset[str]:
+    """The properties that have another policy than in the last run."""
+    known = state.notebook.mapping(_POLICIES)
+    return frozenset(name for name, policy in synced.policies().items() if known.get(name, policy) != policy)
 
 
 def _take_up_texts(store: Store, synced: SyncedFields) -> None:

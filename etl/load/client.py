@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from etl import jsontext, redact
 from etl.errors import ContractBrokenError, UnavailableError
@@ -22,14 +22,30 @@ from etl.retry import Patience, persevere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from etl.clock import Clock
     from etl.network.reply import Reply
-    from etl.pace import Pace
 
 T = TypeVar("T")
 
 _PATIENCE = Patience()
+
+
+class Slots(Protocol):
+    """What keeps a limit, such as a Pace."""
+
+    def slot(self) -> AbstractContextManager[None]:
+        """Wait for a free slot, then hold it around one request."""
+        ...
+
+    def pause(self, seconds: float, /) -> None:
+        """Let nobody send for ``seconds``."""
+        ...
+
+    def lower_limit(self, limit: int, /) -> None:
+        """Obey a limit that the other side stated, where it is stricter than ours."""
+        ...
 
 
 class HubSpotClient:
@@ -46,7 +62,7 @@ class HubSpotClient:
         base_url: str,
         api_version: str,
         clock: Clock,
-        pace: Pace,
+        pace: Slots,
         patience: Patience = _PATIENCE,
         timeout_s: tuple[float, float] = (5.0, 30.0),
         deadline_s: float = 25.0,

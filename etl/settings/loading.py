@@ -29,6 +29,7 @@ from etl.settings.sections import (
     Section,
     Settings,
     SyncSettings,
+    TokenSettings,
     WatchSettings,
     ZenovaySettings,
     confidential,
@@ -69,6 +70,14 @@ def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
     """What ``setup`` needs. Raises SettingsError."""
     hubspot, sync = _load(HubSpotSettings, SyncSettings)
     return hubspot, sync  # type: ignore[return-value]  # as above
+
+
+def load_explained() -> tuple[HubSpotSettings | None, SyncSettings]:
+    """What ``explain`` needs, which works without a token. Raises SettingsError."""
+    token, sync = _load(TokenSettings, SyncSettings)
+    if token.access_token is None:  # type: ignore[attr-defined]  # as above
+        return None, sync  # type: ignore[return-value]  # as above
+    return load_hubspot()
 
 
 def load_status() -> tuple[PlanSettings, SyncSettings]:

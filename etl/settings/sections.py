@@ -194,6 +194,14 @@ class HubSpotSettings(Section):
     concurrency: Annotated[int, Bounds(ge=1, le=32)] = 4
 
 
+class TokenSettings(Section):
+    """The part of HubSpotSettings that says whether HubSpot can be asked at all."""
+
+    model_config = SettingsConfigDict(env_prefix="HUBSPOT_")
+
+    access_token: Secret | None = None
+
+
 class SyncSettings(Section):
     model_config = SettingsConfigDict(env_prefix="SYNC_")
 

@@ -58,11 +58,10 @@ _AGAIN = Prepared(
     *map(new, _TOLD_AGAIN),
     "number",
 )
-_LISTED = Prepared(
-    lambda _: select(
-        _C.key, _C.kind, _C.reason, _C.code, _C.attempts, _C.first, _C.last, _C.correlation_id
-    ).order_by(_C.last.desc(), _C.id.desc())
-)
+_TOLD = (_C.key, _C.kind, _C.reason, _C.code, _C.attempts, _C.first, _C.last, _C.correlation_id)
+_LISTED = Prepared(lambda _: select(*_TOLD).order_by(_C.last.desc(), _C.id.desc()))
+_ABOUT_KEYS = Prepared(lambda dialect: select(_C.id, *_TOLD).where(among(_C.key, dialect)))
+_ABOUT_CONTACTS = Prepared(lambda dialect: select(_C.id, *_TOLD).where(among(_C.contact_id, dialect)))
 _CONTACTS = Prepared(lambda _: select(_C.contact_id))
 _CONTACTS_NAMED = Prepared(lambda dialect: select(_C.contact_id).where(among(_C.key, dialect)))
 _KEYS = Prepared(lambda dialect: select(_C.key).where(among(_C.key, dialect)))
@@ -137,6 +136,13 @@ class Rejections:
     def listed(self) -> Iterator[RefusedThing]:
         """All rejections, the latest first."""
         yield from map(_refused_thing, self._statements.stream(_LISTED))
+
+    def about(self, keys: Collection[str], contact_ids: Collection[int]) -> list[RefusedThing]:
+        """The rejections of these keys and contacts, the latest first."""
+        asked = ((_ABOUT_KEYS, keys), (_ABOUT_CONTACTS, contact_ids))
+        found = {row[0]: row[1:] for statement, of in asked for row in self._statements.among(statement, of)}
+        latest_first = sorted(found.items(), key=lambda each: (each[1][6], each[0]), reverse=True)
+        return [_refused_thing(row) for _, row in latest_first]
 
     def retry(self, keys: Collection[str] | None) -> tuple[set[int], int]:
         """Lift the rejections of ``keys`` (None: all). Returns the ids of their contacts, and how many.

@@ -37,6 +37,7 @@ from etl.state.rejections import Rejections
 from etl.state.runs import Runs
 from etl.state.screening import Screening
 from etl.state.snapshot import snapshot
+from etl.state.standings import Standings
 from etl.state.statements import Statements
 from etl.state.urls import exists, place
 from etl.state.verdicts import Verdicts
@@ -112,6 +113,7 @@ class Transaction:
         self.screening = Screening(statements)
         self.listing = Listing(statements)
         self.websites = Websites(statements, self.notebook)
+        self.standings = Standings(statements)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection

@@ -1,0 +1,86 @@
+"""``explain``: read the state, ask HubSpot, judge, print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from etl.cli import logs
+from etl.cli.derived import state_url
+from etl.cli.explaining.asking import NOT_ASKED, account_of, ask
+from etl.cli.explaining.explanation import explained
+from etl.cli.explaining.printing import show
+from etl.cli.explaining.reading import Findable, look_up
+from etl.cli.keys import given_key
+from etl.clock import SystemClock
+from etl.models.dossier import Dossier
+from etl.pipeline import Order
+from etl.pipeline.explaining import parcel_of
+from etl.settings import load_explained, load_sync
+from etl.state.store import read_state
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.models.contact import Parcel
+    from etl.settings import HubSpotSettings, SyncSettings
+
+
+def explain_key(given: str, *, offline: bool, as_json: bool) -> int:
+    """Print all that is known of a key. Returns the exit code: that of the error where HubSpot failed.
+
+    Writes nothing; while a run goes on, it is told of the request to HubSpot, so that the limit is kept.
+    """
+    key = given_key(given)
+    hubspot, sync = (None, load_sync()) if offline else load_explained()
+    logs.configure(sync.log_format, [hubspot.access_token.get_secret_value()] if hubspot else [])
+    clock, order = SystemClock(), _order(sync)
+    found = _found(key, hubspot, sync, clock)
+    now = clock.now()
+    parcel = _parcel(found.dossier, order, now)
+    shown = ask(parcel, found, hubspot, sync, clock) if hubspot and parcel else NOT_ASKED
+    explanation = explained(found, shown, parcel, order, now)
+    if as_json:
+        click.echo(orjson.dumps(explanation.as_object()))
+    else:
+        show(explanation, now)
+    if shown.error is None:
+        return 0
+    click.echo(f"error: {shown.error}", err=True)
+    return shown.error.exit_code
+
+
+def _found(key: str, hubspot: HubSpotSettings | None, sync: SyncSettings, clock: SystemClock) -> Findable:
+    anonymous = sync.anonymous != "skip"
+    with read_state(state_url(sync), clock, account_of(hubspot), anonymous=anonymous) as state:
+        if state is None:
+            return Findable(Dossier(key))
+        return look_up(key, sync.synced, state, hubspot=hubspot is not None)
+
+
+def _parcel(dossier: Dossier, order: Order, now: datetime) -> Parcel | None:
+    """The contact, which asks for all that may be written of it."""
+    if dossier.contact is None:
+        return None
+    parcel = parcel_of(dossier, dossier.contact, order, now=now)
+    names = {*order.synced.mapping().values(), *parcel.wanted, *parcel.written.last}
+    return parcel._replace(asks=tuple(sorted(names)))
+
+
+def _order(sync: SyncSettings) -> Order:
+    """What the next run would be told, as far as it decides what is sent."""
+    return Order(
+        run="",
+        kind="incremental",
+        website="",
+        anonymous=sync.anonymous != "skip",
+        matched=sync.matched,
+        recheck=sync.recheck,
+        recreate=sync.recreate == "always",
+        merge=sync.merge == "anonymous",
+        retention=sync.retention,
+        synced=sync.synced,
+        exclusions=sync.exclusions,
+    )
