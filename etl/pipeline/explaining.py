@@ -18,7 +18,7 @@ from etl.pipeline.sighting import sort_out
 from etl.transform import is_due, is_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from etl.fields import SyncedFields
@@ -113,14 +113,25 @@ def parcel_of(dossier: Dossier, standing: Standing, order: Order, *, now: dateti
     return packed(due, order)
 
 
-def foresee(parcel: Parcel, sight: Sight, synced: SyncedFields) -> Parcel | Verdict | None:
-    """What becomes of a parcel by what HubSpot shows; None where that is not known."""
-    result = sort_out([writing.prepared(parcel, synced, look=True)], sight)
-    for looked, shown in result.found:
-        return writing.found(looked, looked.record or shown.record, shown.properties, synced)
-    for _, verdict in result.settled:
-        return None if verdict.outcome is DEFERRED else verdict
+def foresee(parcel: Parcel, sights: Iterable[Sight], synced: SyncedFields) -> Parcel | Verdict | None:
+    """What becomes of a parcel by what one look after another shows; None where that is not known."""
+    looked = writing.prepared(parcel, synced, look=True)
+    for sight in sights:
+        result = sort_out([looked], sight)
+        for found, shown in result.found:
+            return writing.found(found, found.record or shown.record, shown.properties, synced)
+        for _, verdict in result.settled:
+            return None if verdict.outcome is DEFERRED else verdict
+        (looked,) = result.onward
+        if looked.is_seen:
+            return looked
     return None
+
+
+def looked_for_again(parcel: Parcel, sight: Sight) -> Parcel | None:
+    """What is looked for next where its record is not there: whoever has its key."""
+    onward = sort_out([parcel], sight).onward
+    return next((each._replace(asks=parcel.asks) for each in onward if not each.is_seen), None)
 
 
 def changed(parcel: Parcel, synced: SyncedFields) -> tuple[str, ...]:
@@ -204,12 +215,14 @@ def _of_standing(
     if entry.key.kind is VISITOR and not order.anonymous:
         yield Finding(Reason.ANONYMOUS, visitor_id=entry.key.value)
         return
-    yield from _foreseen(foreseen, entry)
+    seen = list(_foreseen(foreseen, entry, ends=now + order.recheck))
+    yield from seen
     if entry.due:
         parcel = parcel_of(dossier, standing, order, now=now)
         yield Finding(_why_due(entry), sends=True, properties=changed(parcel, order.synced))
-    yield from again
-    if not any(each.reason is Reason.KEPT for each in again):
+    answered = {each.reason for each in seen}
+    yield from (each for each in again if each.reason not in answered)
+    if Reason.KEPT not in answered.union(each.reason for each in again):
         yield from _kept(entry, order, foreseen)
 
 
@@ -219,13 +232,18 @@ def _why_due(entry: LedgerEntry) -> Reason:
     return Reason.CHANGED if entry.confirmed else Reason.DOUBTED
 
 
-def _foreseen(foreseen: Parcel | Verdict | None, entry: LedgerEntry) -> Iterator[Finding]:
+def _foreseen(foreseen: Parcel | Verdict | None, entry: LedgerEntry, *, ends: datetime) -> Iterator[Finding]:
     """What a look at HubSpot makes of a contact that is due, where nothing is sent then."""
     if isinstance(foreseen, Verdict):
-        yield Finding(Reason.GONE if foreseen.outcome is GONE else Reason.ABSENT, record=entry.record)
+        if foreseen.outcome is GONE:
+            yield Finding(Reason.GONE, record=entry.record)
+        else:
+            yield Finding(Reason.ABSENT, at=ends)
     elif foreseen is not None and foreseen.way is KEEP:
-        reason = Reason.KEPT if foreseen.yields else Reason.EQUAL
-        yield Finding(reason, properties=foreseen.yields)
+        if foreseen.yields:
+            yield Finding(Reason.KEPT, properties=foreseen.yields, at=ends)
+        else:
+            yield Finding(Reason.EQUAL)
 
 
 def _again(standing: Standing, dossier: Dossier, order: Order, now: datetime) -> Iterator[Finding]:

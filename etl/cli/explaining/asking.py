@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etl.cli import wiring
@@ -13,6 +13,7 @@ from etl.errors import SettingsError, SyncError, UnavailableError
 from etl.load.portal import read_portal
 from etl.load.preview import Preview
 from etl.load.words import HubSpotWords
+from etl.pipeline.explaining import looked_for_again
 from etl.pipeline.ownership import recognise
 from etl.state.limits import account
 from etl.state.store import Store, open_state
@@ -34,24 +35,24 @@ HUBSPOT = "hubspot"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What HubSpot said of a contact. ``sight`` is None where it was not asked, ``error`` why it did not say.
+    """What HubSpot said of a contact, look after look; none where it was not asked.
 
-    ``doubt`` is what is not sure of whose portal it is.
+    ``error`` is why it did not say it, ``doubt`` what is not sure of whose portal it is.
     """
 
-    sight: Sight | None = None
+    sights: tuple[Sight, ...] = ()
     error: SyncError | None = None
     doubt: str | None = None
 
     @property
     def is_told(self) -> bool:
         """Whether HubSpot has said what it holds, be it nothing."""
-        return bool(self.sight and (self.sight.found or self.sight.missing))
+        return bool(self.sights and (self.sights[-1].found or self.sights[-1].missing))
 
     @property
     def contact(self) -> ShownContact | None:
         """The record that was found."""
-        return next(iter(self.sight.found.values()), None) if self.sight else None
+        return next(iter(self.sights[-1].found.values()), None) if self.sights else None
 
     @property
     def properties(self) -> Mapping[str, str] | None:
@@ -78,12 +79,20 @@ def ask(
         with _opened(found, hubspot, sync, clock) as client:
             doubt = _doubt(found.owner, client)
             wanted = wiring.wanted_of(sync)
-            sight = Preview(client, wanted, clock=clock, verified=True).look_for([parcel])
+            sights = _looks(parcel, Preview(client, wanted, clock=clock, verified=True))
     except SyncError as error:
         return Shown(error=error)
-    if sight.stop is None and not (sight.found or sight.missing):
-        return Shown(sight, UnavailableError("HubSpot did not say whether it has this contact."), doubt)
-    return Shown(sight, sight.stop, doubt)
+    shown = Shown(sights, sights[-1].stop, doubt)
+    if shown.is_told or shown.error:
+        return shown
+    return replace(shown, error=UnavailableError("HubSpot did not say whether it has this contact."))
+
+
+def _looks(parcel: Parcel, side: Preview) -> tuple[Sight, ...]:
+    """What HubSpot shows of the contact; where its record is not there, also of who has its key."""
+    first = side.look_for([parcel])
+    again = looked_for_again(parcel, first)
+    return (first, side.look_for([again])) if again else (first,)
 
 
 def _raise_if_stopped(found: Findable) -> None:

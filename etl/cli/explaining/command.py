@@ -41,7 +41,7 @@ def explain_key(given: str, *, offline: bool, as_json: bool) -> int:
     now = clock.now()
     parcel = _parcel(found.dossier, order, now)
     shown = ask(parcel, found, hubspot, sync, clock) if hubspot and parcel else NOT_ASKED
-    explanation = explained(found, shown, parcel, order, now)
+    explanation = explained(found, shown, parcel, order, now=now, for_people=not as_json)
     if as_json:
         click.echo(orjson.dumps(explanation.as_object()))
     else:

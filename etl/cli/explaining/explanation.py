@@ -92,13 +92,19 @@ class Explanation:
 
 
 def explained(
-    found: Findable, shown: Shown, parcel: Parcel | None, order: Order, now: datetime
+    found: Findable,
+    shown: Shown,
+    parcel: Parcel | None,
+    order: Order,
+    *,
+    now: datetime,
+    for_people: bool,
 ) -> Explanation:
     """What state and HubSpot say together. ``parcel`` is the contact, where there is one."""
     dossier, synced = found.dossier, order.synced
-    foreseen = foresee(parcel, shown.sight, synced) if parcel and shown.sight and shown.is_told else None
+    foreseen = foresee(parcel, shown.sights, synced) if parcel and shown.is_told else None
     reasons = findings(dossier, order, now=now, foreseen=foreseen)
-    words = Words(dossier, order, now)
+    words = Words(dossier, order, now=now if for_people else None)
     stated = zip(dossier.members, stating.statements(dossier, synced), strict=True)
     people = [Person(met, belongs=True, statements=each) for met, each in stated]
     people += [

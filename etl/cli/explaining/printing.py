@@ -47,7 +47,7 @@ def _answer(explanation: Explanation, now: datetime) -> Iterator[str]:
         until, reason = at(stop.until, now), stop.reason
         yield f"held back: nothing is asked of {api} before {until}: {reason}"
     for website, reason in explanation.found.failures.items():
-        yield f"held back: the last run of {website} failed: {reason}"
+        yield f"held back: the last run of {website} was stopped: {reason}"
     contact = explanation.found.dossier.contact
     if contact:
         entry = contact.entry

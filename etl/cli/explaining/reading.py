@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from etl.state.verdicts import PastVerdict
 
 SHOWN_VERDICTS = 10
+_BRAKES = ("SYNC_MAX_CHANGED", "SYNC_MAX_REJECTED")
+"""A run that one of them stopped names it, and may else look like one that has only met rejections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findable:
-    """What the state says. ``failures`` are the sentences of last runs that failed, by website.
+    """What the state says. ``failures`` are the sentences of last runs that were stopped, by website.
 
     ``sent`` is when requests were sent to HubSpot, in microseconds, and ``stated`` the limit that it stated.
     ``is_busy``: a run goes on.
@@ -67,8 +69,9 @@ def _failures(state: Transaction) -> dict[str, str]:
     found = {}
     for website in state.runs.websites():
         for last in state.runs.last(website, 1):
-            if last["status"] == Status.FAILED.value and last.get("reason"):
-                found[website] = str(last["reason"])
+            reason = str(last.get("reason") or "")
+            if reason and (last["status"] == Status.FAILED.value or any(each in reason for each in _BRAKES)):
+                found[website] = reason
     return found
 
 
@@ -81,7 +84,7 @@ def _dossier(key: str, synced: SyncedFields, state: Transaction) -> Dossier:
     contact = _meant([*ids, *(lead.leads_to for lead in leads)], standings)
     members = _members(contact, websites, state)
     if not members:
-        stating = list(state.erasure.stating({key.lower()} if "@" in key else set()))
+        stating = list(state.erasure.stating(_addresses(key, contact)))
         traces += [*stating, *_namesakes(contact, state)]
         if contact is None:
             contact = _home(stating, state)
@@ -117,6 +120,16 @@ def _meant(ids: Iterable[int], standings: Mapping[int, Standing]) -> Standing | 
 def _home(traces: Iterable[Trace], state: Transaction) -> Standing | None:
     ids = [each.contact_id for each in traces if each.contact_id is not None]
     return _meant(ids, state.standings.of(ids))
+
+
+def _addresses(key: str, contact: Standing | None) -> set[str]:
+    """The addresses that may say whose visitors those are who belong to nobody."""
+    own = [contact.entry.key] if contact else []
+    return {
+        each.value
+        for each in (*own, ContactKey(EMAIL, key.lower()))
+        if each.kind is EMAIL and "@" in each.value
+    }
 
 
 def _namesakes(contact: Standing | None, state: Transaction) -> Iterator[Trace]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from etl.cli.people import at as instant_at
+from etl.cli.people import at
 from etl.models.contact import EMAIL, RECORD, VISITOR
+from etl.models.summary import utc_second
 from etl.models.verdict import UPDATED
 from etl.pipeline.explaining import Reason
 
@@ -30,12 +32,12 @@ class Command(NamedTuple):
 
 
 class Words:
-    """Sentences on the findings of one dossier."""
+    """Sentences on the findings of one dossier: for people, with ``now``, instants are also told relative."""
 
-    def __init__(self, dossier: Dossier, order: Order, now: datetime) -> None:
+    def __init__(self, dossier: Dossier, order: Order, *, now: datetime | None) -> None:
         self._dossier = dossier
         self._order = order
-        self._now = now
+        self._at = utc_second if now is None else partial(at, now=now)
         self._by_reason: Mapping[Reason, Callable[[Finding], str]] = {
             Reason.NEW: lambda _: "it is due, as HubSpot has never confirmed it",
             Reason.CHANGED: self._changed,
@@ -84,7 +86,7 @@ class Words:
         rules = ", ".join(f"{name} ({_policy(name, synced)})" for name in finding.properties)
         if finding.sends:
             return f"it is looked at again, as the time or a changed policy asks: {rules} gave way before"
-        until = f" before {instant_at(finding.at, self._now)}, SYNC_RECHECK," if finding.at else ""
+        until = f" before {self._at(finding.at)}, SYNC_RECHECK," if finding.at else ""
         return (
             f"what HubSpot holds of {rules} is somebody else's and stays; it is not looked at again{until}"
             " unless we want another value"
@@ -100,7 +102,7 @@ class Words:
         mode = f"{_mode(self._kind)}=match"
         if finding.sends:
             return f"it is looked for again: nobody in HubSpot was this contact ({mode}, SYNC_RECHECK)"
-        again = f" it is looked for again after {instant_at(finding.at, self._now)}, or" if finding.at else ""
+        again = f" it is looked for again after {self._at(finding.at)}, or" if finding.at else ""
         return (
             f"nobody in HubSpot is this contact, and none is made ({mode});{again} once its facts or links"
             " change (SYNC_RECHECK)"
@@ -123,7 +125,7 @@ class Words:
         return f"no visitor belongs to the contact any more{kept}"
 
     def _opted_out(self, finding: Finding) -> str:
-        since = f" on {instant_at(finding.at, self._now)}" if finding.at else ""
+        since = f" on {self._at(finding.at)}" if finding.at else ""
         return f"visitor {finding.visitor_id} opted out{since}; that holds until a row says otherwise"
 
     def _excluded(self, finding: Finding) -> str:
@@ -158,7 +160,7 @@ class Words:
             return "the state knows nothing of it"
         return (
             "the state knows nothing of it; visitors last seen before"
-            f" {instant_at(finding.at, self._now)} are not kept (SYNC_RETENTION)"
+            f" {self._at(finding.at)} are not kept (SYNC_RETENTION)"
         )
 
     def commands(self, found: Sequence[Finding], verdicts: Sequence[PastVerdict]) -> list[Command]:
