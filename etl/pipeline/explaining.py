@@ -92,7 +92,9 @@ def findings(
         *_of_strays(dossier, order),
         *_of_rows(dossier),
     ]
-    return tuple(sorted(found, key=_is_aside)) or (Finding(Reason.UNKNOWN, at=dossier.pruned_to),)
+    return tuple(sorted(dict.fromkeys(found), key=_is_aside)) or (
+        Finding(Reason.UNKNOWN, at=dossier.pruned_to),
+    )
 
 
 _ASIDE = (Reason.MOVED, Reason.DESERTED, Reason.ANOTHER_KEY, Reason.PRUNED, Reason.ROW_REFUSED)
@@ -164,6 +166,7 @@ def _of_contact(
         return
     if dossier.members and not entry.remains and all(_is_excluded(each, order) for each in dossier.members):
         yield Finding(Reason.EXCLUDED)
+        return
     yield from _of_standing(standing, dossier, order, now, foreseen)
     if entry.remains:
         yield Finding(Reason.PRUNED)

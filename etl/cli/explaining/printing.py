@@ -46,14 +46,23 @@ def _answer(explanation: Explanation, now: datetime) -> Iterator[str]:
     for api, stop in explanation.found.stops:
         until, reason = at(stop.until, now), stop.reason
         yield f"held back: nothing is asked of {api} before {until}: {reason}"
-    for website, reason in explanation.found.failures.items():
-        yield f"held back: the last run of {website} was stopped: {reason}"
+    yield from _failures(explanation)
     contact = explanation.found.dossier.contact
     if contact:
         entry = contact.entry
         made = ", made by this program" if entry.made else ""
         record = f"record {entry.record}{made}" if entry.record else "no record known"
         yield f"contact: {named(entry.key)}, {record}"
+
+
+def _failures(explanation: Explanation) -> Iterator[str]:
+    """Each reason once, as many websites as it may have stopped."""
+    about: dict[str, list[str]] = {}
+    for website, reason in explanation.found.failures.items():
+        about.setdefault(reason, []).append(website)
+    for reason, websites in about.items():
+        more = f" and {len(websites) - 1} more" if len(websites) > 1 else ""
+        yield f"held back: the last run of {websites[0]}{more} was stopped: {reason}"
 
 
 def _hubspot(explanation: Explanation) -> Iterator[str]:
