@@ -72,12 +72,12 @@ def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
     return hubspot, sync  # type: ignore[return-value]  # as above
 
 
-def load_explained() -> tuple[HubSpotSettings | None, SyncSettings]:
-    """What ``explain`` needs, which works without a token. Raises SettingsError."""
-    token, sync = _load(TokenSettings, SyncSettings)
+def load_token() -> HubSpotSettings | None:
+    """HubSpot's settings, for what works without a token; then None. Raises SettingsError."""
+    (token,) = _load(TokenSettings)
     if token.access_token is None:  # type: ignore[attr-defined]  # as above
-        return None, sync  # type: ignore[return-value]  # as above
-    return load_hubspot()
+        return None
+    return _load(HubSpotSettings)[0]  # type: ignore[return-value]  # as above
 
 
 def load_status() -> tuple[PlanSettings, SyncSettings]:

@@ -199,7 +199,7 @@ class TokenSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="HUBSPOT_")
 
-    access_token: Secret | None = None
+    access_token: AccessToken | None = None
 
 
 class SyncSettings(Section):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from etl.cli import logs
+from etl.cli import logs, notices
 from etl.cli.derived import state_url
 from etl.cli.explaining.asking import NOT_ASKED, account_of, ask
 from etl.cli.explaining.explanation import explained
@@ -18,14 +18,14 @@ from etl.clock import SystemClock
 from etl.models.dossier import Dossier
 from etl.pipeline import Order
 from etl.pipeline.explaining import parcel_of
-from etl.settings import load_explained, load_sync
+from etl.settings import load_status, load_token
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.contact import Parcel
-    from etl.settings import HubSpotSettings, SyncSettings
+    from etl.settings import HubSpotSettings, PlanSettings, SyncSettings
 
 
 def explain_key(given: str, *, offline: bool, as_json: bool) -> int:
@@ -34,10 +34,11 @@ def explain_key(given: str, *, offline: bool, as_json: bool) -> int:
     Writes nothing; while a run goes on, it is told of the request to HubSpot, so that the limit is kept.
     """
     key = given_key(given)
-    hubspot, sync = (None, load_sync()) if offline else load_explained()
+    plan, sync = load_status()
+    hubspot = None if offline else load_token()
     logs.configure(sync.log_format, [hubspot.access_token.get_secret_value()] if hubspot else [])
     clock, order = SystemClock(), _order(sync)
-    found = _found(key, hubspot, sync, clock)
+    found = _found(key, hubspot, plan, sync, clock)
     now = clock.now()
     parcel = _parcel(found.dossier, order, now)
     shown = ask(parcel, found, hubspot, sync, clock) if hubspot and parcel else NOT_ASKED
@@ -48,16 +49,22 @@ def explain_key(given: str, *, offline: bool, as_json: bool) -> int:
         show(explanation, now)
     if shown.error is None:
         return 0
-    click.echo(f"error: {shown.error}", err=True)
+    notices.error(shown.error)
     return shown.error.exit_code
 
 
-def _found(key: str, hubspot: HubSpotSettings | None, sync: SyncSettings, clock: SystemClock) -> Findable:
+def _found(
+    key: str,
+    hubspot: HubSpotSettings | None,
+    plan: PlanSettings,
+    sync: SyncSettings,
+    clock: SystemClock,
+) -> Findable:
     anonymous = sync.anonymous != "skip"
     with read_state(state_url(sync), clock, account_of(hubspot), anonymous=anonymous) as state:
         if state is None:
             return Findable(Dossier(key))
-        return look_up(key, sync.synced, state, hubspot=hubspot is not None)
+        return look_up(key, sync.synced, state, websites=plan.website_id, hubspot=hubspot is not None)
 
 
 def _parcel(dossier: Dossier, order: Order, now: datetime) -> Parcel | None:

@@ -49,15 +49,25 @@ class Findable:
     is_busy: bool = False
 
 
-def look_up(key: str, synced: SyncedFields, state: Transaction, *, hubspot: bool) -> Findable:
-    """All that is known of a key; with ``hubspot`` also what it takes to ask there."""
+def look_up(
+    key: str,
+    synced: SyncedFields,
+    state: Transaction,
+    *,
+    websites: Collection[str] | None,
+    hubspot: bool,
+) -> Findable:
+    """All that is known of a key; with ``hubspot`` also what it takes to ask there.
+
+    ``websites`` are those of the settings, whose runs may have been stopped; None: all.
+    """
     dossier = _dossier(key, synced, state)
     contact = dossier.contact
     return Findable(
         dossier,
         state.verdicts.of_contact(contact.entry.contact_id, most=SHOWN_VERDICTS) if contact else (),
         state.limits.stops(),
-        _failures(state),
+        _failures(state.runs.websites().keys() if websites is None else websites, state),
         state.ownership.owner(),
         state.limits.sent("hubspot") if hubspot else (),
         state.limits.stated("hubspot") if hubspot else None,
@@ -65,9 +75,9 @@ def look_up(key: str, synced: SyncedFields, state: Transaction, *, hubspot: bool
     )
 
 
-def _failures(state: Transaction) -> dict[str, str]:
+def _failures(websites: Iterable[str], state: Transaction) -> dict[str, str]:
     found = {}
-    for website in state.runs.websites():
+    for website in websites:
         for last in state.runs.last(website, 1):
             reason = str(last.get("reason") or "")
             if reason and (last["status"] == Status.FAILED.value or any(each in reason for each in _BRAKES)):
