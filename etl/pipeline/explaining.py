@@ -220,13 +220,13 @@ def _of_standing(
         return
     seen = list(_foreseen(foreseen, entry, ends=now + order.recheck))
     yield from seen
+    parcel = parcel_of(dossier, standing, order, now=now)
     if entry.due:
-        parcel = parcel_of(dossier, standing, order, now=now)
         yield Finding(_why_due(entry), sends=True, properties=changed(parcel, order.synced))
     answered = {each.reason for each in seen}
     yield from (each for each in again if each.reason not in answered)
     if Reason.KEPT not in answered.union(each.reason for each in again):
-        yield from _kept(entry, order, foreseen)
+        yield from _kept(parcel, order, foreseen)
 
 
 def _why_due(entry: LedgerEntry) -> Reason:
@@ -302,7 +302,7 @@ def _at_rest(
         reason for reason, fact in by_itself.items() if not is_due(wanted=entry.wanted, **(nothing | fact))
     ]
     refusal = next((each for each in dossier.rejections if each.kind == "contact"), None)
-    kept = list(_kept(entry, order, foreseen)) if Reason.CONFIRMED in causes else []
+    kept = list(_kept(packed(as_due(standing), order), order, foreseen)) if Reason.CONFIRMED in causes else []
     yield from kept
     for reason in causes[-1:] if kept else causes[:1]:
         at = standing.absent_at + order.recheck if reason is Reason.ABSENT and standing.absent_at else None
@@ -310,14 +310,15 @@ def _at_rest(
         yield Finding(reason, at=at, refusal=said, record=entry.record)
 
 
-def _kept(entry: LedgerEntry, order: Order, foreseen: Parcel | Verdict | None) -> Iterator[Finding]:
-    """What gave way to somebody else's when that was looked at last."""
-    kept, kept_at = entry.written.kept, entry.written.kept_at
+def _kept(parcel: Parcel, order: Order, foreseen: Parcel | Verdict | None) -> Iterator[Finding]:
+    """What we want as it gave way to somebody else's when that was looked at last."""
+    kept_at, same = parcel.written.kept_at, order.synced.same
     shown = foreseen.shown if isinstance(foreseen, Parcel) else None
     names = tuple(
         name
-        for name, text in kept.items()
-        if shown is None or not order.synced.same(name, text, shown.get(name, ""))
+        for name, text in parcel.written.kept.items()
+        if same(name, text, parcel.wanted.get(name, ""))
+        and (shown is None or not same(name, text, shown.get(name, "")))
     )
     if names and kept_at is not None:
         yield Finding(Reason.KEPT, properties=names, at=instant(kept_at) + order.recheck)

@@ -247,6 +247,17 @@ def test_a_value_that_was_kept_is_told_with_its_policy_and_its_end(program: Prog
     assert program.run(SYNC_COUNTRY_WRITE="overwrite").summary["contacts"]["updated"] == 1
 
 
+def test_what_gave_way_before_is_news_once_we_want_another_value(program: Program) -> None:
+    program.sandbox.hubspot.seed({"email": ANN, "country": "Italy"})
+    program.visitors(row(1, email=ANN))
+    program.run()
+    program.visitors(row(1, email=ANN, country_code="FR", minutes_ago=0))
+    refusing(program)
+
+    assert reasons(program, ANN) == [Reason.CHANGED]
+    assert "country" in told(program, ANN, Reason.CHANGED)["properties"]
+
+
 def test_a_due_contact_of_which_all_gives_way_is_not_written(program: Program) -> None:
     program.settings["SYNC_FIELDS"] = "country"
     program.visitors(row(1, email=ANN))
