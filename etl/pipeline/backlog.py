@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from etl import transform
-from etl.models.contact import EMAIL, LOOK, RECORD, RECORD_ID, Parcel
+from etl.models.contact import LOOK, Parcel
 from etl.pipeline import writing
+from etl.pipeline.packing import packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,8 +26,6 @@ _AHEAD = 500
 
 _MOST_AHEAD = 2000
 """So many are kept at the most; the others wait in the ledger."""
-
-_ID_PROPERTIES = {EMAIL: "email", RECORD: RECORD_ID}
 
 _PAGE = 1000
 """A page adds at most so many contacts that nobody knew."""
@@ -95,7 +93,7 @@ class Backlog:
         return self._is_complete and self._count < _MOST_AHEAD
 
     def _put(self, due: DueContact) -> None:
-        parcel = writing.prepared(self._parcel(due), self._order.synced, look=self._order.dry_run)
+        parcel = writing.prepared(packed(due, self._order), self._order.synced, look=self._order.dry_run)
         if parcel.unanswered:
             self._lone[parcel.contact_id] = parcel
             return
@@ -189,26 +187,6 @@ class Backlog:
     def _hand_out(self, parcels: list[Parcel]) -> list[Parcel]:
         self._in_flight.update(parcel.contact_id for parcel in parcels)
         return parcels
-
-    def _parcel(self, due: DueContact) -> Parcel:
-        kind, value = due.contact.key
-        synced, wanted = self._order.synced, transform.properties(due.contact, self._order.synced)
-        return Parcel(
-            due.contact_id,
-            _ID_PROPERTIES.get(kind) or synced.visitor_id,
-            value,
-            wanted,
-            due.fingerprint,
-            transform.name_properties(due.contact.key),
-            due.known,
-            due.unanswered,
-            due.record,
-            is_matched=kind in self._order.matched,
-            recreate=self._order.recreate and kind is not RECORD,
-            is_sure=due.is_sure,
-            wanted=wanted,
-            written=due.written,
-        )
 
 
 def _route(parcel: Parcel) -> _Route:

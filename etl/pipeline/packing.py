@@ -15,9 +15,9 @@ _ID_PROPERTIES = {EMAIL: "email", RECORD: RECORD_ID}
 
 
 def packed(due: DueContact, order: Order) -> Parcel:
-    """A contact as it sets out, before it is known what of it is written."""
+    """A contact as it sets out, before it is known what of it is written; nothing, if it is not wanted."""
     kind, value = due.contact.key
-    wanted = transform.properties(due.contact, order.synced) if due.contact.facts else {}
+    wanted = transform.properties(due.contact, order.synced) if due.fingerprint else {}
     return Parcel(
         due.contact_id,
         _ID_PROPERTIES.get(kind) or order.synced.visitor_id,
