@@ -12,7 +12,8 @@ from etl.pipeline import writing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from etl.models.contact import DueContact, Way
+    from etl.fields import SyncedFields
+    from etl.models.contact import ContactKind, DueContact, Way
     from etl.pipeline.order import Order
     from etl.pipeline.ports import Ledger
 
@@ -195,7 +196,7 @@ class Backlog:
         synced, wanted = self._order.synced, transform.properties(due.contact, self._order.synced)
         return Parcel(
             due.contact_id,
-            _ID_PROPERTIES.get(kind) or synced.visitor_id,
+            id_property(kind, synced),
             value,
             wanted,
             due.fingerprint,
@@ -209,6 +210,11 @@ class Backlog:
             wanted=wanted,
             written=due.written,
         )
+
+
+def id_property(kind: ContactKind, synced: SyncedFields) -> str:
+    """The property by which HubSpot finds contacts of a kind."""
+    return _ID_PROPERTIES.get(kind) or synced.visitor_id
 
 
 def _route(parcel: Parcel) -> _Route:
