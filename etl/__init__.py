@@ -28,6 +28,7 @@ gone        rejected, as the record that HubSpot once confirmed is not there any
 rejection   a row or a contact that was refused, with its reason
 backfill    a past window that was asked for; it never moves the watermark
 dry run     reads everything, writes nothing
+undo        put back what a run replaced, where nobody has changed it since; a run itself
 forget      erase all that is kept of a person, and keep the person away
 tombstone   the keyed hash of what led to a person who was forgotten
 portal      one HubSpot account

@@ -208,6 +208,22 @@ def forget_website(*, website: str, agreed: bool) -> int:
 
 
 @program.command()
+@click.argument("run", metavar="RUN")
+@click.option("--archive-created", is_flag=True, help="Also archive contacts that the run had made.")
+@DRY_RUN_OPTION
+@JSON_OPTION
+def undo(*, run: str, archive_created: bool, dry_run: bool, as_json: bool) -> int:
+    """Put back what a run replaced, where nobody has changed it since.
+
+    RUN is the id of a run, or how it begins: visitor-sync status lists the last ones.
+    """
+    from etl.cli.undoing import undo_run
+
+    code = undo_run(run, archive_created=archive_created, dry_run=dry_run, as_json=as_json)
+    return code if dry_run else Kept(code)
+
+
+@program.command()
 @click.option("--website", metavar="W", help="Only the contacts of this website's visitors.")
 @click.option("--dry-run", is_flag=True, help="Only say how many contacts would become due.")
 @click.option("--yes", "agreed", is_flag=True, help="Do not ask.")

@@ -44,10 +44,10 @@ def incremental(*, now: bool, websites: Sequence[str], dry_run: bool, as_json: b
     """Sync the new visitors of all or these ``websites``. Returns the exit code."""
     clock, printout = SystemClock(), Printout(as_json=as_json, always=dry_run)
     if dry_run:
-        return sync_new(_start(), clock, printout, now=now, websites=websites, dry_run=True)
+        return sync_new(start(), clock, printout, now=now, websites=websites, dry_run=True)
     logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
     with watched(clock, printout.summaries) as watching:
-        settings = watching.settings = _start()
+        settings = watching.settings = start()
         code = sync_new(settings, clock, printout, now=now, websites=websites)
         watching.end(code)
         return code
@@ -94,7 +94,7 @@ def past(
 
     Returns the exit code.
     """
-    settings, clock = _start(), SystemClock()
+    settings, clock = start(), SystemClock()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
     orders = _orders(settings, "backfill", websites, dry_run=dry_run, since=begin, until=end)
     report = Printout(as_json=as_json, always=True)
@@ -168,7 +168,8 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     return stated, len(text.strip()) <= len("2026-01-31")
 
 
-def _start() -> Settings:
+def start() -> Settings:
+    """The settings, with the log set up as they say."""
     settings = load()
     file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
     logs.configure(settings.sync.log_format, settings.secrets(), file)

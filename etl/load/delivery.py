@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import SyncError
 from etl.load.complaints import Complaint, listed
 from etl.load.lookup import read_contacts
+from etl.load.records import archive
 from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
 from etl.load.verdicts import (
@@ -79,6 +80,10 @@ class HubSpotContacts(HubSpotSide):
         delivery = Delivery(work.verdicts(stop), stop)
         _log(delivery, elapsed_s=self._clock.monotonic() - started)
         return delivery
+
+    def archive(self, records: Sequence[str]) -> None:
+        """Put records (at most 100) into the recycle bin. Raises SyncError."""
+        archive(self._client, records)
 
     def _send(self, part: Sequence[Parcel], work: _Work) -> None:
         way = part[0].way

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.errors import ContractBrokenError
-from etl.instants import microseconds, parsed
+from etl.instants import microseconds
 from etl.kinds import NOTHING
 from etl.load.complaints import Complaint, listed
-from etl.load.lookup import read_contacts, results_or_complaint
+from etl.load.lookup import instant_in, read_contacts, results_or_complaint
 from etl.load.statuses import READ_SCOPE
 from etl.load.verdicts import keys_in, properties_in, record_in
 from etl.models.clocks import FAR
@@ -38,7 +38,6 @@ _PAGE = 200
 _HISTORY_AT_ONCE = 50
 _SEARCHES_A_SECOND = 4
 _LONGEST_ID = 512
-_MOST_DIGITS = 14
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -79,13 +78,13 @@ class HubSpotLinks:
             if last < since:
                 raise _out_of_order()
             if last == since:
-                yield from self._of_one_instant(last)
+                yield from self._of_oneinstant_in(last)
                 last += timedelta(milliseconds=1)
             since, began = last, self._clock.now()
             page = self._search(self._since(since))
         yield LinkPage(page.records, _caught_up(page, began=began))
 
-    def _of_one_instant(self, instant: datetime) -> Iterator[LinkPage]:
+    def _of_oneinstant_in(self, instant: datetime) -> Iterator[LinkPage]:
         """All records that changed at one instant, which are more than a page holds."""
         after = 0
         while True:
@@ -137,7 +136,7 @@ class HubSpotLinks:
         if record is None:
             return None
         properties = properties_in(result)
-        modified = _instant(properties.get(_MODIFIED)) or _instant(result.get("updatedAt")) or _BEGINNING
+        modified = instant_in(properties.get(_MODIFIED)) or instant_in(result.get("updatedAt")) or _BEGINNING
         value = properties.get(self.property_name)
         return ShownRecord(record, value if isinstance(value, str) and value.strip() else None, modified)
 
@@ -164,7 +163,7 @@ class HubSpotLinks:
         histories = result.get("propertiesWithHistory")
         entries = listed(histories.get(self.property_name)) if isinstance(histories, dict) else []
         stated = [
-            (entry.get("value"), _instant(entry.get("timestamp")))
+            (entry.get("value"), instant_in(entry.get("timestamp")))
             for entry in entries
             if isinstance(entry, dict)
         ]
@@ -220,9 +219,3 @@ def _out_of_order() -> ContractBrokenError:
 
 def _milliseconds(instant: datetime) -> str:
     return str(microseconds(instant) // 1000)
-
-
-def _instant(value: Any) -> datetime | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return datetime.fromtimestamp(int(value) / 1000, UTC) if len(value) <= _MOST_DIGITS else None
-    return parsed(value) if isinstance(value, str) else None

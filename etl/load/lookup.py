@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from etl.instants import parsed
 from etl.load.complaints import complaint, listed
 from etl.load.statuses import READ_SCOPE, complaint_in, object_of, results_of
 from etl.load.verdicts import EMAIL, OTHER_EMAILS, identities, normalised, record_in, texts_in
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from etl.network.reply import Reply
 
 WHERE = "HubSpot batch/read"
+_MOST_DIGITS = 14
 
 
 def read_contacts(
@@ -93,3 +96,10 @@ def results_or_complaint(reply: Reply) -> Mapping[str, Any] | Complaint:
         return results_of(reply)
     object_of(reply)
     return complaint_in(reply)
+
+
+def instant_in(value: Any) -> datetime | None:
+    """An instant as HubSpot writes it: ISO 8601, or milliseconds since 1970; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return datetime.fromtimestamp(int(value) / 1000, UTC) if len(value) <= _MOST_DIGITS else None
+    return parsed(value) if isinstance(value, str) else None

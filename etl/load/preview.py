@@ -25,3 +25,6 @@ class Preview(HubSpotSide):
                 for parcel in batch
             )
         )
+
+    def archive(self, records: Sequence[str]) -> None:
+        """Nothing: they stay where they are."""

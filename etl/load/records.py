@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from etl.load.complaints import Complaint, listed
 from etl.load.lookup import read_contacts
-from etl.load.statuses import object_of
+from etl.load.statuses import WRITE_SCOPE, object_of
 from etl.load.verdicts import properties_in, record_in, texts_in
 from etl.models.contact import RECORD_ID
 from etl.models.record import ShownContact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from etl.load.client import HubSpotClient
     from etl.network.reply import Reply
@@ -48,6 +48,22 @@ def clear(client: HubSpotClient, record: str, names: Collection[str]) -> None:
         read=lambda _reply: None,
         expects=_REFUSALS,
         where="HubSpot batch/update",
+    )
+
+
+def archive(client: HubSpotClient, records: Sequence[str]) -> None:
+    """Put up to 100 records into the recycle bin; what is there already, or gone, is no matter.
+
+    https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/post-crm-v3-objects-contacts-batch-archive
+    Raises SyncError.
+    """
+    client.send(
+        "POST",
+        f"{client.contacts_path}/batch/archive",
+        body={"inputs": [{"id": record} for record in records]},
+        read=lambda _reply: None,
+        where="HubSpot batch/archive",
+        scope=WRITE_SCOPE,
     )
 
 

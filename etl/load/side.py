@@ -10,10 +10,11 @@ from etl.load.links import HubSpotLinks
 from etl.load.lookup import presence, read_contacts
 from etl.load.portal import read_portal
 from etl.load.properties import link_property_of, visitor_id_of
+from etl.load.recall import Memory
 from etl.load.setup_check import SetupCheck
 from etl.load.words import HubSpotWords
 from etl.models.contact import RECORD_ID
-from etl.models.verdict import Sight
+from etl.models.verdict import Recollection, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -84,6 +85,13 @@ class HubSpotSide(HubSpotWords):
     def _read(self, by: str, ids: Sequence[str], batch: Sequence[Parcel], asked: set[str]) -> Sight:
         answer = read_contacts(self._client, by, ids, properties=asked)
         return presence(batch, self._setup.believed(answer))
+
+    def recall(self, batch: Sequence[Parcel]) -> Recollection:
+        """What HubSpot holds of ``batch``, whose records are known, and held before, of all that they ask.
+
+        Never raises SyncError: that is the ``stop`` of what was seen.
+        """
+        return Memory(self._client, self._setup, clock=self._clock).recall(batch)
 
     def look(self, record: str) -> ShownContact | None:
         """The record behind an id, which may have another one now; None where there is none."""

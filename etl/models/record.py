@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 class ShownContact(NamedTuple):
@@ -18,3 +19,14 @@ class ShownContact(NamedTuple):
     def has_address(self) -> bool:
         """Whether somebody gave it one."""
         return any(name in self.properties for name in ("email", "hs_additional_emails"))
+
+
+class Version(NamedTuple):
+    """A text that a property held from ``at`` on, by HubSpot's clock; "" for nothing.
+
+    ``source`` is who wrote it, in HubSpot's words; None where it does not say.
+    """
+
+    text: str
+    at: datetime
+    source: str | None

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from etl.models.contact import ContactKind
     from etl.models.difference import Difference
     from etl.models.reading import Window
 
 
-RunKind = Literal["incremental", "backfill"]
+RunKind = Literal["incremental", "backfill", "undo"]
 
 
 class Status(StrEnum):
@@ -65,6 +66,54 @@ class RequestCounts:
     hubspot: int = 0
 
 
+MadeFate = Literal["left", "archived", "changed", "gone", "deferred"]
+"""``changed``: somebody has, so that it is left; ``gone``: it was not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeContact:
+    """A contact that the run which is undone had made, and what becomes of it."""
+
+    key: str
+    kind: ContactKind
+    record: str | None
+    fate: MadeFate
+
+
+@dataclass(slots=True)
+class UndoneCounts:
+    """Contacts, by what became of what ``run`` did to them; one can be both restored and changed.
+
+    ``restored`` have everything back, now or before, that nobody changed since; on ``changed`` something
+    stays that somebody changed since. ``gone`` are not in HubSpot any more. ``created`` were made by the run;
+    ``archived`` are those of them that this undo put into the recycle bin. ``left`` have another record now
+    than the one that was written to, or none that is known.
+    """
+
+    run: str
+    restored: int = 0
+    changed: int = 0
+    gone: int = 0
+    created: int = 0
+    archived: int = 0
+    left: int = 0
+
+
+class PastRun(NamedTuple):
+    """A run as the state remembers it.
+
+    ``number`` is what its verdicts are kept under; None for one of an older version. ``contacts`` is how many
+    it said to have created or updated.
+    """
+
+    run: str
+    kind: str
+    website: str
+    started: datetime
+    number: int | None
+    contacts: int
+
+
 @dataclass(slots=True)
 class RunSummary:
     """The books of one run over one website; what ``--json`` prints.
@@ -72,7 +121,7 @@ class RunSummary:
     ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor are ``notes``: those of
     the warnings that need nobody. ``portal`` is the id of the HubSpot account; None as long as that is not
     known. ``degraded`` says why the source's answer was not believed, where it was not. ``differences`` are
-    what a dry run would do.
+    what a dry run would do. ``undo`` and ``made`` belong to a run that undoes another one.
     """
 
     run: str
@@ -96,6 +145,8 @@ class RunSummary:
     degraded: str | None = None
     notes: tuple[str, ...] = ()
     differences: list[Difference] = field(default_factory=list)
+    undo: UndoneCounts | None = None
+    made: list[MadeContact] = field(default_factory=list)
 
     @property
     def concerns(self) -> list[str]:
@@ -103,10 +154,13 @@ class RunSummary:
         return [warning for warning in self.warnings if warning not in self.notes]
 
     def as_object(self) -> dict[str, Any]:
-        """The object of ``--json``; that of a dry run names people."""
-        if not self.dry_run:
-            return self.as_dict()
-        return {**self.as_dict(), "differences": [each.as_object() for each in self.differences]}
+        """The object of ``--json``; those of a dry run and of an undo name people."""
+        told = self.as_dict()
+        if self.dry_run:
+            told["differences"] = [each.as_object() for each in self.differences]
+        if self.undo:
+            told["created_contacts"] = [asdict(each) for each in self.made]
+        return told
 
     def as_dict(self) -> dict[str, Any]:
         """What is logged and stored of it, keys in their fixed order."""
@@ -130,6 +184,7 @@ class RunSummary:
             "portal": self.portal,
             "degraded": self.degraded,
             "values": asdict(self.values),
+            **({"undo": asdict(self.undo)} if self.undo else {}),
         }
 
 

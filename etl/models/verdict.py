@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from etl.errors import SyncError
     from etl.models.contact import ContactKey, Parcel
-    from etl.models.record import ShownContact
+    from etl.models.record import ShownContact, Version
 
 
 class Outcome(StrEnum):
@@ -92,6 +92,17 @@ class Sight:
     found: Mapping[int, ShownContact]
     missing: frozenset[int] = frozenset()
     stop: SyncError | None = None
+
+
+class Recollection(NamedTuple):
+    """What HubSpot shows of contacts, and what properties of theirs held before.
+
+    ``versions`` by contact id and property, the latest first. HubSpot's clock is ``ahead`` of ours.
+    """
+
+    sight: Sight
+    versions: Mapping[int, Mapping[str, tuple[Version, ...]]]
+    ahead: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from etl import transform
 from etl.models.contact import EMAIL, RECORD, RECORD_ID, Contact, DueContact, Parcel
 
 if TYPE_CHECKING:
+    from etl.fields import SyncedFields
+    from etl.models.contact import ContactKind
     from etl.models.dossier import Standing
     from etl.pipeline.order import Order
 
@@ -20,7 +22,7 @@ def packed(due: DueContact, order: Order) -> Parcel:
     wanted = transform.properties(due.contact, order.synced) if due.fingerprint else {}
     return Parcel(
         due.contact_id,
-        _ID_PROPERTIES.get(kind) or order.synced.visitor_id,
+        id_property(kind, order.synced),
         value,
         wanted,
         due.fingerprint,
@@ -34,6 +36,11 @@ def packed(due: DueContact, order: Order) -> Parcel:
         wanted=wanted,
         written=due.written,
     )
+
+
+def id_property(kind: ContactKind, synced: SyncedFields) -> str:
+    """The property by which HubSpot finds contacts of a kind."""
+    return _ID_PROPERTIES.get(kind) or synced.visitor_id
 
 
 def as_due(standing: Standing) -> DueContact:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Select, Update
 
-    from etl.models.contact import Parcel
+    from etl.models.contact import Parcel, Written
     from etl.models.verdict import Verdict
     from etl.state.entries import Entries
     from etl.state.records import Records
@@ -126,6 +126,21 @@ _UNREMEMBERED = Prepared(
         )
         .order_by(_C.id)
         .limit(value("most"))
+    )
+)
+_REMEMBER_ALL = Prepared(
+    lambda _: change(overwritten("written", "maybe", "kept", "kept_at")),
+    "new_written",
+    "new_maybe",
+    "new_kept",
+    "new_kept_at",
+    "contact_id",
+)
+_PART_WITH = Prepared(
+    lambda dialect: (
+        update(_T)
+        .values({**WITHOUT_WRITTEN, "confirmed": null(), "record": null(), "made": false()})
+        .where(among(_C.id, dialect))
     )
 )
 _REMEMBER = Prepared(lambda _: change(overwritten("written")), "new_written", "contact_id")
@@ -371,6 +386,18 @@ class Ledger:
         """Write down what was written of contacts."""
         rows = [(texts_text(each) or "{}", number) for number, each in texts.items()]
         self._statements.change_many(_REMEMBER, rows)
+
+    def remember_all(self, written: Mapping[int, Written]) -> None:
+        """Write down all that is known of the writing to contacts."""
+        rows = [
+            (texts_text(each.last), maybe_text(each.maybe), texts_text(each.kept), each.kept_at, number)
+            for number, each in written.items()
+        ]
+        self._statements.change_many(_REMEMBER_ALL, rows)
+
+    def part_with(self, contact_ids: Collection[int]) -> None:
+        """The records of these are not there any more: what is made of the contacts again are others."""
+        self._statements.change_among(_PART_WITH, contact_ids)
 
     def _told(self, records: Mapping[int, str]) -> tuple[dict[int, str], list[tuple[int, int]]]:
         """The records that are new to their contacts, and the pairs of contacts that have one."""

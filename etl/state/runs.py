@@ -14,7 +14,7 @@ from sqlalchemy import and_, delete, func, insert, or_, select, update
 from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
 from etl.models.reading import Answered, KnownWebsite
-from etl.models.summary import Failing, Status, SyncedDay
+from etl.models.summary import Failing, PastRun, Status, SyncedDay
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, new, overwritten, value
@@ -143,6 +143,15 @@ _LAST = Prepared(
         select(_R.id, _R.kind, _R.started, _R.ended, _R.status, _R.summary)
         .select_from(_OF_WEBSITE)
         .where(_IS_NAMED)
+        .order_by(_LATEST_FIRST)
+        .limit(value("most"))
+    ),
+)
+_NAMED = Prepared(
+    lambda _: (
+        select(_R.id, _R.kind, _W.name, _R.started, _R.number, _R.summary)
+        .select_from(_OF_WEBSITE)
+        .where(func.substr(_R.id, 1, value("length")) == value("prefix"))
         .order_by(_LATEST_FIRST)
         .limit(value("most"))
     ),
@@ -302,6 +311,12 @@ class Runs:
         """The summaries of the last runs of a website, latest first. A killed run has the status null."""
         return [_told(row) for row in self._statements.rows(_LAST, named=website, most=most)]
 
+    def named(self, prefix: str, *, most: int = 2) -> list[PastRun]:
+        """The runs whose ids begin so, latest first."""
+        return [
+            _past(row) for row in self._statements.rows(_NAMED, prefix=prefix, length=len(prefix), most=most)
+        ]
+
     def last_answer(self, website_id: int, ranges: Collection[str]) -> Answered | None:
         """What the last incremental run was answered that read one of ``ranges``; the last, if degraded."""
         for answered in self._answers(website_id):
@@ -365,6 +380,14 @@ def _failing(rows: Sequence[Row]) -> Failing:
     """``rows`` are the latest first."""
     summary = _summary(rows[0][2]) if rows[0][2] else {}
     return Failing(instant(rows[-1][0]), len(rows), summary.get("exit_code"), summary.get("reason"))
+
+
+@of_a_row
+def _past(row: Row) -> PastRun:
+    run, kind, website, started, number, text = row
+    contacts = (_summary(text) if text else {}).get("contacts", {})
+    did = sum(int(contacts.get(name, 0)) for name in ("created", "updated"))
+    return PastRun(run, kind, website, instant(started), number, did)
 
 
 @of_a_row

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, tuple_
 
 from etl.instants import instant, microseconds
 from etl.models.contact import ContactKey
+from etl.models.deed import Deed
 from etl.models.verdict import CREATED, DEFERRED, UPDATED, Outcome
 from etl.state import tables
 from etl.state.entries import KINDS
@@ -59,21 +60,6 @@ _PRUNE = Prepared(
         )
     )
 )
-
-
-class Deed(NamedTuple):
-    """What a run did to a contact. ``before`` are the texts that it replaced, ``after`` those it wrote there.
-
-    ``times`` is how often; ``before`` is what HubSpot showed, or what this program remembered of it.
-    """
-
-    contact_id: int
-    key: ContactKey
-    record: str | None
-    outcome: Outcome
-    times: int
-    before: Mapping[str, str]
-    after: Mapping[str, str]
 
 
 class PastVerdict(NamedTuple):
@@ -135,11 +121,13 @@ _DROP = Prepared(lambda dialect: delete(_T).where(among(_V.contact_id, dialect))
 
 
 def _row(parcel: Parcel, verdict: Verdict, earlier: Row | None) -> Row:
-    """``earlier`` is what the run did to the contact before: what it was, stays."""
-    outcome, before = verdict.outcome, dict(parcel.before)
-    if outcome is not UPDATED:
-        before = {}
-    after = {name: parcel.properties[name] for name in before}
+    """``earlier`` is what the run did to the contact before: what it was, stays.
+
+    What was only written once more counts as if it had been there: HubSpot knows better if it was not.
+    """
+    outcome = verdict.outcome
+    after = dict(parcel.properties) if outcome is UPDATED else {}
+    before = {name: parcel.before.get(name, text) for name, text in after.items()}
     times = 1
     if earlier is not None:
         _, outcome_before, times_before, before_that, after_that = earlier
