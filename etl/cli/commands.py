@@ -124,6 +124,7 @@ def setup(*, only_print: bool) -> int:
     type=click.Choice(("due", "rejected", "absent", "gone")),
     help="List the contacts that are so, and why.",
 )
+@click.option("--run", "one_run", metavar="ID", help="Show what that run did to which contacts.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="So many of them at most; default 50.")
 @WEBSITE_OPTION
 @JSON_OPTION
@@ -131,18 +132,23 @@ def status(
     *,
     healthy: bool,
     runs: int | None,
+    one_run: str | None,
     contacts: str | None,
     limit: int | None,
     websites: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Show how each website fares, what is left of the month, the contacts and the lock."""
-    if healthy + (runs is not None) + (contacts is not None) > 1:
-        raise click.UsageError("Give one of --healthy, --runs and --contacts.")
-    if limit is not None and contacts is None:
-        raise click.UsageError("--limit goes with --contacts.")
-    if websites and contacts:
-        raise click.UsageError("Contacts belong to no single website: --contacts goes without --website.")
+    if healthy + sum(each is not None for each in (runs, one_run, contacts)) > 1:
+        raise click.UsageError("Give one of --healthy, --runs, --run and --contacts.")
+    if limit is not None and contacts is None and one_run is None:
+        raise click.UsageError("--limit goes with --contacts and --run.")
+    if websites and (contacts or one_run):
+        raise click.UsageError("--contacts and --run go without --website: contacts belong to no single one.")
+    if one_run is not None:
+        from etl.cli.one_run import show_run
+
+        return show_run(one_run, most=limit or SHOWN_CONTACTS, as_json=as_json)
     from etl.cli.state_reports import show_contacts, show_health, show_status
 
     if contacts:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from etl.cli.derived import accounts, state_url
+from etl.cli.one_run import named_run
 from etl.cli.people import say
 from etl.cli.printout import Printout, exit_code
 from etl.cli.syncing import start
@@ -27,14 +28,10 @@ if TYPE_CHECKING:
     from etl.settings import Settings
     from etl.state.store import Transaction
 
-SHORTEST = 6
-"""Characters of an id that are enough to name a run."""
-
 MOST_SHOWN = 50
 """Contacts that are listed on a terminal."""
 
 _WITHOUT_STATE = (StateError.exit_code, LockedError.exit_code)
-_LIST = "visitor-sync status lists the last runs with their ids; a dry run leaves nothing to undo."
 
 
 def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool) -> int:
@@ -73,23 +70,9 @@ def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool)
 def _found(named: str, settings: Settings, clock: SystemClock) -> tuple[PastRun, Stop | None]:
     """The run, and until when HubSpot does not want to be asked. Raises SettingsError."""
     with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
-        past = _run(named.strip().lower(), state)
+        past = named_run(named, state)
         _prove_kept(past, settings, clock, state)
         return past, state.limits.stop("hubspot", clock.now()) if state else None
-
-
-def _run(named: str, state: Transaction | None) -> PastRun:
-    if len(named) < SHORTEST:
-        raise SettingsError(f"A run is named by {SHORTEST} or more characters of its id.", fix=_LIST)
-    found = state.runs.named(named) if state else []
-    if not found:
-        raise SettingsError(f"No run is known whose id begins with {named!r}.", fix=_LIST)
-    if len(found) > 1:
-        ids = " and ".join(each.run for each in found)
-        raise SettingsError(
-            f"Several runs have ids that begin with {named!r}: {ids}.", fix="Give more of it."
-        )
-    return found[0]
 
 
 def _prove_kept(past: PastRun, settings: Settings, clock: SystemClock, state: Transaction | None) -> None:

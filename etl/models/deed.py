@@ -25,3 +25,8 @@ class Deed(NamedTuple):
     times: int
     before: Mapping[str, str]
     after: Mapping[str, str]
+
+    @property
+    def changed(self) -> list[str]:
+        """The properties that hold another text since."""
+        return [name for name, text in self.after.items() if self.before.get(name) != text]

@@ -17,7 +17,7 @@ from etl.state.failures import of_a_row
 from etl.state.statements import Insertion, Prepared, among, value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from etl.models.contact import Parcel
@@ -63,7 +63,7 @@ _PRUNE = Prepared(
 
 
 class PastVerdict(NamedTuple):
-    """What a run did to the contact that is asked about."""
+    """What a run did to the contact that is asked about, and what that changed."""
 
     run: str
     kind: str
@@ -112,13 +112,6 @@ class Verdicts:
         if oldest is not None:
             self._statements.change(_PRUNE, number=oldest, most=most)
 
-    def drop(self, contact_ids: Collection[int]) -> None:
-        """Forget what was done to these contacts."""
-        self._statements.change_among(_DROP, contact_ids)
-
-
-_DROP = Prepared(lambda dialect: delete(_T).where(among(_V.contact_id, dialect)))
-
 
 def _row(parcel: Parcel, verdict: Verdict, earlier: Row | None) -> Row:
     """``earlier`` is what the run did to the contact before: what it was, stays.
@@ -157,4 +150,13 @@ def _deed(row: Row) -> Deed:
 @of_a_row
 def _past(row: Row) -> PastVerdict:
     run, kind, started, outcome, before, after = row
-    return PastVerdict(run, kind, instant(started), Outcome(outcome), texts_from(before), texts_from(after))
+    was, now = texts_from(before), texts_from(after)
+    changed = [name for name, text in now.items() if was.get(name) != text]
+    return PastVerdict(
+        run,
+        kind,
+        instant(started),
+        Outcome(outcome),
+        {name: was.get(name, "") for name in changed},
+        {name: now[name] for name in changed},
+    )
