@@ -127,7 +127,8 @@ def test_a_watermark_in_the_future_heals_by_itself(program: Program) -> None:
     in_the_state(program, "UPDATE websites SET watermark = ?, swept = ?, read_at = NULL", later, later)
     in_the_state(
         program,
-        "INSERT INTO runs SELECT 'poisoned', website_id, kind, ?, ?, status,"
+        "INSERT INTO runs (id, website_id, kind, started, ended, status, summary)"
+        " SELECT 'poisoned', website_id, kind, ?, ?, status,"
         " json_set(summary, '$.watermark.after', ?) FROM runs",
         *[microseconds(datetime.now(UTC))] * 2,
         tomorrow.isoformat(),
