@@ -102,6 +102,11 @@ class RunSummary:
         """The warnings that need a person."""
         return [warning for warning in self.warnings if warning not in self.notes]
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a dry run would change anything in HubSpot."""
+        return any(each.changes_hubspot for each in self.differences)
+
     def as_object(self) -> dict[str, Any]:
         """The object of ``--json``; that of a dry run names people."""
         if not self.dry_run:

@@ -13,7 +13,7 @@ from etl.pipeline import writing
 from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.brake import Brake
-from etl.pipeline.differing import difference
+from etl.pipeline.differing import Differences
 from etl.pipeline.ending import as_bug, graver
 from etl.pipeline.forgetting import stay_away
 from etl.pipeline.refusals import Refusals
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from etl.models.contact import Parcel
-    from etl.models.difference import Difference
     from etl.models.record import ShownContact
     from etl.pipeline.absorb import Renewed
     from etl.pipeline.books import Books
@@ -37,6 +36,8 @@ MOST_DOUBTFUL = 10
 
 HOLD_BACK_S = 20.0
 """Pages wait for the destination so long in all, and no longer: the source's ranges move on meanwhile."""
+
+_STOPPED = "More contacts than SYNC_MAX_CHANGED allows would have values written over: the run stops before."
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Outbox:
     stop: SyncError | None = None
     strangers: int = 0
     in_flight: dict[Future[Any], list[Parcel]] = field(init=False, default_factory=dict)
-    differences: list[Difference] = field(init=False, default_factory=list)
+    differences: Differences = field(init=False)
     _backlog: Backlog = field(init=False)
     _refusals: Refusals = field(init=False)
     _silence: Silence = field(init=False)
@@ -71,6 +72,7 @@ class Outbox:
     _requests_before: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.differences = Differences(self.order.synced)
         self._backlog = Backlog(self.order)
         self._refusals = Refusals(self.order.max_rejected, self.destination.too_many_refused)
         self._silence, self._darkness = (Silence(self.destination.silent) for _ in range(2))
@@ -137,6 +139,8 @@ class Outbox:
         judged = self._brake.judge()
         if isinstance(judged, SyncError):
             self.stop = judged
+            if self.order.dry_run:
+                self.differences.hold_back(self._brake.parked, _STOPPED)
             return
         with self.store.transaction() as state:
             state.ledger.intend(self._intentions(judged))
@@ -182,6 +186,7 @@ class Outbox:
             onward = [each for each in (*onward, *met) if each.way is not KEEP and self._is_here(each)]
             told = [(parcel, verdict) for parcel, verdict in answered if self._is_here(parcel)]
             told = self._without_forgotten(told, state)
+            self._show(told, state)
             settled = state.ledger.settle(told)
             state.rejections.settle(told)
             state.verdicts.settle(self.order.run, told)
@@ -224,8 +229,14 @@ class Outbox:
         ]
         return met, same
 
+    def _show(self, told: Sequence[tuple[Parcel, Verdict]], state: Transaction) -> None:
+        """What a dry run would do, before it is written down as done."""
+        if self.order.dry_run:
+            refused = state.rejections.reasons([parcel.contact_id for parcel, _ in told])
+            self.differences.add(told, refused)
+
     def _count(self, told: Sequence[tuple[Parcel, Verdict]], *, due: set[int]) -> None:
-        """Into the books, and what a dry run shows."""
+        """Into the books."""
         self.books.settle((verdict for _, verdict in told), due=due)
         self._brake.count(verdict for _, verdict in told)
         for parcel, verdict in told:
@@ -234,8 +245,6 @@ class Outbox:
                 self.books.values.replaced += len(parcel.replaces)
             if verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id:
                 self.strangers += 1
-        if self.order.dry_run:
-            self.differences += [difference(*pair, synced=self.order.synced) for pair in told]
 
     def _without_forgotten(
         self, answered: list[tuple[Parcel, Verdict]], state: Transaction
@@ -291,6 +300,7 @@ class Outbox:
                 state.links.rename(parcel.record, str(verdict.record))
         went = unite(same, synced=self.order.synced, state=state, books=self.books)
         concerned = {*went, *went.values()}
+        self.differences.drop(went)
         self._backlog.returned(self._brake.let_go(concerned), held_back=())
         self._backlog.call_back(concerned)
         self._went = {one: went.get(other, other) for one, other in self._went.items()} | went

@@ -289,7 +289,7 @@ class _Run:
             self.books.contacts(),
             self.books.values,
         )
-        summary.differences = self.outbox.differences
+        summary.differences = self.outbox.differences.listed()
         summary.requests.zenovay, summary.requests.hubspot = self.intake.requests, self.outbox.requests
         summary.elapsed_s = round(self.clock.monotonic() - self.started, 3)
         summary.degraded = self.intake.window.degraded
