@@ -69,6 +69,10 @@ class Outbox:
     _twice: set[int] = field(init=False, default_factory=set)
     """Contacts that others turned out to be, while they were in flight: what came last is not known."""
 
+    _kept: set[tuple[str, str]] = field(init=False, default_factory=set)
+    _replaced: set[tuple[str, str]] = field(init=False, default_factory=set)
+    """Records and the properties of theirs that were: each value counts once, however often it is sent."""
+
     _requests_before: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -241,10 +245,12 @@ class Outbox:
         self._brake.count(verdict for _, verdict in told)
         for parcel, verdict in told:
             if verdict.outcome in SETTLED:
-                self.books.values.kept += len(parcel.yields)
-                self.books.values.replaced += len(parcel.replaces)
+                record = verdict.record or str(parcel.record)
+                self._kept |= {(record, name) for name in parcel.yields}
+                self._replaced |= {(record, name) for name in parcel.replaces}
             if verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id:
                 self.strangers += 1
+        self.books.values.kept, self.books.values.replaced = len(self._kept), len(self._replaced)
 
     def _without_forgotten(
         self, answered: list[tuple[Parcel, Verdict]], state: Transaction
