@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import sqlite3
-from contextlib import closing
+import subprocess
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import row
+from program import COMMAND, row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,3 +214,252 @@ def test_what_it_says_is_what_the_run_then_does(program: Program, mode: dict[str
     assert {change["policy"] for change in kept} <= {write}
     again = assert_that_the_run_does_so(program, **mode, **policy)
     assert [each for each in again if each["action"] in {"create", "update"}] == []
+
+
+def test_a_first_one_says_what_the_first_run_does_and_leaves_no_state(program: Program) -> None:
+    program.sandbox.hubspot.seed({"email": ANN, "country": "Italy"})
+    program.visitors(row(1, email=ANN), row(2, email=BOB), row(3))
+
+    assert [each["action"] for each in assert_that_the_run_does_so(program)] == ["update", "create", "create"]
+
+
+def test_a_backfill_says_the_same(program: Program) -> None:
+    first_day = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    program.visitors(row(1, email=ANN), row(2))
+
+    said = dry(program, "backfill", "--from", first_day).summary
+
+    assert {each["key"]: each["action"] for each in said["differences"]} == {
+        ANN: "create",
+        "v000002": "create",
+    }
+    done = program("backfill", "--from", first_day, "--json").summary
+    assert done["contacts"] == said["contacts"]
+
+
+def test_a_second_website_meets_what_the_first_would_have_written(program: Program) -> None:
+    hubspot, settings = program.sandbox.hubspot, {"ZENOVAY_WEBSITE_ID": f"{program.website},site_other"}
+    hubspot.seed({"email": BOB})
+    program.visitors(row(1, email=ANN), row(2, email=BOB))
+    others = [row(5, email=ANN, minutes_ago=1, country_code="IT"), row(6, email=BOB, minutes_ago=1)]
+    program.sandbox.zenovay.add_rows("site_other", others)
+
+    first, second = dry(program, **settings).summaries
+    done = program.run(**settings).summaries
+
+    assert [each["contacts"] for each in (first, second)] == [each["contacts"] for each in done]
+    assert [[each["action"] for each in one["differences"]] for one in (first, second)] == [
+        ["create", "update"],
+        ["update", "update"],
+    ]
+    (ann, _) = second["differences"]
+    country = next(change for change in ann["changes"] if change["property"] == "country")
+    assert (country["old"], country["new"]) == ("Switzerland", "Italy")
+    assert (country["by_people"], country["kept"], ann["record"]) == (False, False, None)
+
+
+def test_it_marks_what_people_changed_since_the_last_write(program: Program) -> None:
+    program.visitors(row(1, email=ANN), row(2, email=BOB))
+    program.run()
+    record = record_with(program, ANN)
+    program.sandbox.hubspot.edit(record, country="Wonderland", zenovay_pageviews="77")
+    program.replace_visitors(row(1, email=ANN, country_code="IT"), row(2, email=BOB, country_code="IT"))
+
+    ann, bob = dry(program).summary["differences"]
+
+    assert {each["property"]: marks(each) for each in ann["changes"]} == {
+        "country": ("Wonderland", "Italy", "Switzerland", "by_people kept"),
+        "zenovay_last_seen": (*last_seen(ann), ""),
+        "zenovay_pageviews": ("77", "3", "3", "by_people"),
+    }
+    assert marks(bob["changes"][0]) == ("Switzerland", "Italy", "Switzerland", "")
+
+
+def record_with(program: Program, address: str) -> str:
+    held = program.sandbox.hubspot.contacts.items()
+    return next(record for record, each in held if each.get("email") == address)
+
+
+def marks(change: dict[str, Any]) -> tuple[str, str, str, str]:
+    named = " ".join(name for name in ("by_people", "kept") if change[name])
+    return change["old"], change["new"], change["last"], named
+
+
+def last_seen(difference: dict[str, Any]) -> tuple[str, str, str]:
+    (found,) = [each for each in difference["changes"] if each["property"] == "zenovay_last_seen"]
+    return found["old"], found["new"], found["last"]
+
+
+def test_who_was_refused_before_is_marked_and_who_still_waits_is_only_counted(program: Program) -> None:
+    program.sandbox.hubspot.refused_addresses |= {ANN: "not welcome", BOB: "nor you"}
+    rows = row(1, email=ANN), row(2, email=BOB)
+    program.visitors(*rows)
+    assert program.run().exit_code == 3
+    program.replace_visitors({**rows[0], "pageviews": 9}, rows[1])
+
+    ended = dry(program)
+
+    (ann,) = ended.summary["differences"]
+    assert (ann["key"], ann["action"]) == (ANN, "create")
+    assert "not welcome" in ann["refused_before"]
+    assert not any(change["by_people"] for change in ann["changes"])
+    assert ended.summary["contacts"]["unchanged"] == 1
+    lines = program("run", "--dry-run").stdout.splitlines()
+    assert f"create {ANN} [was refused before: not welcome]" in lines
+    assert BOB not in "".join(lines)
+
+
+def on_a_terminal(program: Program, *options: str, columns: int = 80) -> list[str]:
+    """The lines that a dry run shows there."""
+    ours, its = pty.openpty()
+    environment = program.environment() | {"TERM": "dumb", "COLUMNS": str(columns)}
+    command = [COMMAND, "run", "--dry-run", *options]
+    with subprocess.Popen(
+        command, stdin=its, stdout=its, stderr=subprocess.PIPE, env=environment, cwd=program.folder
+    ) as process:
+        os.close(its)
+        shown = bytearray()
+        with suppress(OSError):  # Linux: the other end was closed
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+        assert process.stderr
+        process.stderr.read()
+    assert process.returncode == 0
+    return shown.decode().splitlines()
+
+
+LONG = "Kingdom of " + "a very long name " * 30
+
+
+def test_on_a_terminal_there_is_a_table_of_eighty_columns(program: Program) -> None:
+    hubspot = program.sandbox.hubspot
+    hubspot.seed({"email": ANN, "country": LONG})
+    hubspot.seed({"email": BOB, "country": "\x1b[31mRed\u202e"})
+    program.visitors(row(1, email=ANN), row(2, email=BOB), row(3), row(4))
+    hubspot.seed({"zenovay_visitor_id": "v000004", "firstname": "X", "country": "Switzerland"})
+
+    shown = on_a_terminal(program)
+
+    told = shown[: shown.index(next(line for line in shown if line.startswith("Contacts:"))) + 1]
+    assert [line for line in told if line and not line.startswith(" ")] == [
+        "Would be created (1)",
+        "Would be updated (3)",
+        "Contacts: 1 create, 3 update. Values: 8 filled, 2 kept.",
+    ]
+    assert max(map(len, told)) <= 80
+    head = next(line for line in told if "HubSpot now" in line)
+    assert head.split("  ") == ["", "", "property", *head.split("  ")[3:]]
+    (ann,) = (line for line in told if "Kingdom" in line)
+    assert ann.endswith("Switzerland           kept (protect)")
+    assert "…" in ann
+    assert any(r"\x1b[31mRed\u202e" in line for line in told)
+    assert not {"\x1b", "\u202e"} & set("".join(told))
+    assert any(
+        "Kingdom of a very long name a very long name" in line for line in on_a_terminal(program, columns=200)
+    )
+
+
+def test_the_first_fifty_are_shown_and_the_rest_is_said(program: Program) -> None:
+    program.visitors(*(row(number) for number in range(60)))
+
+    by_default = program("run", "--dry-run").stdout.splitlines()
+    few = program("run", "--dry-run", "--limit", "2").stdout.splitlines()
+    everything = program("run", "--dry-run", "--limit", "0").stdout.splitlines()
+    on_screen = on_a_terminal(program, "--limit", "3")
+
+    shown = [
+        {line.split()[1] for line in each if line.startswith("create ")}
+        for each in (by_default, few, everything)
+    ]
+    assert [len(each) for each in shown] == [50, 2, 60]
+    assert "10 more contacts are not shown: --limit 0 shows all." in by_default
+    assert "58 more contacts are not shown: --limit 0 shows all." in few
+    assert [line for line in everything if "not shown" in line] == []
+    assert "57 more contacts are not shown: --limit 0 shows all." in on_screen
+    assert few[-2] == everything[-2] == "Contacts: 60 create. Values: 240 filled."
+    assert few[-1].startswith(f"{program.website}: incremental done: 60 rows read")
+
+
+def test_off_a_terminal_a_line_says_all_of_a_property(program: Program) -> None:
+    program.sandbox.hubspot.seed({"email": ANN, "country": f"{LONG}\x07"})
+    program.settings["SYNC_ANONYMOUS"] = "match"
+    program.visitors(row(1, email=ANN), row(2))
+
+    lines = program("run", "--dry-run").stdout.splitlines()
+
+    assert rf"update {ANN} country: {LONG}\x07 -> Switzerland [by people] [kept (protect)]" in lines
+    assert f"update {ANN} zenovay_pageviews: - -> 3" in lines
+    assert "absent v000002" in lines
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--limit", "5"),
+        ("run", "--limit", "0"),
+        ("run", "--detailed-exitcode"),
+        ("backfill", "--from", "2026-01-01", "--limit", "5"),
+        ("backfill", "--from", "2026-01-01", "--detailed-exitcode"),
+        ("run", "--dry-run", "--limit", "-1"),
+        ("run", "--cron", "--detailed-exitcode"),
+    ],
+)
+def test_options_of_a_dry_run_need_one(program: Program, arguments: tuple[str, ...]) -> None:
+    ended = program(*arguments)
+
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "--limit" in ended.stderr or "--detailed-exitcode" in ended.stderr
+
+
+def detailed(program: Program, **settings: str) -> int:
+    code = dry(program, "run", "--detailed-exitcode", **settings).exit_code
+    assert program("run", "--dry-run", "--detailed-exitcode", **settings).exit_code == code
+    return code
+
+
+def test_the_detailed_exit_code_says_whether_anything_would_change(program: Program) -> None:
+    assert detailed(program) == 0
+    program.sandbox.hubspot.seed({"email": ANN, "country": "Italy"})
+    program.visitors(row(1, email=ANN))
+    assert detailed(program) == 10
+    assert dry(program).exit_code == 0
+    program.run()
+    assert detailed(program) == 0
+    program.replace_visitors(row(1, email=ANN, pageviews=9))
+    assert detailed(program) == 10
+
+
+def test_what_would_stay_as_people_typed_it_is_no_change(program: Program) -> None:
+    program.settings["SYNC_FIELDS"] = "country"
+    program.sandbox.hubspot.seed({"email": ANN, "country": "Italy"})
+    program.sandbox.hubspot.seed({"email": BOB, "country": " Switzerland"})
+    program.visitors(row(1, email=ANN), row(2, email=BOB))
+
+    ended = dry(program, "run", "--detailed-exitcode")
+
+    assert ended.exit_code == 0
+    assert [each["action"] for each in ended.summary["differences"]] == ["keep", "unchanged"]
+    assert (
+        program("run", "--dry-run").stdout.splitlines()[-2]
+        == "Contacts: 1 keep, 1 unchanged. Values: 1 kept."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"HUBSPOT_ACCESS_TOKEN": "revoked"}, 5),
+        ({"HUBSPOT_BASE_URL": "http://127.0.0.1:9"}, 4),
+        ({"SYNC_PAGEVIEWS_PROPERTY": "no_such_property"}, 2),
+        ({"SYNC_MAX_CHANGED": "many"}, 2),
+    ],
+)
+def test_a_failure_keeps_its_code(program: Program, settings: dict[str, str], code: int) -> None:
+    program.visitors(row(1, email=ANN))
+    assert program("run", "--dry-run", "--detailed-exitcode", **settings).exit_code == code
+
+
+def test_rejected_rows_win_over_changes(program: Program) -> None:
+    program.visitors(row(1, email=ANN), {**row(2), "pageviews": -1})
+    assert detailed(program) == 3
