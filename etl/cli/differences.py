@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from etl.cli.people import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -76,7 +78,7 @@ def _fate(change: ValueChange) -> str:
 
 def _show_lines(action: Action, differences: Iterable[Difference]) -> None:
     for each in differences:
-        contact, remarks = escaped(each.key), "".join(f" [{remark}]" for remark in _remarks(each))
+        contact, remarks = visible(each.key), "".join(f" [{remark}]" for remark in _remarks(each))
         if remarks or not each.changes:
             click.echo(f"{action} {contact}{remarks}")
         for change in each.changes:
@@ -86,13 +88,14 @@ def _show_lines(action: Action, differences: Iterable[Difference]) -> None:
 
 def _show_table(action: Action, differences: Sequence[Difference]) -> None:
     """A line for each property under its contact; contacts without any stand under the reason for that."""
-    from rich.console import Console  # noqa: PLC0415 -- rich costs 40 ms
+    from etl.cli import display  # noqa: PLC0415 -- rich costs 40 ms
 
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console = display.console()
+    console.soft_wrap = True
     console.print(f"{_TITLES[action]} ({len(differences)})", style="bold")
     if changed := [each for each in differences if each.changes]:
         _show_changes(changed, console)
-    bare = [(_remarks(each), escaped(each.key)) for each in differences if not each.changes]
+    bare = [(_remarks(each), visible(each.key)) for each in differences if not each.changes]
     for remarks, contacts in groupby(sorted(bare, key=_reason), key=_reason):
         for remark in remarks:
             console.print(f"{_GAP}{remark}")
@@ -105,7 +108,7 @@ def _show_changes(changed: Sequence[Difference], console: Console) -> None:
     widths = _widths([_cells(change) for each in changed for change in each.changes], console.width)
     console.print(_line(_HEAD, widths), style="dim")
     for each in changed:
-        console.print(f"{_GAP}{escaped(each.key)}")
+        console.print(f"{_GAP}{visible(each.key)}")
         for remark in _remarks(each):
             console.print(f"{_GAP * 2}{remark}")
         for change in each.changes:
@@ -139,8 +142,8 @@ def _widths(rows: Sequence[_Cells], columns: int) -> list[int]:
 
 
 def _cells(change: ValueChange) -> _Cells:
-    now, marks = _NOTHING if change.old is None else escaped(change.old), _marks(change)
-    return _Cells(escaped(change.property), now, escaped(change.new), marks[-1] if marks else "")
+    now, marks = _NOTHING if change.old is None else visible(change.old), _marks(change)
+    return _Cells(visible(change.property), now, visible(change.new), marks[-1] if marks else "")
 
 
 def _marks(change: ValueChange) -> list[str]:
@@ -152,16 +155,7 @@ def _marks(change: ValueChange) -> list[str]:
 
 
 def _remarks(difference: Difference) -> list[str]:
-    remarks = [escaped(difference.reason)] if difference.reason else []
+    remarks = [visible(difference.reason)] if difference.reason else []
     if difference.refused_before:
-        remarks.append(f"was refused before: {escaped(difference.refused_before)}")
+        remarks.append(f"was refused before: {visible(difference.refused_before)}")
     return remarks
-
-
-def escaped(text: str) -> str:
-    """``text`` with what a terminal would obey, and what turns the direction of writing, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )

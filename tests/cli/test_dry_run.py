@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import sqlite3
-import subprocess
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import COMMAND, row
+from program import row
+from terminal import on_a_terminal, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -309,27 +307,11 @@ def test_who_was_refused_before_is_marked_and_who_still_waits_is_only_counted(pr
     assert BOB not in "".join(lines)
 
 
-def on_a_terminal(program: Program, *options: str, columns: int = 80) -> list[str]:
-    """The lines that a dry run shows there; one of eighty columns knows no colours."""
-    ours, its = pty.openpty()
-    environment = program.environment() | {
-        "TERM": "dumb" if columns == 80 else "xterm",
-        "COLUMNS": str(columns),
-    }
-    command = [str(COMMAND), "run", "--dry-run", *options]
-    with subprocess.Popen(
-        command, stdin=its, stdout=its, stderr=subprocess.PIPE, env=environment, cwd=program.folder
-    ) as process:
-        os.close(its)
-        shown = bytearray()
-        with suppress(OSError):  # Linux: the other end was closed
-            while piece := os.read(ours, 65536):
-                shown += piece
-        os.close(ours)
-        assert process.stderr
-        process.stderr.read()
-    assert process.returncode == 0
-    return shown.decode().splitlines()
+def told(program: Program, *options: str, **more: Any) -> list[str]:
+    """The lines that a dry run leaves on a terminal, without its progress and colours."""
+    code, shown = on_a_terminal(program, "run", "--dry-run", *options, **more)
+    assert code == 0
+    return plain(shown.rpartition("\x1b[2K")[2]).splitlines()
 
 
 LONG = "Kingdom of " + "a very long name " * 30
@@ -342,25 +324,23 @@ def test_on_a_terminal_there_is_a_table_of_eighty_columns(program: Program) -> N
     program.visitors(row(1, email=ANN), row(2, email=BOB), row(3), row(4))
     hubspot.seed({"zenovay_visitor_id": "v000004", "firstname": "X", "country": "Switzerland"})
 
-    shown = on_a_terminal(program)
+    shown = told(program)
 
-    told = shown[: shown.index(next(line for line in shown if line.startswith("Contacts:"))) + 1]
-    assert [line for line in told if line and not line.startswith(" ")] == [
+    table = shown[: shown.index(next(line for line in shown if line.startswith("Contacts:"))) + 1]
+    assert [line for line in table if line and not line.startswith(" ")] == [
         "Would be created (1)",
         "Would be updated (3)",
         "Contacts: 1 create, 3 update. Values: 10 filled, 2 kept.",
     ]
-    assert max(map(len, told)) <= 80
-    head = next(line for line in told if "HubSpot now" in line)
+    assert max(map(len, table)) <= 80
+    head = next(line for line in table if "HubSpot now" in line)
     assert head.split() == ["property", "HubSpot", "now", "ours"]
-    (ann,) = (line for line in told if "Kingdom" in line)
+    (ann,) = (line for line in table if "Kingdom" in line)
     assert ann.endswith("Switzerland           kept (protect)")
     assert "…" in ann
-    assert any(r"\x1b[31mRed\u202e" in line for line in told)
-    assert not {"\x1b", "\u202e"} & set("".join(told))
-    assert any(
-        "Kingdom of a very long name a very long name" in line for line in on_a_terminal(program, columns=200)
-    )
+    assert any(r"\x1b[31mRed\u202e" in line for line in table)
+    assert not {"\x1b", "\u202e"} & set("".join(table))
+    assert any("Kingdom of a very long name a very long name" in line for line in told(program, columns=200))
 
 
 def test_the_first_fifty_are_shown_and_the_rest_is_said(program: Program) -> None:
@@ -369,7 +349,7 @@ def test_the_first_fifty_are_shown_and_the_rest_is_said(program: Program) -> Non
     by_default = program("run", "--dry-run").stdout.splitlines()
     few = program("run", "--dry-run", "--limit", "2").stdout.splitlines()
     everything = program("run", "--dry-run", "--limit", "0").stdout.splitlines()
-    on_screen = on_a_terminal(program, "--limit", "3")
+    on_screen = told(program, "--limit", "3")
 
     shown = [
         {line.split()[1] for line in each if line.startswith("create ")}
