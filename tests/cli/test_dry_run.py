@@ -11,6 +11,8 @@ import pytest
 from program import row
 from terminal import on_a_terminal, plain
 
+from etl.sandbox.hubspot_schema import Definition
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -446,3 +448,46 @@ def test_a_failure_keeps_its_code(program: Program, settings: dict[str, str], co
 def test_rejected_rows_win_over_changes(program: Program) -> None:
     program.visitors(row(1, email=ANN), {**row(2), "pageviews": -1})
     assert detailed(program) == 3
+
+
+LINK = "zenovay_form_visitor_id"
+
+
+def test_links_and_who_becomes_known_are_foreseen(program: Program) -> None:
+    hubspot = program.sandbox.hubspot
+    hubspot.schema.add(Definition(LINK, form_field=True))
+    program.settings["SYNC_LINK_PROPERTY"] = LINK
+    program.visitors(row(1), row(2), row(3), row(4, email=ANN))
+    assert_that_the_run_does_so(program)
+    hubspot.edit(record_with(program, ANN), **{LINK: "v000001", "country": "Oz"})
+    hubspot.seed({"email": BOB, LINK: "v000002"})
+    program.replace_visitors(
+        *(row(number, minutes_ago=1, country_code="IT", pageviews=8) for number in (1, 2)),
+        row(3, email="cleo@example.test", minutes_ago=1),
+    )
+
+    found = assert_that_the_run_does_so(program)
+
+    assert {each["key"]: each["action"] for each in found} == {
+        ANN: "update",
+        record_with(program, BOB): "update",
+        "cleo@example.test": "create",
+    }
+
+
+def test_a_state_in_postgresql_is_left_alone_too(program: Program, postgres_url: str) -> None:
+    program.settings["SYNC_STATE_URL"] = postgres_url
+    program.sandbox.hubspot.refused_addresses[ANN] = "no"
+    program.visitors(row(1, email=ANN), row(2, email=BOB))
+    assert program.run().exit_code == 3
+    program.replace_visitors(row(1, email=ANN, pageviews=9), row(2, email=BOB, pageviews=9))
+    before = program("status", "--json").value
+
+    ann, bob = dry(program).summary["differences"]
+
+    assert (ann["action"], ann["refused_before"], bob["action"]) == ("create", "no", "update")
+    after = program("status", "--json").value
+    assert (after["contacts"], after["websites"][0]["watermark"]) == (
+        before["contacts"],
+        before["websites"][0]["watermark"],
+    )
