@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.models.contact import KEEP, LOOK, RECORD, ContactKey
-from etl.models.verdict import CREATED, DEFERRED, KEPT, SETTLED, Delivery, Sight, Verdict
+from etl.models.verdict import CREATED, DEFERRED, KEPT, REJECTED, SETTLED, Delivery, Sight, Verdict
 from etl.pipeline import writing
 from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
@@ -192,6 +192,7 @@ class Outbox:
             told = self._without_forgotten(told, state)
             self._show(told, state)
             settled = state.ledger.settle(told)
+            state.ledger.intend(self._withdrawn(told))
             state.rejections.settle(told)
             state.verdicts.settle(self.order.run, told)
             self._count(told, due=settled.due)
@@ -282,6 +283,14 @@ class Outbox:
             number: (*maybe, texts)[-MOST_DOUBTFUL:]
             for number, (maybe, texts) in intended.items()
             if texts and texts not in maybe
+        }
+
+    def _withdrawn(self, told: Sequence[tuple[Parcel, Verdict]]) -> dict[int, tuple[Mapping[str, str], ...]]:
+        """What HubSpot may hold of those that it refused: what it might have held before, and no more."""
+        return {
+            parcel.contact_id: parcel.written.maybe
+            for parcel, verdict in told
+            if verdict.outcome is REJECTED and writing.intended(parcel, self.order.synced)
         }
 
     def _disturb(self, contact_ids: set[int]) -> set[int]:

