@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from etl.cli.people import visible
+from etl.cli.people import say, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +57,8 @@ def show_differences(summaries: Sequence[RunSummary], *, limit: int) -> None:
         show(action, list(group))
     if left_out := len(told) - len(shown):
         click.echo(f"{left_out} more contacts are not shown: --limit 0 shows all.")
+    for concern in dict.fromkeys(each for summary in summaries for each in summary.concerns):
+        say(concern)
     click.echo(_totals(found))
 
 

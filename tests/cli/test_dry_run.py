@@ -491,3 +491,19 @@ def test_a_state_in_postgresql_is_left_alone_too(program: Program, postgres_url:
         before["contacts"],
         before["websites"][0]["watermark"],
     )
+
+
+def test_merges_that_would_follow_are_announced(program: Program) -> None:
+    program.settings["SYNC_MERGE"] = "anonymous"
+    program.visitors(row(1))
+    program.run()
+    assert dry(program).summary["warnings"] == []
+    program.visitors(row(1, email=ANN, minutes_ago=0))
+
+    (warning,) = dry(program).summary["warnings"]
+
+    assert "up to a contact that this program made" in warning
+    assert warning in program("run", "--dry-run").stdout.splitlines()
+    program.run()
+    assert len(program.sandbox.hubspot.contacts) == 1
+    assert dry(program).summary["warnings"] == []
