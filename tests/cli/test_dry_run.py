@@ -22,6 +22,9 @@ ANN, BOB = "ann@example.test", "bob@example.test"
 READS = ("batch/read", "/search")
 NAMES = {"firstname", "lastname"}
 PEOPLE = 250
+MERGED = ((14, 17), (20, 25), (30, 35), (44, 46))
+"""Whose records are one in the end. A value of theirs may be written before that shows: it counts, or not."""
+
 COUNTRY_CHANGES, VIEWS_CHANGE = 2, 5
 """Of so many people, the country or the page views of one are left alone."""
 
@@ -105,7 +108,8 @@ def assert_that_the_run_does_so(program: Program, **settings: str) -> list[dict[
         outcome = outcomes[each["kind"], each["key"]]
         assert outcome in OUTCOMES[each["action"]] or (outcome == "rejected" and each["key"] in refused), each
     rejected = sum(outcome == "rejected" for outcome in outcomes.values())
-    assert said["values"] == done["values"]
+    for name, count in said["values"].items():
+        assert abs(count - done["values"][name]) <= len(MERGED), (name, count, done["values"])
     if not rejected:
         assert said["contacts"] == done["contacts"]
     assert_predicted(
@@ -167,7 +171,7 @@ def mixture(program: Program) -> None:
             hubspot.archive(record)
         elif number % 10 == 6:
             hubspot.edit(record, country="Italy")
-    for one, other in ((14, 17), (20, 25), (30, 35), (44, 46)):
+    for one, other in MERGED:
         hubspot.merge(records[one], records[other])
     hubspot.seed({"email": of(301), "country": "Norway", "firstname": "Nora"})
     hubspot.seed({"email": of(302), "country": "Italy"})
