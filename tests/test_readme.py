@@ -20,6 +20,7 @@ from etl import errors
 from etl.cli.commands import program
 from etl.cli.help import topics
 from etl.cli.options import COMMON, LEVELS
+from etl.cli.printout import CHANGES
 from etl.cli.scheduling import crontab
 from etl.cli.scheduling.cadence import afforded
 from etl.cli.scheduling.job import Job
@@ -38,7 +39,7 @@ TOPICS = topics()
 WRITTEN = {"README": README, **TOPICS}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
-OF_FIELDS = [field.setting for field in FIELDS]
+OF_FIELDS = [*(field.setting for field in FIELDS), *(field.write_setting for field in FIELDS)]
 SIGNALS = {130, 143}
 DONE = 0
 
@@ -218,8 +219,8 @@ def test_a_command_that_does_not_exist_would_be_found() -> None:
 def test_the_table_of_settings_names_every_variable_once_in_the_program_s_order() -> None:
     written = [code(variable) for variable, *_ in table(SETTINGS)]
 
-    assert written[-1] == "SYNC_<FIELD>_PROPERTY"
-    assert written[:-1] == [variable for variable in known_variables() if variable not in OF_FIELDS]
+    assert written[-2:] == ["SYNC_<FIELD>_PROPERTY", "SYNC_<FIELD>_WRITE"]
+    assert written[:-2] == [variable for variable in known_variables() if variable not in OF_FIELDS]
 
 
 def test_the_topic_on_watching_names_every_metric_and_what_it_means() -> None:
@@ -248,7 +249,7 @@ def test_the_table_of_fields_is_that_of_the_program() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "default"),
-    [(code(variable), default) for variable, default, _ in table(SETTINGS)[:-1]],
+    [(code(variable), default) for variable, default, _ in table(SETTINGS)[:-2]],
 )
 def test_the_table_of_settings_gives_the_real_default(
     variable: str, default: str, monkeypatch: pytest.MonkeyPatch
@@ -266,7 +267,7 @@ def test_the_table_of_settings_gives_the_real_default(
 def test_the_env_example_names_every_variable_with_its_real_default(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = re.findall(r"^(# )?([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, flags=re.MULTILINE)
 
-    optional = {*OF_FIELDS} - {field.setting for field in BASIC}
+    optional = {*OF_FIELDS} - {name for field in BASIC for name in (field.setting, field.write_setting)}
     assert [variable for _, variable, _ in lines] == [
         variable for variable in known_variables() if variable not in optional
     ]
@@ -311,7 +312,7 @@ def test_the_table_of_exit_codes_is_complete(text: str) -> None:
 
     written = [int(number) for number, *_ in table(text)]
 
-    assert written == sorted({each.exit_code for each in classes} | {DONE} | SIGNALS)
+    assert written == sorted({each.exit_code for each in classes} | {DONE, CHANGES} | SIGNALS)
 
 
 def test_ci_runs_the_tests_as_the_readme_says() -> None:

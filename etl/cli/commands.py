@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from etl.cli.options import Group
+from etl.cli.options import DRY_RUN_OPTION, Group, dry_run_options
+
+if TYPE_CHECKING:
+    from etl.cli.options import DryRun
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WEBSITE_OPTION = click.option(
@@ -14,7 +19,6 @@ WEBSITE_OPTION = click.option(
     multiple=True,
     help="Only this one of ZENOVAY_WEBSITE_ID; repeatable.",
 )
-DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
 SHOWN_CONTACTS = 50
 RANGE_OPTION = click.option(
     "--range",
@@ -40,9 +44,16 @@ def program() -> None:
 @click.option("--now", is_flag=True, help="Run even if the last run was a moment ago, or a limit is spent.")
 @click.option("--cron", is_flag=True, help="Print only what needs a person, once; log to a file.")
 @WEBSITE_OPTION
-@DRY_RUN_OPTION
+@dry_run_options
 @JSON_OPTION
-def run(*, now: bool, cron: bool, websites: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+def run(
+    *,
+    now: bool,
+    cron: bool,
+    websites: tuple[str, ...],
+    dry_run: DryRun | None,
+    as_json: bool,
+) -> int:
     """Sync what is new since the last run. Made for cron."""
     if cron:
         if as_json or dry_run:
@@ -64,7 +75,7 @@ def run(*, now: bool, cron: bool, websites: tuple[str, ...], dry_run: bool, as_j
 )
 @WEBSITE_OPTION
 @click.option("--plan", is_flag=True, help="Only say what it would cost; asks Zenovay twice at most.")
-@DRY_RUN_OPTION
+@dry_run_options
 @JSON_OPTION
 def backfill(
     *,
@@ -73,7 +84,7 @@ def backfill(
     max_requests: int | None,
     websites: tuple[str, ...],
     plan: bool,
-    dry_run: bool,
+    dry_run: DryRun | None,
     as_json: bool,
 ) -> int:
     """Sync a past range of dates. Does not move the watermark."""

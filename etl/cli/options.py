@@ -1,13 +1,14 @@
-"""The options that every command takes, before its name and behind it: where it reads, what it logs."""
+"""Options of several commands: those that all take, before the name and behind it, and those of a dry run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
 LEVELS = ("debug", "info", "warning", "error")
 _ENV_FILE, _LOG_LEVEL = f"{__name__}.env_file", f"{__name__}.log_level"
@@ -72,3 +73,40 @@ class Group(Command, click.Group):
 
     command_class = Command
     group_class = type
+
+
+DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Read everything, write nothing anywhere.")
+SHOWN = 50
+"""So many contacts of a dry run are shown."""
+
+
+class DryRun(NamedTuple):
+    """How a dry run is told: the first ``limit`` contacts (0: all), and changes in the exit code or not."""
+
+    limit: int = SHOWN
+    detailed: bool = False
+
+
+def dry_run_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Let ``command`` take a DryRun as ``dry_run``, or None; what belongs to one alone is a wrong usage."""
+
+    @DRY_RUN_OPTION
+    @click.option(
+        "--limit",
+        metavar="N",
+        type=click.IntRange(0),
+        help=f"With --dry-run: show N contacts, or all (0).  [default: {SHOWN}]",
+    )
+    @click.option(
+        "--detailed-exitcode", "detailed", is_flag=True, help="With --dry-run: exit 10 for changes."
+    )
+    @wraps(command)
+    def told(*, dry_run: bool, limit: int | None, detailed: bool, **options: Any) -> int:
+        if dry_run:
+            return command(dry_run=DryRun(SHOWN if limit is None else limit, detailed), **options)
+        if limit is not None or detailed:
+            option = "--detailed-exitcode" if detailed else "--limit"
+            raise click.UsageError(f"{option} needs --dry-run.")
+        return command(dry_run=None, **options)
+
+    return told

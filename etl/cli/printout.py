@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from etl.cli.options import DryRun
     from etl.clock import Clock, SystemClock
     from etl.pipeline import Order
     from etl.pipeline.ports import Observer
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 PROGRESS_S = 10.0
 """So often at most the log says how far a run is."""
 
+CHANGES = 10
+"""The exit code of a dry run that was asked for a detailed one, where there is something to do."""
+
 _QUIET = frozenset({Status.DONE, Status.SKIPPED, Status.INCOMPLETE})
 
 
@@ -35,12 +39,13 @@ class Printout:
 
     With ``as_json`` each is printed as a line as soon as it is there. Otherwise a terminal gets a table at
     the end, and anything else a line only for what needs a person, unless ``always``. Why a run failed goes
-    to stderr.
+    to stderr. A dry run always tells what it would do.
     """
 
-    def __init__(self, *, as_json: bool, always: bool) -> None:
+    def __init__(self, *, as_json: bool, always: bool, dry_run: DryRun | None = None) -> None:
         self._as_json = as_json
         self._always = always
+        self._dry_run = dry_run
         self.summaries: list[RunSummary] = []
 
     def add(self, summary: RunSummary) -> None:
@@ -60,9 +65,16 @@ class Printout:
         """Print what is to be printed. Returns the exit code of the command."""
         if not self._as_json:
             self._print()
-        return exit_code(self.summaries)
+        code = exit_code(self.summaries)
+        if self._dry_run and self._dry_run.detailed and any(each.has_changes for each in self.summaries):
+            return code or CHANGES
+        return code
 
     def _print(self) -> None:
+        if self._dry_run:
+            from etl.cli.differences import show_differences  # noqa: PLC0415 -- dry runs only
+
+            show_differences(self.summaries, limit=self._dry_run.limit)
         if sys.stdout.isatty():
             from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms
             from etl.clock import SystemClock  # noqa: PLC0415 -- for people alone

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from etl.cli.options import DryRun
     from etl.cli.printout import Collector
     from etl.cli.wiring import Session
     from etl.models.summary import RunKind
@@ -40,9 +41,10 @@ log = logging.getLogger(__name__)
 ONE_DAY = timedelta(days=1)
 
 
-def incremental(*, now: bool, websites: Sequence[str], dry_run: bool, as_json: bool) -> int:
+def incremental(*, now: bool, websites: Sequence[str], dry_run: DryRun | None, as_json: bool) -> int:
     """Sync the new visitors of all or these ``websites``. Returns the exit code."""
-    clock, printout = SystemClock(), Printout(as_json=as_json, always=dry_run)
+    clock = SystemClock()
+    printout = Printout(as_json=as_json, always=bool(dry_run), dry_run=dry_run)
     if dry_run:
         return sync_new(start(), clock, printout, now=now, websites=websites, dry_run=True)
     logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
@@ -87,7 +89,7 @@ def past(
     until: str | None,
     max_requests: int | None,
     websites: Sequence[str],
-    dry_run: bool,
+    dry_run: DryRun | None,
     as_json: bool,
 ) -> int:
     """Sync a past range of all or these ``websites``, with so many requests to Zenovay.
@@ -96,8 +98,8 @@ def past(
     """
     settings, clock = start(), SystemClock()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    orders = _orders(settings, "backfill", websites, dry_run=dry_run, since=begin, until=end)
-    report = Printout(as_json=as_json, always=True)
+    orders = _orders(settings, "backfill", websites, dry_run=bool(dry_run), since=begin, until=end)
+    report = Printout(as_json=as_json, always=True, dry_run=dry_run)
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
     code = SyncError.exit_code
     try:

@@ -8,21 +8,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
-from etl.load.complaints import Complaint, listed
-from etl.load.lookup import read_contacts
+from etl.load.complaints import Complaint
 from etl.load.records import archive
 from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
-from etl.load.verdicts import (
-    MERGED,
-    BatchAnswer,
-    deferred,
-    keys_in,
-    read_verdicts,
-    record_in,
-    refused,
-)
-from etl.models.contact import RECORD_ID
+from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
 from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
@@ -33,7 +23,7 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
-    from etl.models.contact import ContactKey, Parcel
+    from etl.models.contact import Parcel
     from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
@@ -132,17 +122,7 @@ class HubSpotContacts(HubSpotSide):
         said = (work.said_of(parcel) for parcel in part if parcel.record is not None)
         known = {parcel.contact_id: parcel for parcel in part}
         merged = [each for each in said if each and each.is_new_to(known[each.contact_id])]
-        records = list(dict.fromkeys(str(verdict.record) for verdict in merged))
-        if not records:
-            return
-        asked = [self._visitor_id, MERGED]
-        answer = read_contacts(self._client, RECORD_ID, records, properties=asked)
-        if isinstance(answer, Complaint):
-            answer = read_contacts(self._client, RECORD_ID, records, properties=asked[:1])
-        kin: dict[str, tuple[ContactKey, ...]] = {}
-        if not isinstance(answer, Complaint):
-            results = (each for each in listed(answer.get("results")) if isinstance(each, dict))
-            kin = {str(record_in(each)): tuple(keys_in(each, self._visitor_id)) for each in results}
+        kin = self._kin_of({str(verdict.record) for verdict in merged})
         work.record(each._replace(kin=kin.get(str(each.record), ())) for each in merged)
 
     def _without_secrets(self, verdict: Verdict) -> Verdict:

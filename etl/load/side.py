@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from etl.errors import SyncError
 from etl.load import records
+from etl.load.complaints import Complaint, listed
 from etl.load.links import HubSpotLinks
 from etl.load.lookup import presence, read_contacts
 from etl.load.portal import read_portal
 from etl.load.properties import link_property_of, visitor_id_of
 from etl.load.recall import Memory
 from etl.load.setup_check import SetupCheck
+from etl.load.verdicts import MERGED, keys_in, record_in
 from etl.load.words import HubSpotWords
 from etl.models.contact import RECORD_ID
 from etl.models.verdict import Recollection, Sight
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
-    from etl.models.contact import Parcel
+    from etl.models.contact import ContactKey, Parcel
     from etl.models.portal import Portal
     from etl.models.record import ShownContact
 
@@ -92,6 +94,22 @@ class HubSpotSide(HubSpotWords):
         Never raises SyncError: that is the ``stop`` of what was seen.
         """
         return Memory(self._client, self._setup, clock=self._clock).recall(batch)
+
+    def _kin_of(self, records: Collection[str]) -> dict[str, tuple[ContactKey, ...]]:
+        """What else leads to records that came back under another id: they were merged.
+
+        Raises SyncError.
+        """
+        if not records:
+            return {}
+        ids, asked = sorted(records), (self._visitor_id, MERGED)
+        answer = read_contacts(self._client, RECORD_ID, ids, properties=asked)
+        if isinstance(answer, Complaint):
+            answer = read_contacts(self._client, RECORD_ID, ids, properties=asked[:1])
+        if isinstance(answer, Complaint):
+            return {}
+        results = (each for each in listed(answer.get("results")) if isinstance(each, dict))
+        return {str(record_in(each)): tuple(keys_in(each, self._visitor_id)) for each in results}
 
     def look(self, record: str) -> ShownContact | None:
         """The record behind an id, which may have another one now; None where there is none."""

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+NOT_MADE = "new-"
+"""The ids of records that a dry run would have made begin so, which no id of HubSpot's does."""
+
+
 class ShownContact(NamedTuple):
     """``record`` is the id that it has now, ``properties`` are those that have a value."""
 

@@ -153,6 +153,11 @@ class RunSummary:
         """The warnings that need a person."""
         return [warning for warning in self.warnings if warning not in self.notes]
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a dry run would change anything in HubSpot."""
+        return any(each.changes_hubspot for each in self.differences)
+
     def as_object(self) -> dict[str, Any]:
         """The object of ``--json``; those of a dry run and of an undo name people."""
         told = self.as_dict()

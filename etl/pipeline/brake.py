@@ -62,6 +62,11 @@ class Brake:
         return bool(self._parked)
 
     @property
+    def parked(self) -> list[Parcel]:
+        """All that is kept back."""
+        return list(self._parked.values())
+
+    @property
     def is_full(self) -> bool:
         return len(self._parked) >= MOST_PARKED
 

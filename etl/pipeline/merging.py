@@ -39,6 +39,18 @@ def merge_left(
     return merged
 
 
+def foreseen(store: Store) -> list[str]:
+    """What a dry run says of the merges that would follow, should there be any."""
+    with store.reading() as state:
+        left = len(state.records.left(MOST_MERGES))
+    contacts = "a contact" if left == 1 else f"{left} contacts"
+    said = (
+        f"SYNC_MERGE: up to {contacts} that this program made for visitors would then be merged into whom"
+        " they turned out to be, unless somebody gave them an address."
+    )
+    return [said] if left else []
+
+
 def _placeholders(left: LedgerEntry, shown: ShownContact) -> list[str]:
     """The name that this program gave it: the other, where it has none, would take it over."""
     ours = name_properties(left.key)

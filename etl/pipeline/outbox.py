@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.models.contact import KEEP, LOOK, RECORD, ContactKey
-from etl.models.verdict import CREATED, DEFERRED, KEPT, SETTLED, Delivery, Sight, Verdict
+from etl.models.verdict import CREATED, DEFERRED, KEPT, REJECTED, SETTLED, Delivery, Sight, Verdict
 from etl.pipeline import writing
 from etl.pipeline.absorb import unite
 from etl.pipeline.backlog import Backlog
 from etl.pipeline.brake import Brake
-from etl.pipeline.differing import difference
+from etl.pipeline.differing import Differences
 from etl.pipeline.ending import as_bug, graver
 from etl.pipeline.forgetting import stay_away
 from etl.pipeline.refusals import Refusals
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from etl.models.contact import Parcel
-    from etl.models.difference import Difference
     from etl.models.record import ShownContact
     from etl.pipeline.absorb import Renewed
     from etl.pipeline.books import Books
@@ -37,6 +36,8 @@ MOST_DOUBTFUL = 10
 
 HOLD_BACK_S = 20.0
 """Pages wait for the destination so long in all, and no longer: the source's ranges move on meanwhile."""
+
+_STOPPED = "More contacts than SYNC_MAX_CHANGED allows would have values written over: the run stops before."
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Outbox:
     stop: SyncError | None = None
     strangers: int = 0
     in_flight: dict[Future[Any], list[Parcel]] = field(init=False, default_factory=dict)
-    differences: list[Difference] = field(init=False, default_factory=list)
+    differences: Differences = field(init=False)
     _backlog: Backlog = field(init=False)
     _refusals: Refusals = field(init=False)
     _silence: Silence = field(init=False)
@@ -68,9 +69,14 @@ class Outbox:
     _twice: set[int] = field(init=False, default_factory=set)
     """Contacts that others turned out to be, while they were in flight: what came last is not known."""
 
+    _kept: set[tuple[str, str]] = field(init=False, default_factory=set)
+    _replaced: set[tuple[str, str]] = field(init=False, default_factory=set)
+    """Records and the properties of theirs that were: each value counts once, however often it is sent."""
+
     _requests_before: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.differences = Differences(self.order.synced)
         self._backlog = Backlog(self.order)
         self._refusals = Refusals(self.order.max_rejected, self.destination.too_many_refused)
         self._silence, self._darkness = (Silence(self.destination.silent) for _ in range(2))
@@ -137,6 +143,8 @@ class Outbox:
         judged = self._brake.judge()
         if isinstance(judged, SyncError):
             self.stop = judged
+            if self.order.dry_run:
+                self.differences.hold_back(self._brake.parked, _STOPPED)
             return
         with self.store.transaction() as state:
             state.ledger.intend(self._intentions(judged))
@@ -182,7 +190,9 @@ class Outbox:
             onward = [each for each in (*onward, *met) if each.way is not KEEP and self._is_here(each)]
             told = [(parcel, verdict) for parcel, verdict in answered if self._is_here(parcel)]
             told = self._without_forgotten(told, state)
+            self._show(told, state)
             settled = state.ledger.settle(told)
+            state.ledger.intend(self._withdrawn(told))
             state.rejections.settle(told)
             state.verdicts.settle(self.order.run, told)
             self._count(told, due=settled.due)
@@ -224,18 +234,24 @@ class Outbox:
         ]
         return met, same
 
+    def _show(self, told: Sequence[tuple[Parcel, Verdict]], state: Transaction) -> None:
+        """What a dry run would do, before it is written down as done."""
+        if self.order.dry_run:
+            refused = state.rejections.reasons([parcel.contact_id for parcel, _ in told])
+            self.differences.add(told, refused)
+
     def _count(self, told: Sequence[tuple[Parcel, Verdict]], *, due: set[int]) -> None:
-        """Into the books, and what a dry run shows."""
+        """Into the books."""
         self.books.settle((verdict for _, verdict in told), due=due)
         self._brake.count(verdict for _, verdict in told)
         for parcel, verdict in told:
             if verdict.outcome in SETTLED:
-                self.books.values.kept += len(parcel.yields)
-                self.books.values.replaced += len(parcel.replaces)
+                record = verdict.record or str(parcel.record)
+                self._kept |= {(record, name) for name in parcel.yields}
+                self._replaced |= {(record, name) for name in parcel.replaces}
             if verdict.outcome is CREATED and parcel.id_property == self.order.synced.visitor_id:
                 self.strangers += 1
-        if self.order.dry_run:
-            self.differences += [difference(*pair, synced=self.order.synced) for pair in told]
+        self.books.values.kept, self.books.values.replaced = len(self._kept), len(self._replaced)
 
     def _without_forgotten(
         self, answered: list[tuple[Parcel, Verdict]], state: Transaction
@@ -269,6 +285,14 @@ class Outbox:
             if texts and texts not in maybe
         }
 
+    def _withdrawn(self, told: Sequence[tuple[Parcel, Verdict]]) -> dict[int, tuple[Mapping[str, str], ...]]:
+        """What HubSpot may hold of those that it refused: what it might have held before, and no more."""
+        return {
+            parcel.contact_id: parcel.written.maybe
+            for parcel, verdict in told
+            if verdict.outcome is REJECTED and writing.intended(parcel, self.order.synced)
+        }
+
     def _disturb(self, contact_ids: set[int]) -> set[int]:
         """These are due once more, for no row's sake."""
         for contact_id in contact_ids:
@@ -291,6 +315,7 @@ class Outbox:
                 state.links.rename(parcel.record, str(verdict.record))
         went = unite(same, synced=self.order.synced, state=state, books=self.books)
         concerned = {*went, *went.values()}
+        self.differences.drop(went)
         self._backlog.returned(self._brake.let_go(concerned), held_back=())
         self._backlog.call_back(concerned)
         self._went = {one: went.get(other, other) for one, other in self._went.items()} | went

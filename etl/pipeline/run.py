@@ -16,7 +16,7 @@ from etl.pipeline.ending import as_bug, conclude, graver
 from etl.pipeline.excluding import follow_exclusions
 from etl.pipeline.intake import Intake
 from etl.pipeline.linking import begin_anew, follow_links
-from etl.pipeline.merging import merge_left
+from etl.pipeline.merging import foreseen, merge_left
 from etl.pipeline.outbox import Outbox
 from etl.pipeline.ownership import recognise
 from etl.pipeline.recheck import look_again
@@ -233,7 +233,10 @@ class _Run:
 
     def _merge(self) -> None:
         """Merge what was made for visitors who turned out to be others, once all is delivered."""
-        if not self.order.merge or self.order.dry_run or self.outbox.stop:
+        if not self.order.merge or self.outbox.stop:
+            return
+        if self.order.dry_run:
+            self._warn(foreseen(self.store))
             return
         with self._stopping_the_outbox():
             merge_left(self.outbox.destination, self.store, interruption=self.interruption)
@@ -289,7 +292,7 @@ class _Run:
             self.books.contacts(),
             self.books.values,
         )
-        summary.differences = self.outbox.differences
+        summary.differences = self.outbox.differences.listed()
         summary.requests.zenovay, summary.requests.hubspot = self.intake.requests, self.outbox.requests
         summary.elapsed_s = round(self.clock.monotonic() - self.started, 3)
         summary.degraded = self.intake.window.degraded

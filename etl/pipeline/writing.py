@@ -54,6 +54,10 @@ def lost(parcel: Parcel) -> Parcel:
         shown=None,
         written=NOTHING_WRITTEN,
         asks=tuple(parcel.wanted),
+        before={},
+        replaces=(),
+        kept={},
+        yields=(),
     )
 
 

@@ -34,6 +34,7 @@ def _of_website(column: Column[Any], dialect: str) -> Select[Any]:
 _BY_DIGEST = Prepared(lambda dialect: _of_website(_C.id, dialect))
 _FIRST_REFUSED = Prepared(lambda dialect: _of_website(_C.first, dialect))
 _BY_CONTACT = Prepared(lambda dialect: select(_C.contact_id, _C.id).where(among(_C.contact_id, dialect)))
+_REASONS = Prepared(lambda dialect: select(_C.contact_id, _C.reason).where(among(_C.contact_id, dialect)))
 _FIRST = Insertion(
     _T,
     "kind",
@@ -105,6 +106,10 @@ class Rejections:
         latest = None if by is None else microseconds(by)
         old = {digest for digest, first in listed if latest is None or first <= latest}
         return [row for digest, row in rows.items() if digest not in old]
+
+    def reasons(self, contact_ids: Collection[int]) -> dict[int, str]:
+        """Why those of these contacts are listed that are."""
+        return dict(self._statements.among(_REASONS, contact_ids))
 
     def settle(self, answered: Sequence[tuple[Parcel, Verdict]]) -> None:
         """List the contacts that HubSpot refused; strike out those that it took or does not have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,9 +25,13 @@ from etl.errors import AccessRefusedError, ContractBrokenError, SetupError, Unav
 from etl.load.access import prove_read_access, prove_write_access
 from etl.load.lookup import presence
 from etl.load.preview import Preview
+from etl.models.record import ShownContact
 from etl.models.verdict import Outcome, Sight
+from etl.pipeline.writing import missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from etl.models.contact import Parcel
 
 HELD: dict[str, list[dict[str, Any]]] = {
@@ -117,6 +122,36 @@ def test_a_preview_writes_nothing_and_says_what_would_become_of_each() -> None:
     assert double.asked == []
 
 
+@contextmanager
+def previewing(answer: Any = holding) -> Iterator[tuple[Preview, HubSpotDouble]]:
+    with HubSpotDouble(answer) as double, client_of(double.url) as client:
+        yield Preview(client, WANTED, clock=FakeClock(), verified=True), double
+
+
+def asking(*parcels: Parcel) -> list[Parcel]:
+    """The same, to be looked at in full."""
+    return [each._replace(asks=tuple(each.properties), wanted=each.properties) for each in parcels]
+
+
+def test_what_would_have_been_written_is_met_again_and_costs_no_write() -> None:
+    new, old = asking(by_visitor(4, "v-4"), by_visitor(3, "v-3"))
+    with previewing() as (preview, double):
+        made = missing(new)
+        held = old._replace(is_seen=True, record="502", properties={"country": "Spain"})
+        (created,) = preview.deliver([made]).verdicts
+        (updated,) = preview.deliver([held]).verdicts
+        before = len(double.asked)
+        by_key = preview.look_for([new])
+        by_record = preview.look_for([new._replace(record=created.record)])
+        again = preview.look_for([old])
+
+    assert (created.outcome, updated.outcome) == (Outcome.CREATED, Outcome.UPDATED)
+    assert by_key.found == by_record.found == {4: ShownContact(str(created.record), made.properties)}
+    assert again.found[3].properties["country"] == "Spain"
+    assert len(double.asked) - before == 1
+    assert {asked.path for asked in double.asked} == {READ}
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -147,6 +182,15 @@ def test_a_look_stops_where_the_delivery_would_stop() -> None:
         unprepared = Preview(client, WANTED, clock=FakeClock())
         assert isinstance(unprepared.look_for([by_email(1)]).stop, SetupError)
         assert not unprepared.verified
+
+
+def test_a_complaint_of_a_property_stops_a_preview() -> None:
+    complaint = says({"message": "Property zenovay_visitor_id does not exist"}, status=400)
+    with previewing(lambda _: complaint) as (preview, _):
+        sight = preview.look_for(asking(by_visitor(3), by_visitor(4)))
+    assert isinstance(sight.stop, SetupError)
+    assert not sight.found
+    assert not sight.missing
 
 
 @pytest.mark.parametrize("answer", [says({"results": []}), says({"message": "inputs is empty"}, status=400)])
