@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,30 +133,22 @@ def value_of(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return getattr(section(), name)
 
 
-def test_the_help_is_the_program_s_own() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "etl", "--help"],
-        env={**os.environ, "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-    assert shown in blocks("")
-
-
-def test_the_table_of_commands_is_complete() -> None:
+def test_the_table_of_commands_says_what_the_help_says_and_is_complete() -> None:
     written = {
-        code(name): set(re.findall(r"--[a-z-]+", options)) for name, options in table(chapter("Operating it"))
+        code(name): (does, set(re.findall(r"--[a-z-]+", options)))
+        for name, does, options in table(chapter("Operating it"))
     }
 
     real = {
-        f"visitor-sync {name}": {
-            option
-            for parameter in command.params
-            if isinstance(parameter, click.Option)
-            for option in parameter.opts
-        }
+        f"visitor-sync {name}": (
+            command.get_short_help_str(limit=1000).rstrip("."),
+            {
+                option
+                for parameter in command.params
+                if isinstance(parameter, click.Option)
+                for option in parameter.opts
+            },
+        )
         for name, command in commands()
     }
     assert written == real
