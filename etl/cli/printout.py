@@ -67,7 +67,8 @@ class Printout:
             self._print()
         code = exit_code(self.summaries)
         if self._dry_run and self._dry_run.detailed and any(each.has_changes for each in self.summaries):
-            return code or CHANGES
+            failed = any(each.exit_code and not _is_done(each) for each in self.summaries)
+            return code if failed else CHANGES
         return code
 
     def _print(self) -> None:
@@ -84,6 +85,11 @@ class Printout:
         for summary in self.summaries:
             if self._always or summary.is_news or summary.status not in _QUIET:
                 say(sentence(summary))
+
+
+def _is_done(summary: RunSummary) -> bool:
+    """Whether a run did all that it could, though it may have refused rows."""
+    return summary.status is Status.PARTIAL and not summary.is_cut_short
 
 
 def exit_code(summaries: list[RunSummary]) -> int:

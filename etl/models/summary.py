@@ -118,7 +118,8 @@ class PastRun(NamedTuple):
 class RunSummary:
     """The books of one run over one website; what ``--json`` prints.
 
-    ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor are ``notes``: those of
+    ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor is ``is_cut_short``: an
+    error kept it from doing everything. Nor are ``notes``: those of
     the warnings that need nobody. ``portal`` is the id of the HubSpot account; None as long as that is not
     known. ``degraded`` says why the source's answer was not believed, where it was not. ``differences`` are
     what a dry run would do. ``undo`` and ``made`` belong to a run that undoes another one.
@@ -141,6 +142,7 @@ class RunSummary:
     elapsed_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
     is_news: bool = False
+    is_cut_short: bool = False
     portal: int | None = None
     degraded: str | None = None
     notes: tuple[str, ...] = ()

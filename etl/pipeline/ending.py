@@ -21,6 +21,7 @@ _STATUS = {
 
 def conclude(summary: RunSummary, failure: SyncError | None, *, newly_rejected: int) -> None:
     """Write into ``summary`` how the run ended; its contacts and warnings are known."""
+    summary.is_cut_short = failure is not None
     if failure:
         kinds = (status for kind, status in _STATUS.items() if isinstance(failure, kind))
         summary.status = next(kinds, Status.FAILED)

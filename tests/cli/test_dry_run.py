@@ -449,8 +449,13 @@ def test_a_failure_keeps_its_code(program: Program, settings: dict[str, str], co
     assert program("run", "--dry-run", "--detailed-exitcode", **settings).exit_code == code
 
 
-def test_rejected_rows_win_over_changes(program: Program) -> None:
-    program.visitors(row(1, email=ANN), {**row(2), "pageviews": -1})
+def test_rows_that_are_refused_hide_no_change(program: Program) -> None:
+    """They would be refused in every dry run before the first run."""
+    refused = {**row(2), "pageviews": -1}
+    program.visitors(row(1, email=ANN), refused)
+    assert detailed(program) == 10
+    assert dry(program).exit_code == 3
+    program.replace_visitors(refused)
     assert detailed(program) == 3
 
 
