@@ -52,11 +52,11 @@ _OF_CONTACT = Prepared(
         .limit(value("most"))
     )
 )
-_OLDEST_KEPT = Prepared(lambda _: select(func.min(_R.number)).where(_R.started >= value("before")))
+_LAST_OLD = Prepared(lambda _: select(func.max(_R.number)).where(_R.started < value("before")))
 _PRUNE = Prepared(
     lambda _: delete(_T).where(
         tuple_(_V.run, _V.contact_id).in_(
-            select(_V.run, _V.contact_id).where(_V.run < value("number")).limit(value("most"))
+            select(_V.run, _V.contact_id).where(_V.run <= value("number")).limit(value("most"))
         )
     )
 )
@@ -108,9 +108,9 @@ class Verdicts:
 
     def prune(self, *, before: datetime, most: int) -> None:
         """Drop up to ``most`` verdicts of runs that were started before then."""
-        oldest = self._statements.value(_OLDEST_KEPT, before=microseconds(before))
-        if oldest is not None:
-            self._statements.change(_PRUNE, number=oldest, most=most)
+        last = self._statements.value(_LAST_OLD, before=microseconds(before))
+        if last is not None:
+            self._statements.change(_PRUNE, number=last, most=most)
 
 
 def _row(parcel: Parcel, verdict: Verdict, earlier: Row | None) -> Row:
