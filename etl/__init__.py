@@ -22,8 +22,11 @@ link        that a visitor belongs to a record, learnt from HubSpot
 ledger      what HubSpot has confirmed, by contact
 due         what is wanted differs from what is confirmed
 batch       up to 100 contacts in one request
-verdict     what HubSpot said of one contact: confirmed, rejected, deferred or absent
+look        reading what HubSpot holds of contacts, before something is written over it
+policy      what may be written over of a property: everything, nothing, or what this program wrote
+verdict     what HubSpot said of one contact: confirmed, rejected, deferred, absent or kept
 absent      nobody in HubSpot is this contact, and it must not be made
+kept        what HubSpot holds is somebody else's, and what we want there gives way to it
 gone        rejected, as the record that HubSpot once confirmed is not there any more
 rejection   a row or a contact that was refused, with its reason
 backfill    a past window that was asked for; it never moves the watermark
@@ -43,7 +46,9 @@ The path of a row:
    for merging, all of them commutative, associative and idempotent: rows may come twice, late, in any order.
 4. ``etl.transform``, which is pure, makes of the visitors of one contact its facts and a fingerprint.
 5. A contact is due where that is not the fingerprint that the ledger says HubSpot confirmed last.
-6. The outbox hands ``etl.load`` what is due, up to 100 in a batch and several batches at a time.
+6. The outbox hands ``etl.load`` what is due, up to 100 in a batch and several batches at a time. Where a
+   property has a policy that asks, or nobody is to be made, it has HubSpot looked at first; then it writes
+   down what may be ours there from now on, and sends what the policies leave.
 7. That reads a verdict for every single contact, and the outbox commits them. What was confirmed is in the
    ledger; what was rejected waits for other facts or a person; what was deferred is due again next time; what
    was absent waits for other facts, a link, or its recheck.
