@@ -10,7 +10,7 @@ import pytest
 
 from etl.errors import AccessRefusedError, ContractBrokenError, SettingsError
 from etl.network import proxies, trust
-from etl.network.failures import failed, tunnel_refused
+from etl.network.failures import ImpassableError, failed, tunnel_refused
 from etl.network.proxies import proxy_for, without_proxy
 from etl.network.reply import Reply
 from etl.network.route import route_to
@@ -291,9 +291,9 @@ def test_what_breaks_off_may_pass_and_names_the_host(error: OSError) -> None:
         (401, AccessRefusedError),
         (403, AccessRefusedError),
         (407, AccessRefusedError),
-        (404, SettingsError),
-        (405, SettingsError),
-        (501, SettingsError),
+        (404, ImpassableError),
+        (405, ImpassableError),
+        (501, ImpassableError),
         (429, TransientError),
         (500, TransientError),
         (502, TransientError),
