@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from program import row
+from storm import FOREVER, Fault
 from terminal import on_a_terminal, plain
 
 from etl.sandbox.hubspot_schema import Definition
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ANN, BOB = "ann@example.test", "bob@example.test"
 READS = ("batch/read", "/search")
+READ = "/crm/objects/2026-03/contacts/batch/read"
 NAMES = {"firstname", "lastname"}
 PEOPLE = 250
 MERGED = ((14, 17), (20, 25), (30, 35), (44, 46))
@@ -439,7 +441,6 @@ def test_what_would_stay_as_people_typed_it_is_no_change(program: Program) -> No
     ("settings", "code"),
     [
         ({"HUBSPOT_ACCESS_TOKEN": "revoked"}, 5),
-        ({"HUBSPOT_BASE_URL": "http://127.0.0.1:9"}, 4),
         ({"SYNC_PAGEVIEWS_PROPERTY": "no_such_property"}, 2),
         ({"SYNC_MAX_CHANGED": "many"}, 2),
     ],
@@ -447,6 +448,12 @@ def test_what_would_stay_as_people_typed_it_is_no_change(program: Program) -> No
 def test_a_failure_keeps_its_code(program: Program, settings: dict[str, str], code: int) -> None:
     program.visitors(row(1, email=ANN))
     assert program("run", "--dry-run", "--detailed-exitcode", **settings).exit_code == code
+
+
+def test_an_outage_keeps_its_code(program: Program) -> None:
+    program.visitors(row(1, email=ANN))
+    program.sandbox.hubspot.faults.add(Fault.rate_limited("DAILY"), path=READ, times=FOREVER)
+    assert detailed(program) == 4
 
 
 def test_rows_that_are_refused_hide_no_change(program: Program) -> None:

@@ -186,7 +186,7 @@ def test_at_debug_each_request_is_a_line_that_shows_nobody(program: Program) -> 
 
 
 def test_what_no_answer_came_to_is_a_line_as_well(program: Program) -> None:
-    ended = program("--log-level=debug", "run", "--now", ZENOVAY_BASE_URL="http://127.0.0.1:9/geheimnis")
+    ended = program("--log-level=debug", "check", ZENOVAY_BASE_URL="http://127.0.0.1:9/geheimnis")
 
     assert ended.exit_code == 4
     asked = [line for line in logged(ended.stderr) if line["action"] == "http_request"]
