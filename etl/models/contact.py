@@ -201,9 +201,9 @@ class Parcel(NamedTuple):
     def way(self) -> Way:
         if self.asks is not None and not self.is_seen:
             return LOOK
-        if not self.properties:
-            return KEEP
-        return UPSERT if self.record is None else UPDATE
+        if self.record is None:
+            return UPSERT
+        return UPDATE if self.properties else KEEP
 
     @property
     def found_by(self) -> tuple[str, str]:

@@ -100,6 +100,10 @@ class Backlog:
         self._ahead.setdefault(_route(parcel), {})[parcel.contact_id] = parcel
         self._count += 1
 
+    def hold(self, contact_ids: Iterable[int]) -> None:
+        """These are not to be handed out until they go on, or have returned."""
+        self._in_flight.update(contact_ids)
+
     def go_on(self, parcels: Iterable[Parcel]) -> None:
         """These are in flight again, and are handed out for what is to be done for them next."""
         for parcel in parcels:

@@ -30,11 +30,12 @@ class Brake:
         """``most`` is a share from 0 to 1; ``error`` takes the changed, all contacts, and the properties."""
         self._most = most
         self._error = error
-        self._updated = 0
+        self._updated = bytearray()
+        """One byte for each contact, up to the largest id seen."""
+
         self._changed: Counter[str] = Counter()
         self._released: set[int] = set()
         self._parked: dict[int, Parcel] = {}
-        self._contacts = 0
 
     def park(self, parcels: Iterable[Parcel]) -> list[Parcel]:
         """Keep back those that write over something. Returns the others."""
@@ -51,10 +52,12 @@ class Brake:
         return [number for number in contact_ids if self._parked.pop(number, None) is not None]
 
     def count(self, verdicts: Iterable[Verdict]) -> None:
-        """So many contacts were updated, of those that were not kept back."""
-        self._updated += sum(
-            each.outcome is UPDATED and each.contact_id not in self._released for each in verdicts
-        )
+        """These contacts were updated."""
+        for contact_id, outcome, *_ in verdicts:
+            if outcome is UPDATED:
+                if contact_id >= len(self._updated):
+                    self._updated.extend(bytes(contact_id + 1024 - len(self._updated)))
+                self._updated[contact_id] = True
 
     @property
     def is_on(self) -> bool:
@@ -72,13 +75,15 @@ class Brake:
 
     def judge(self) -> TooManyChangedError | Sequence[Parcel]:
         """The error with which to stop, or all that were kept back and may go on now."""
-        changed = self._contacts + len(self._parked)
+        changed = self._released | self._parked.keys()
         properties = self._changed + Counter(name for each in self._parked.values() for name in each.replaces)
-        contacts = self._updated + changed
-        if contacts >= SAMPLE and changed > self._most * contacts:
-            return self._error(changed, contacts, properties)
+        contacts = len(changed) + self._updated.count(True) - sum(map(self._was_updated, changed))
+        if contacts >= SAMPLE and len(changed) > self._most * contacts:
+            return self._error(len(changed), contacts, properties)
         free = list(self._parked.values())
-        self._contacts, self._changed = changed, properties
-        self._released.update(self._parked)
+        self._changed, self._released = properties, changed
         self._parked.clear()
         return free
+
+    def _was_updated(self, contact_id: int) -> bool:
+        return contact_id < len(self._updated) and bool(self._updated[contact_id])

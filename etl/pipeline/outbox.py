@@ -122,11 +122,22 @@ class Outbox:
             looking = any(batch[0].way is LOOK for batch in self.in_flight.values())
             batch = self._backlog.next_batch(flush=flush, looking=looking)
             if batch:
-                self.in_flight[self._begin(batch, threads)] = batch
+                if batch := self._checked(batch):
+                    self.in_flight[self._begin(batch, threads)] = batch
             elif self._brake.is_full or (flush and self._brake.is_on and not self.in_flight):
                 self._release()
             else:
                 self._may_send = False
+
+    def _checked(self, batch: list[Parcel]) -> list[Parcel]:
+        """What of ``batch`` may be sent now; without a look, what may be ours is only now written down."""
+        if batch[0].way in (LOOK, KEEP) or batch[0].is_seen:
+            return batch
+        free = self._brake.park(batch)
+        if intentions := self._intentions(free):
+            with self.store.transaction() as state:
+                state.ledger.intend(intentions)
+        return free
 
     def _begin(self, batch: list[Parcel], threads: Executor) -> Future[Any]:
         way = batch[0].way
@@ -199,9 +210,10 @@ class Outbox:
             again = self._disturb(settled.kin) | self._unite(told, [*settled.same, *same], state)
             again |= self._disturb(state.records.doubt(self._overtaken(delivered)))
             onward = [each for each in onward if self._is_here(each) and each.contact_id not in again]
-            onward = self._brake.park(onward)
-            state.ledger.intend(self._intentions(onward))
-        self._backlog.go_on(onward)
+            free = self._brake.park(onward)
+            state.ledger.intend(self._intentions(free))
+        self._backlog.hold(each.contact_id for each in onward)
+        self._backlog.go_on(free)
         for _, delivery in returned:
             self.stop = graver(self.stop, graver(delivery.stop, self._refusals.weigh(delivery.verdicts)))
         for _, sight in sights:

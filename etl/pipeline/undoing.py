@@ -198,7 +198,7 @@ class _Undoing:
             shown = seen.sight.found.get(number)
             if shown is None:
                 self._miss(deed, is_gone=number in seen.sight.missing)
-            elif shown.record in cases:
+            elif shown.record in cases or entries[number].record not in (deed.record, shown.record):
                 self._leave()
             else:
                 began, past = self.past.started + seen.ahead, seen.versions.get(number, {})

@@ -63,9 +63,8 @@ def lost(parcel: Parcel) -> Parcel:
 
 def intended(parcel: Parcel, synced: SyncedFields) -> Texts:
     """What has to be remembered before it is sent: only that tells later on whose it is."""
-    if parcel.asks is None:
-        return {}
-    return {name: parcel.properties[name] for name in synced.watched if name in parcel.properties}
+    sent = parcel.properties.keys() if parcel.is_seen else parcel.before.keys()
+    return {name: parcel.properties[name] for name in synced.watched if name in sent}
 
 
 def policy_of(name: str, synced: SyncedFields) -> Policy:
@@ -104,7 +103,11 @@ def _decided(parcel: Parcel, synced: SyncedFields) -> Parcel:
     fates = {name: _fate(parcel, name, synced) for name in parcel.wanted}
     before = {name: held for name, (fate, held) in fates.items() if fate is _Fate.CHANGE}
     written = [name for name, (fate, _) in fates.items() if fate in (_Fate.CHANGE, _Fate.REPEAT)]
-    if parcel.is_sure and not any(_is_news(parcel, name, synced) for name in written):
+    if (
+        parcel.is_sure
+        and parcel.record is not None
+        and not any(_is_news(parcel, name, synced) for name in written)
+    ):
         written = []
     return parcel._replace(
         properties={name: parcel.wanted[name] for name in written},

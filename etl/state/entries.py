@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, false, func, null, select, text, update
+from sqlalchemy import and_, case, false, func, null, select, text, update
 
 from etl.models.contact import RECORD, ContactKey, ContactKind, LedgerEntry
 from etl.state import tables
@@ -51,7 +51,14 @@ WITHOUT_WRITTEN = dict.fromkeys(("written", "maybe", "kept", "kept_at"), null())
 """Of a contact that is another record now, or none."""
 
 DOUBTED = {
-    "maybe": case((_C.written.is_not(None), text("'[' || written || ']'")), else_=_C.maybe),
+    "maybe": case(
+        (
+            and_(_C.written.is_not(None), _C.maybe.is_not(None)),
+            text("'[' || written || ',' || substr(maybe, 2)"),
+        ),
+        (_C.written.is_not(None), text("'[' || written || ']'")),
+        else_=_C.maybe,
+    ),
     "written": null(),
 }
 """Of a contact of which HubSpot may hold something else than what it confirmed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, false, func, not_, null, or_, select, text, true, update
+from sqlalchemy import and_, case, false, func, not_, null, or_, select, text, true, update
 
 from etl.instants import microseconds
 from etl.models.contact import RECORD, VISITOR, Contact, ContactKey, ContactKind, DueContact, LedgerEntry
@@ -100,19 +100,29 @@ _CONFIRM = Prepared(
             "due": false(),
             "record": func.coalesce(value("told"), _C.record),
             "made": or_(_C.made, value("created")),
-            "maybe": null(),
-            **overwritten("written", "kept", "kept_at"),
+            **overwritten("written", "maybe", "kept", "kept_at"),
         }
     ),
     "fingerprint",
     "told",
     "created",
     "new_written",
+    "new_maybe",
     "new_kept",
     "new_kept_at",
     "contact_id",
 )
-_MEET = Prepared(lambda _: change(overwritten("record")), "new_record", "contact_id")
+_OF_ONE_RECORD = ("confirmed", "written", "maybe", "kept", "kept_at")
+_MEET = Prepared(
+    lambda _: change(
+        {name: case((_C.record.is_(None), _C[name]), else_=null()) for name in _OF_ONE_RECORD}
+        | overwritten("record")
+    ),
+    "new_record",
+    "contact_id",
+)
+"""A contact that was another record before, which is not there any more, has nothing of ours."""
+
 _INTEND = Prepared(lambda _: change(overwritten("maybe")), "new_maybe", "contact_id")
 _UNREMEMBERED = Prepared(
     lambda _: (
@@ -359,13 +369,19 @@ class Ledger:
         due |= self._settle_others([each for each in answered if each[1].outcome not in SETTLED], told)
         return Settled(due, same, self._doubt_kin(answered))
 
-    def _remembered(self, parcel: Parcel, verdict: Verdict) -> tuple[str | None, str | None, int | None]:
-        """What is written, what gave way, and when that was seen."""
+    def _remembered(
+        self, parcel: Parcel, verdict: Verdict
+    ) -> tuple[str | None, str | None, str | None, int | None]:
+        """What is written, what of other properties may be, what gave way, and when that was seen."""
         last = dict(parcel.written.last)
         if verdict.outcome in TAKEN:
             last |= {name: text for name, text in parcel.properties.items() if name in parcel.wanted}
         kept_at = self._now if parcel.yields else parcel.written.kept_at if parcel.kept else None
-        return texts_text(last), texts_text(parcel.kept), kept_at
+        maybe = parcel.written.maybe and tuple(
+            {name: text for name, text in texts.items() if name not in parcel.wanted}
+            for texts in parcel.written.maybe
+        )
+        return texts_text(last), maybe_text(maybe), texts_text(parcel.kept), kept_at
 
     def meet(self, records: Mapping[int, str]) -> list[tuple[int, int]]:
         """Write down which records contacts are. Returns the pairs of contacts that are the same one."""

@@ -204,6 +204,7 @@ verdicts = Table(
     ),
     Column("outcome", String(8), nullable=False),
     Column("times", Integer, nullable=False, comment="how often in this run"),
+    Column("record", Text, comment="the record that it was then"),
     Column("before", Text, comment="JSON: the texts that the run replaced, by property"),
     Column("after", Text, comment="JSON: the texts that it wrote there"),
     sqlite_with_rowid=False,

@@ -31,9 +31,9 @@ _BEFORE = Prepared(
         _V.run == value("number"), among(_V.contact_id, dialect)
     )
 )
-_ADD = Insertion(_T, "run", "contact_id", "outcome", "times", "before", "after")
+_ADD = Insertion(_T, "run", "contact_id", "outcome", "times", "record", "before", "after")
 _FORGET = Prepared(lambda dialect: delete(_T).where(_V.run == value("number"), among(_V.contact_id, dialect)))
-_DONE = (_V.contact_id, _C.kind, _C.key, _C.record, _V.outcome, _V.times, _V.before, _V.after)
+_DONE = (_V.contact_id, _C.kind, _C.key, _V.record, _V.outcome, _V.times, _V.before, _V.after)
 _OF_RUN = Prepared(
     lambda _: (
         select(*_DONE)
@@ -127,7 +127,8 @@ def _row(parcel: Parcel, verdict: Verdict, earlier: Row | None) -> Row:
         times += int(times_before)
         outcome = CREATED if outcome_before == CREATED.value else outcome
         before, after = before | _texts(before_that), _texts(after_that) | after
-    return parcel.contact_id, outcome.value, times, texts_text(before), texts_text(after)
+    record = verdict.record or parcel.record
+    return parcel.contact_id, outcome.value, times, record, texts_text(before), texts_text(after)
 
 
 _texts = of_a_row(texts_from)

@@ -32,6 +32,7 @@ def upgrade() -> None:
         ),
         sa.Column("outcome", sa.String(8), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False, comment="how often in this run"),
+        sa.Column("record", sa.Text(), nullable=True, comment="the record that it was then"),
         sa.Column(
             "before", sa.Text(), nullable=True, comment="JSON: the texts that the run replaced, by property"
         ),
