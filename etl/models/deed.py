@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Deed(NamedTuple):
     """What a run did to a contact. ``before`` are the texts that it replaced, ``after`` those it wrote there.
 
-    ``record`` is the one that it was then, ``times`` is how often; ``before`` is what HubSpot showed, or what this program remembered of it: the same
-    as ``after`` for what was only written once more.
+    ``record`` is the one that it was then, ``times`` is how often. ``before`` is what HubSpot showed, or what
+    this program remembered of it: the same as ``after`` for what was only written once more.
     """
 
     contact_id: int
