@@ -75,7 +75,10 @@ class Printout:
         if self._dry_run:
             from etl.cli.differences import show_differences  # noqa: PLC0415 -- dry runs only
 
+            for summary in self.summaries:
+                say(sentence(summary))
             show_differences(self.summaries, limit=self._dry_run.limit)
+            return
         if sys.stdout.isatty():
             from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms
             from etl.clock import SystemClock  # noqa: PLC0415 -- for people alone
@@ -100,14 +103,17 @@ def exit_code(summaries: list[RunSummary]) -> int:
 
 
 def sentence(summary: RunSummary) -> str:
-    """A run in one line, without the reason of one that failed: stderr has it."""
+    """A run in one line, without the reason of one that failed: stderr has it.
+
+    What a dry run would do to contacts is told by their differences.
+    """
     rows, contacts = summary.rows, summary.contacts
-    done = "would be " if summary.dry_run else ""
-    facts = (
-        f"{rows.read} rows read, {rows.rejected} rejected; {contacts.created} contacts {done}created,"
-        f" {contacts.updated} {done}updated, {contacts.unchanged} unchanged, {contacts.rejected} rejected,"
-        f" {contacts.deferred} deferred"
-    )
+    facts = f"{rows.read} rows read, {rows.rejected} rejected"
+    if not summary.dry_run:
+        facts += (
+            f"; {contacts.created} contacts created, {contacts.updated} updated,"
+            f" {contacts.unchanged} unchanged, {contacts.rejected} rejected, {contacts.deferred} deferred"
+        )
     told = summary.status is Status.FAILED
     reason = f" {summary.reason}" if summary.reason and not told else ""
     return f"{summary.website}: {summary.kind} {summary.status.value}: {facts}.{reason}"

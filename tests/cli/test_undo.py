@@ -370,7 +370,7 @@ def test_killed_at_any_commit_a_second_undo_completes_it(program: Program, *, af
         ),
         row(501, minutes_ago=0),
     )
-    run = ran(program)
+    run = ran(program, SYNC_MAX_CHANGED="100%")
     (made,) = crm(program).keys() - before.keys()
     state, held = program.state_file.read_bytes(), crm(program)
 
