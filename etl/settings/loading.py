@@ -266,7 +266,8 @@ def _wrong(problems: list[str], sources: Sources) -> SettingsError:
         secrets = f", a secret in a file ({f'looked in {looked}: ' * bool(looked)}visitor-sync help settings)"
     return SettingsError(
         "\n  ".join([f"{count}:", *problems]),
-        fix=f"\nSet them in the environment or in {file}{secrets}; .env.example lists them all.",
+        fix=f"\nSet, mend or remove them in the environment or in {file}{secrets};"
+        " .env.example lists them all.",
     )
 
 
