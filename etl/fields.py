@@ -161,6 +161,10 @@ class SyncedFields:
         field = self.by_property.get(property_name)
         return one == other or (field is not None and field.kind.same(one, other))
 
+    def is_among(self, property_name: str, text: str, texts: Iterable[str]) -> bool:
+        """Whether a text of a property means the same as one of others."""
+        return any(self.same(property_name, each, text) for each in texts)
+
 
 def selected(
     names: Iterable[str],

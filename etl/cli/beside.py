@@ -79,9 +79,9 @@ class Beside:
         try:
             return question(client)
         except UnavailableError as exc:
-            if exc.until:
+            if stop := Stop.asked_by(exc):
                 with self.store.beside() as state:
-                    state.limits.remember_stop(_API, Stop(exc.until, exc.what, exc.kind, exc.said_by))
+                    state.limits.remember_stop(_API, stop)
             raise
         finally:
             client.close()

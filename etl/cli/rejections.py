@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import click
 import orjson
@@ -15,7 +15,7 @@ from etl.cli.derived import state_title, state_url
 from etl.cli.people import ago, say, shortened, tabbed
 from etl.clock import SystemClock
 from etl.errors import SettingsError
-from etl.models.summary import utc_second, utc_text
+from etl.models.summary import utc_second
 from etl.settings import load_sync
 from etl.state.store import Store, open_state, read_state
 
@@ -72,7 +72,7 @@ def list_rejections(*, everything: bool = False, as_json: bool) -> int:
         title = state_title(settings, state)
         listed = list(state.rejections.listed()) if state else []
     if as_json:
-        click.echo(orjson.dumps([_rejection(thing) for thing in listed]))
+        click.echo(orjson.dumps([thing.as_object() for thing in listed]))
         return 0
     say(title)
     if not listed:
@@ -116,10 +116,6 @@ def _print_all(listed: Sequence[RefusedThing], now: datetime) -> None:
     for each in listed:
         times = utc_second(each.first), utc_second(each.last)
         tabbed((each.key, each.kind, each.reason, each.code, each.attempts, *times, each.correlation_id))
-
-
-def _rejection(thing: RefusedThing) -> dict[str, Any]:
-    return {**asdict(thing), "first": utc_text(thing.first), "last": utc_text(thing.last)}
 
 
 def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:

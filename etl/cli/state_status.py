@@ -82,7 +82,7 @@ class StateStatus:
             "contacts": self.contacts._asdict(),
             "lock": _holder(self.holder),
             "portal": self.owner.portal_id if self.owner else None,
-            "stops": [_stop(api, stop) for api, stop in self.stops],
+            "stops": [stop.as_object(api) for api, stop in self.stops],
             **self.month.as_object(),
         }
 
@@ -163,10 +163,6 @@ def _website(
         backfills=list(state.backfills.unfinished(name)),
         runs=state.runs.last(name, runs),
     )
-
-
-def _stop(api: str, stop: Stop) -> dict[str, Any]:
-    return {"api": api, **stop._asdict(), "until": utc_text(stop.until)}
 
 
 def _unfinished(backfill: Backfill) -> dict[str, Any]:

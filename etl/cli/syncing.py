@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from etl.cli import logs
 from etl.cli.campaign import Campaign
 from etl.cli.logfile import LogFile
+from etl.cli.orders import order_of
 from etl.cli.printout import Printout
 from etl.cli.watched import watched
 from etl.cli.websites import chosen
@@ -210,22 +211,12 @@ def _orders(
 ) -> list[Order]:
     """What is to be done, for each website that is wanted; ``window`` is what Order takes."""
     return [
-        Order(
+        order_of(
+            settings.sync,
             run=uuid.uuid4().hex,
             kind=kind,
             website=website,
-            anonymous=settings.sync.anonymous != "skip",
-            matched=settings.sync.matched,
-            recheck=settings.sync.recheck,
-            recreate=settings.sync.recreate == "always",
-            merge=settings.sync.merge == "anonymous",
-            retention=settings.sync.retention,
             concurrency=settings.hubspot.concurrency,
-            synced=settings.sync.synced,
-            exclusions=settings.sync.exclusions,
-            max_rejected=settings.sync.max_rejected,
-            max_changed=settings.sync.max_changed,
-            undo=timedelta(days=settings.sync.undo_days),
             dry_run=dry_run,
             **window,
         )

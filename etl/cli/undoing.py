@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.derived import accounts, state_url
 from etl.cli.one_run import named_run
+from etl.cli.orders import order_of
 from etl.cli.people import say
 from etl.cli.printout import Printout, exit_code
 from etl.cli.syncing import start
@@ -16,7 +17,6 @@ from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
 from etl.models.summary import RunSummary, Status, UndoneCounts
-from etl.pipeline import Order
 from etl.pipeline.undoing import take_back
 from etl.state.store import read_state
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from etl.models.stop import Stop
     from etl.models.summary import PastRun
+    from etl.pipeline import Order
     from etl.settings import Settings
     from etl.state.store import Transaction
 
@@ -92,14 +93,7 @@ def _prove_kept(past: PastRun, settings: Settings, clock: SystemClock, state: Tr
 
 
 def _order(past: PastRun, settings: Settings, *, dry_run: bool) -> Order:
-    return Order(
-        run=uuid.uuid4().hex,
-        kind="undo",
-        website=past.website,
-        synced=settings.sync.synced,
-        undo=timedelta(days=settings.sync.undo_days),
-        dry_run=dry_run,
-    )
+    return order_of(settings.sync, run=uuid.uuid4().hex, kind="undo", website=past.website, dry_run=dry_run)
 
 
 def _stopped(order: Order, past: PastRun, stop: Stop) -> RunSummary:

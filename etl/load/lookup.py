@@ -15,7 +15,7 @@ from etl.models.record import ShownContact
 from etl.models.verdict import Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from etl.load.client import HubSpotClient
     from etl.load.complaints import Complaint
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from etl.network.reply import Reply
 
 WHERE = "HubSpot batch/read"
+_MOST_ALONE = 10
+"""So many of a request that HubSpot says nothing of are asked for one by one."""
 _MOST_DIGITS = 14
 
 
@@ -88,6 +90,19 @@ def presence(parcels: Sequence[Parcel], body: Mapping[str, Any]) -> Sight:
         elif speaks_for_all or value.strip().lower() in named:
             missing.add(parcel.contact_id)
     return Sight(found, frozenset(missing))
+
+
+def read_well(parcels: Sequence[Parcel], read: Callable[[Sequence[Parcel]], Sight]) -> Sight:
+    """What ``read`` says of ``parcels`` by their records; once more one by one of those that it leaves out.
+
+    They were merged, and come back under another id: only alone it is known whose that is.
+    """
+    sight = read(parcels)
+    unsaid = [each for each in parcels if each.contact_id not in sight.found.keys() | sight.missing]
+    if len(parcels) > 1 and len(unsaid) <= _MOST_ALONE:
+        for parcel in unsaid:
+            sight = sight.beside(read([parcel]))
+    return sight
 
 
 def results_or_complaint(reply: Reply) -> Mapping[str, Any] | Complaint:

@@ -6,12 +6,13 @@ https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/batch/post-crm
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import SyncError
 from etl.load.complaints import listed
-from etl.load.lookup import instant_in, presence, read_contacts
+from etl.load.lookup import instant_in, presence, read_contacts, read_well
 from etl.load.verdicts import record_in
 from etl.models.contact import RECORD_ID
 from etl.models.record import Version
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from etl.models.contact import Parcel
 
 AT_ONCE = 50
-_MOST_ALONE = 10
-"""So many of a request that HubSpot says nothing of are asked for one by one: they were merged."""
 
 
 class Memory:
@@ -47,21 +46,12 @@ class Memory:
         try:
             self._setup.before_first()
             for start in range(0, len(batch), AT_ONCE):
-                self._read_well(batch[start : start + AT_ONCE])
+                read_well(batch[start : start + AT_ONCE], self._read)
         except SyncError as error:
             stop = error
-        sight = Sight(self._sight.found, self._sight.missing, stop)
-        return Recollection(sight, self._versions, self._ahead)
+        return Recollection(replace(self._sight, stop=stop), self._versions, self._ahead)
 
-    def _read_well(self, part: Sequence[Parcel]) -> None:
-        self._read(part)
-        said = self._sight.found.keys() | self._sight.missing
-        unsaid = [each for each in part if each.contact_id not in said]
-        if len(part) > 1 and len(unsaid) <= _MOST_ALONE:
-            for parcel in unsaid:
-                self._read([parcel])
-
-    def _read(self, part: Sequence[Parcel]) -> None:
+    def _read(self, part: Sequence[Parcel]) -> Sight:
         names = {name for parcel in part for name in parcel.asks or ()}
         records = [str(parcel.record) for parcel in part]
         answer = read_contacts(self._client, RECORD_ID, records, properties=names, with_history=names)
@@ -72,7 +62,8 @@ class Memory:
         results = (each for each in listed(body.get("results")) if isinstance(each, dict))
         past = {record_in(each): _versions(each) for each in results}
         self._versions |= {number: past.get(shown.record, {}) for number, shown in sight.found.items()}
-        self._sight = Sight({**self._sight.found, **sight.found}, self._sight.missing | sight.missing)
+        self._sight = self._sight.beside(sight)
+        return sight
 
 
 def _versions(result: Mapping[str, Any]) -> dict[str, tuple[Version, ...]]:

@@ -8,7 +8,7 @@ from etl.errors import SyncError
 from etl.load import records
 from etl.load.complaints import Complaint, listed
 from etl.load.links import HubSpotLinks
-from etl.load.lookup import presence, read_contacts
+from etl.load.lookup import presence, read_contacts, read_well
 from etl.load.portal import read_portal
 from etl.load.properties import link_property_of, visitor_id_of
 from etl.load.recall import Memory
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from etl.models.contact import ContactKey, Parcel
     from etl.models.portal import Portal
     from etl.models.record import ShownContact
-
-
-_MOST_ALONE = 10
-"""So many contacts of which a look says nothing are looked for one by one."""
 
 
 class HubSpotSide(HubSpotWords):
@@ -70,21 +66,16 @@ class HubSpotSide(HubSpotWords):
         """
         if not batch:
             return Sight({})
-        asked = {name for parcel in batch for name in parcel.asks or ()}
-        by, ids = batch[0].found_by[0], [parcel.found_by[1] for parcel in batch]
         try:
             self._setup.before_first()
-            sight = self._read(by, ids, batch, asked)
-            unsaid = [each for each in batch if each.contact_id not in sight.found.keys() | sight.missing]
-            if by == RECORD_ID and len(batch) > 1 and len(unsaid) <= _MOST_ALONE:
-                for parcel in unsaid:  # it was merged, and comes back under another id
-                    alone = self._read(by, [parcel.found_by[1]], [parcel], asked)
-                    sight = Sight({**sight.found, **alone.found}, sight.missing | alone.missing)
+            is_by_record = batch[0].found_by[0] == RECORD_ID
+            return read_well(batch, self._read) if is_by_record else self._read(batch)
         except SyncError as error:
             return Sight({}, stop=error)
-        return sight
 
-    def _read(self, by: str, ids: Sequence[str], batch: Sequence[Parcel], asked: set[str]) -> Sight:
+    def _read(self, batch: Sequence[Parcel]) -> Sight:
+        asked = {name for parcel in batch for name in parcel.asks or ()}
+        by, ids = batch[0].found_by[0], [parcel.found_by[1] for parcel in batch]
         answer = read_contacts(self._client, by, ids, properties=asked)
         return presence(batch, self._setup.believed(answer))
 

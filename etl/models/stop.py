@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from etl.models.summary import utc_second
+from etl.models.summary import utc_second, utc_text
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from etl.errors import UnavailableError
 
 DAILY, MONTHLY, MOVE, WAIT = "daily", "monthly", "move", "wait"
 """A daily or monthly limit was stated, the account is being moved (477), or somebody asked for a wait."""
@@ -24,6 +26,15 @@ class Stop(NamedTuple):
     reason: str
     kind: str = WAIT
     said_by: str | None = None
+
+    @classmethod
+    def asked_by(cls, failure: UnavailableError) -> Stop | None:
+        """What a failure asks to wait for; None where it names no instant."""
+        return cls(failure.until, failure.what, failure.kind, failure.said_by) if failure.until else None
+
+    def as_object(self, api: str) -> dict[str, Any]:
+        """The object of ``--json``."""
+        return {"api": api, **self._asdict(), "until": utc_text(self.until)}
 
     def __str__(self) -> str:
         return f"{self.reason} Nothing is asked before {utc_second(self.until)}."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etl.models.summary import utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +95,10 @@ class Sight:
     missing: frozenset[int] = frozenset()
     stop: SyncError | None = None
 
+    def beside(self, other: Sight) -> Sight:
+        """What both show, which are of different contacts; without a stop."""
+        return Sight({**self.found, **other.found}, self.missing | other.missing)
+
 
 class Recollection(NamedTuple):
     """What HubSpot shows of contacts, and what properties of theirs held before.
@@ -117,3 +123,7 @@ class RefusedThing:
     first: datetime
     last: datetime
     correlation_id: str | None
+
+    def as_object(self) -> dict[str, Any]:
+        """The object of ``--json``."""
+        return {**asdict(self), "first": utc_text(self.first), "last": utc_text(self.last)}

@@ -144,6 +144,5 @@ def _changes(
 
 def _seen(parcel: Parcel, name: str, synced: SyncedFields) -> _Seen:
     ours, held = parcel.written.ours(name), (parcel.shown or {}).get(name, "")
-    is_ours = any(synced.same(name, each, held) for each in ours)
-    by_people = parcel.shown is not None and bool(ours or held) and not is_ours
+    by_people = parcel.shown is not None and bool(ours or held) and not synced.is_among(name, held, ours)
     return _Seen(held, parcel.written.last.get(name), by_people)

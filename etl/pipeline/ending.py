@@ -1,4 +1,4 @@
-"""How a run ended: which of its errors decides, and what the summary then says."""
+"""How a run ended: which of its errors decides, what the summary then says, and what is written down."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from etl.errors import InterruptedRunError, SyncError, TooManyRejectedError, UnavailableError
+from etl.models.stop import Stop
 from etl.models.summary import Status
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from etl.models.summary import RunSummary
+    from etl.pipeline.order import Order
+    from etl.pipeline.ports import Transaction
+
+PRUNED = 20_000
+"""So many verdicts that are too old to be undone are dropped at the end of a run."""
 
 _STATUS = {
     UnavailableError: Status.INCOMPLETE,
@@ -50,3 +58,25 @@ def graver(one: SyncError | None, other: SyncError | None) -> SyncError | None:
     if one is None or other is None:
         return one or other
     return max(one, other, key=lambda error: (not isinstance(error, UnavailableError), error.exit_code))
+
+
+def remember_stop(api: str, failure: SyncError | None, *, asked: int, state: Transaction) -> None:
+    """What an API asked us to wait for outlives this run; once it answers well again, it is forgotten."""
+    stop = Stop.asked_by(failure) if isinstance(failure, UnavailableError) else None
+    if stop or (failure is None and asked):
+        state.limits.remember_stop(api, stop)
+
+
+def write_down(summary: RunSummary, order: Order, state: Transaction, *, now: datetime) -> None:
+    """That the run has ended, and how; runs that cannot be undone any more may be forgotten."""
+    state.runs.end(order.run, now, summary.as_dict(), kept_since=now - order.undo)
+
+
+def drop_verdicts(order: Order, state: Transaction, *, now: datetime) -> None:
+    """Drop verdicts that are too old to be undone: a bounded number of them."""
+    state.verdicts.prune(before=now - order.undo, most=PRUNED)
+
+
+def facts(order: Order, action: str) -> dict[str, object]:
+    """What a line in the log says of a run."""
+    return {"action": action, "run": order.run, "website": order.website}

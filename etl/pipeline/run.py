@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import InterruptedRunError, LockedError, StateError, SyncError, UnavailableError
-from etl.models.stop import Stop
 from etl.models.summary import RunSummary, utc_text
 from etl.pipeline.books import Books
-from etl.pipeline.ending import as_bug, conclude, graver
+from etl.pipeline.ending import as_bug, conclude, drop_verdicts, graver, remember_stop, write_down
+from etl.pipeline.ending import facts as _facts
 from etl.pipeline.excluding import follow_exclusions
 from etl.pipeline.intake import Intake
 from etl.pipeline.linking import begin_anew, follow_links
@@ -47,9 +47,6 @@ MANY_STRANGERS = 1000
 
 DAY_S = 86_400.0
 _STRANGERS = "strangers"
-
-PRUNED = 20_000
-"""So many verdicts that are too old to be undone are dropped at the end of a run."""
 
 GRACE_S = 30.0
 """After a signal, batches in flight have so long to come back."""
@@ -307,12 +304,15 @@ class _Run:
             with self.store.transaction() as state:
                 if audit:
                     self.books.balance(due=state.ledger.due_count())
-                self._remember_stops(state)
-                self._write_down(state)
+                intake, outbox, now = self.intake, self.outbox, self.clock.now()
+                remember_stop(intake.source.api, intake.failure, asked=intake.requests, state=state)
+                remember_stop(outbox.destination.api, outbox.stop, asked=outbox.requests, state=state)
+                write_down(summary, order, state, now=now)
+                drop_verdicts(order, state, now=now)
                 if audit and self.adviser and (advice := self.adviser(summary, state)):
                     summary.warnings += advice
                     conclude(summary, failure, newly_rejected=self.books.newly_rejected)
-                    self._write_down(state)
+                    write_down(summary, order, state, now=self.clock.now())
         except SyncError:
             if audit:
                 raise
@@ -329,25 +329,3 @@ class _Run:
             state.notebook.put(_STRANGERS, "told")
         days = (window.until - window.since).total_seconds() / DAY_S
         self._warn([self.outbox.destination.strangers(made, days)])
-
-    def _write_down(self, state: Transaction) -> None:
-        now = self.clock.now()
-        kept_since = now - self.order.undo
-        state.runs.end(self.order.run, now, self.summary.as_dict(), kept_since=kept_since)
-        state.verdicts.prune(before=kept_since, most=PRUNED)
-
-    def _remember_stops(self, state: Transaction) -> None:
-        """What an API asked us to wait for outlives this run; once it answers well again, it is forgotten."""
-        for api, failure, asked in (
-            (self.intake.source.api, self.intake.failure, self.intake.requests),
-            (self.outbox.destination.api, self.outbox.stop, self.outbox.requests),
-        ):
-            if isinstance(failure, UnavailableError) and failure.until:
-                stop = Stop(failure.until, failure.what, failure.kind, failure.said_by)
-                state.limits.remember_stop(api, stop)
-            elif failure is None and asked:
-                state.limits.remember_stop(api, None)
-
-
-def _facts(order: Order, action: str) -> dict[str, object]:
-    return {"action": action, "run": order.run, "website": order.website}

@@ -17,7 +17,7 @@ from etl.models.difference import ValueChange
 from etl.transform import name_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from etl.fields import SyncedFields
@@ -206,7 +206,7 @@ def is_as_made(
         shown.record == deed.record
         and (created is None or created >= began - FAR)
         and bool(names)
-        and all(_is_any_of(written.ours(name), held.get(name, ""), name, synced) for name in names)
+        and all(synced.is_among(name, held.get(name, ""), written.ours(name)) for name in names)
         and all(held.get(name, "") in ("", placeholders.get(name, "")) for name in _NAMES)
         and _has_our_address(entry.key, held)
     )
@@ -214,10 +214,6 @@ def is_as_made(
 
 def _written_names(written: Written) -> set[str]:
     return {name for texts in (written.last, *written.maybe) for name in texts}
-
-
-def _is_any_of(texts: Iterable[str], held: str, name: str, synced: SyncedFields) -> bool:
-    return any(synced.same(name, each, held) for each in texts)
 
 
 def _has_our_address(key: ContactKey, held: Mapping[str, str]) -> bool:

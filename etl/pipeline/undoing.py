@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from etl.errors import BooksDoNotBalanceError, SettingsError, SyncError, UnavailableError
+from etl.errors import BooksDoNotBalanceError, SettingsError, SyncError
 from etl.models.contact import Parcel
 from etl.models.difference import Difference
-from etl.models.stop import Stop
 from etl.models.summary import ContactCounts, MadeContact, RunSummary, UndoneCounts
 from etl.models.verdict import CREATED, DEFERRED, GONE, REJECTED, TAKEN, Delivery, Verdict
 from etl.pipeline import undo
-from etl.pipeline.ending import as_bug, conclude, graver
+from etl.pipeline.ending import as_bug, conclude, drop_verdicts, graver, remember_stop, write_down
+from etl.pipeline.ending import facts as _facts
 from etl.pipeline.ownership import recognise
 from etl.pipeline.packing import id_property
 from etl.pipeline.undo import Case
@@ -37,7 +37,6 @@ AT_ONCE = 100
 """Contacts in a request that writes."""
 
 _PAGE = 1000
-_PRUNED = 20_000
 
 _UNCHANGED, _UPDATED, _KEPT, _ABSENT = "unchanged", "updated", "kept", "absent"
 _REJECTED, _DEFERRED = "rejected", "deferred"
@@ -308,23 +307,11 @@ class _Undoing:
             )
         try:
             with self.store.transaction() as state:
-                self._remember_stop(failure, state)
-                now = self.clock.now()
-                state.runs.end(order.run, now, summary.as_dict(), kept_since=now - order.undo)
-                state.verdicts.prune(before=now - order.undo, most=_PRUNED)
+                asked, now = summary.requests.hubspot, self.clock.now()
+                remember_stop(self.destination.api, failure, asked=asked, state=state)
+                write_down(summary, order, state, now=now)
+                drop_verdicts(order, state, now=now)
         except SyncError:
             if audit:
                 raise
             log.warning("the end of the run was not written down", extra=_facts(order, "run_not_recorded"))
-
-    def _remember_stop(self, failure: SyncError | None, state: Transaction) -> None:
-        """What HubSpot asked us to wait for outlives this run; once it answers well, it is forgotten."""
-        if isinstance(failure, UnavailableError) and failure.until:
-            stop = Stop(failure.until, failure.what, failure.kind, failure.said_by)
-            state.limits.remember_stop(self.destination.api, stop)
-        elif failure is None and self.summary.requests.hubspot:
-            state.limits.remember_stop(self.destination.api, None)
-
-
-def _facts(order: Order, action: str) -> dict[str, object]:
-    return {"action": action, "run": order.run, "website": order.website}

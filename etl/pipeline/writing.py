@@ -24,9 +24,9 @@ def prepared(parcel: Parcel, synced: SyncedFields, *, look: bool = False) -> Par
 
     ``look``: whatever it is, see all that HubSpot holds of it.
     """
-    asked = tuple([name for name in synced.watched if _must_ask(parcel, name, synced)])
     if look:
         return parcel._replace(asks=tuple(parcel.wanted))
+    asked = tuple([name for name in synced.watched if _must_ask(parcel, name, synced)])
     if asked or parcel.is_lost or (parcel.record is None and (parcel.is_matched or parcel.name_properties)):
         return parcel._replace(asks=asked)
     return _decided(parcel, synced)
@@ -164,5 +164,5 @@ def _fate_beside(held: str, parcel: Parcel, name: str, synced: SyncedFields) -> 
         return _Fate.YIELD
     if said is not Ruling.EQUAL:
         return _Fate.CHANGE
-    is_ours = policy is Policy.OVERWRITE or any(same(each, held) for each in ours)
+    is_ours = policy is Policy.OVERWRITE or synced.is_among(name, held, ours)
     return _Fate.REPEAT if is_ours else _Fate.LEAVE

@@ -14,9 +14,9 @@ from etl.cli.explaining.explanation import explained
 from etl.cli.explaining.printing import show
 from etl.cli.explaining.reading import Findable, look_up
 from etl.cli.keys import given_key
+from etl.cli.orders import order_of
 from etl.clock import SystemClock
 from etl.models.dossier import Dossier
-from etl.pipeline import Order
 from etl.pipeline.explaining import parcel_of
 from etl.settings import load_status, load_token
 from etl.state.store import read_state
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.contact import Parcel
+    from etl.pipeline import Order
     from etl.settings import HubSpotSettings, PlanSettings, SyncSettings
 
 
@@ -37,7 +38,8 @@ def explain_key(given: str, *, offline: bool, as_json: bool) -> int:
     plan, sync = load_status()
     hubspot = None if offline else load_token()
     logs.configure(sync.log_format, [hubspot.access_token.get_secret_value()] if hubspot else [])
-    clock, order = SystemClock(), _order(sync)
+    clock = SystemClock()
+    order = order_of(sync, run="", kind="incremental", website="")  # as far as it decides what is sent
     found = _found(key, hubspot, plan, sync, clock)
     now = clock.now()
     parcel = _parcel(found.dossier, order, now)
@@ -74,20 +76,3 @@ def _parcel(dossier: Dossier, order: Order, now: datetime) -> Parcel | None:
     parcel = parcel_of(dossier, dossier.contact, order, now=now)
     names = {*order.synced.mapping().values(), *parcel.wanted, *parcel.written.last}
     return parcel._replace(asks=tuple(sorted(names)))
-
-
-def _order(sync: SyncSettings) -> Order:
-    """What the next run would be told, as far as it decides what is sent."""
-    return Order(
-        run="",
-        kind="incremental",
-        website="",
-        anonymous=sync.anonymous != "skip",
-        matched=sync.matched,
-        recheck=sync.recheck,
-        recreate=sync.recreate == "always",
-        merge=sync.merge == "anonymous",
-        retention=sync.retention,
-        synced=sync.synced,
-        exclusions=sync.exclusions,
-    )

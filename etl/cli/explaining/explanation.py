@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.explaining.words import Words
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from etl.cli.explaining.words import Command
     from etl.models.contact import Parcel
     from etl.models.dossier import Met, Standing
-    from etl.models.stop import Stop
-    from etl.models.verdict import RefusedThing
     from etl.pipeline.explaining import Finding
     from etl.pipeline.order import Order
     from etl.pipeline.stating import FieldView, Statement
@@ -67,7 +65,7 @@ class Explanation:
                 "command": command,
             },
             "reasons": [_finding(*pair) for pair in self.findings],
-            "held_back": [_stop(*each) for each in self.found.stops],
+            "held_back": [stop.as_object(api) for api, stop in self.found.stops],
             "failed": [{"website": name, "reason": why} for name, why in self.found.failures.items()],
             "hubspot": self._hubspot(),
             "fields": [_field(each) for each in self.fields],
@@ -75,7 +73,7 @@ class Explanation:
             "remains": [_statement(each) for each in self.remains],
             "links": [{**link._asdict(), "since": utc_text(link.since)} for link in dossier.links],
             "verdicts": [_verdict(each) for each in self.found.verdicts],
-            "rejections": [_rejection(each) for each in dossier.rejections],
+            "rejections": [each.as_object() for each in dossier.rejections],
             "others": [_contact(each) for each in dossier.others.values()],
             "commands": [each._asdict() for each in self.commands],
         }
@@ -143,10 +141,6 @@ def _finding(finding: Finding, sentence: str) -> dict[str, Any]:
     }
 
 
-def _stop(api: str, stop: Stop) -> dict[str, Any]:
-    return {"api": api, **stop._asdict(), "until": utc_text(stop.until)}
-
-
 def _field(view: FieldView) -> dict[str, Any]:
     field = view.field
     return {
@@ -191,7 +185,3 @@ def _verdict(verdict: PastVerdict) -> dict[str, Any]:
         "before": dict(verdict.before),
         "after": dict(verdict.after),
     }
-
-
-def _rejection(thing: RefusedThing) -> dict[str, Any]:
-    return {**asdict(thing), "first": utc_text(thing.first), "last": utc_text(thing.last)}
