@@ -18,9 +18,12 @@ def scripts() -> Path:
     return carried if carried.is_dir() else Path(__file__).parents[2] / "migrations"
 
 
-def upgrade(connection: Connection, revision: str) -> None:
-    """Run the migrations on ``connection`` that lead to ``revision``, inside its transaction."""
-    command.upgrade(_config(connection), revision)
+def upgrade(connection: Connection, revision: str, *, of: str = "") -> None:
+    """Run the migrations on ``connection`` that lead to ``revision``, inside its transaction.
+
+    ``of`` names the folder of tables that are not the state's.
+    """
+    command.upgrade(_config(connection, of), revision)
 
 
 def downgrade(connection: Connection, revision: str) -> None:
@@ -28,8 +31,8 @@ def downgrade(connection: Connection, revision: str) -> None:
     command.downgrade(_config(connection), revision)
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection, of: str = "") -> Config:
     config = Config()
-    config.set_main_option("script_location", str(scripts()))
+    config.set_main_option("script_location", str(scripts() / of))
     config.attributes["connection"] = connection
     return config

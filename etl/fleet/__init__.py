@@ -1,0 +1,1 @@
+"""Many portals: who is due when, and limits that several processes and machines keep together."""

@@ -1,0 +1,82 @@
+"""Opening the tables that portals share, and making or upgrading them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect, text
+
+from etl.errors import StateError
+from etl.state import migrate
+from etl.state.database import connect, rebuilding, unhurried
+from etl.state.failures import translated
+from etl.state.urls import place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from etl.clock import Clock
+
+REVISIONS = ("0001",)
+"""All revisions in ``migrations/fleet``; a test keeps it so."""
+
+SCHEMA = REVISIONS[-1]
+_OUR_TABLE = "limits"
+_ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
+
+
+@contextmanager
+def open_fleet(url: str, clock: Clock, *, upgrades: bool = False) -> Iterator[Connection]:
+    """A connection to the shared tables, which are made where there are none.
+
+    Older ones are upgraded in a SQLite file, or where that is asked for: others at work there may know
+    the older ones only. Raises StateError (exit 7) for older ones otherwise, and for a newer version's.
+    """
+    with connect(url, create=True, clock=clock) as connection:
+        found = revision(connection)
+        if found is None or (found != SCHEMA and (upgrades or connection.dialect.name == "sqlite")):
+            _upgrade(connection)
+        elif found != SCHEMA:
+            raise StateError(
+                f"The shared tables at {place(connection.engine.url)} are of an older version ({found}).",
+                fix="Run visitor-sync fleet init, then start this again.",
+            )
+        yield connection
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of the shared tables; None for an empty place.
+
+    Raises StateError where they are a newer version's, or another program's.
+    """
+    with translated(connection.engine.url), connection.begin():
+        known = set(inspect(connection).get_table_names())
+        found = (
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            if "alembic_version" in known
+            else None
+        )
+    where = place(connection.engine.url)
+    if found is None and not known:
+        return None
+    if found is None or _OUR_TABLE not in known:
+        raise StateError(
+            f"{where} holds tables of another program.",
+            fix="It was left untouched. Name another place in SYNC_STATE_URL.",
+        )
+    if found not in REVISIONS:
+        raise StateError(
+            f"The shared tables at {where} were made by a newer visitor-sync (revision {found}).",
+            fix="They were left untouched. Upgrade this program.",
+        )
+    return str(found)
+
+
+def _upgrade(connection: Connection) -> None:
+    with translated(connection.engine.url), rebuilding(connection), connection.begin(), unhurried(connection):
+        if connection.dialect.name != "sqlite":
+            connection.execute(_ALONE)  # two that begin at once: the second finds it done
+        migrate.upgrade(connection, SCHEMA, of="fleet")
