@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.derived import state_url
+from etl.cli.limited import limited
 from etl.cli.month import month_limit
 from etl.errors import SyncError
 from etl.state.store import read_state
@@ -40,7 +41,10 @@ def _metrics(settings: Settings | None, outcome: Outcome, clock: Clock) -> Metri
     known: dict[str, Any] = {}
     with suppress(SyncError):
         if settings:
-            with read_state(state_url(settings.sync), clock) as state:
+            with (
+                read_state(state_url(settings.sync), clock) as state,
+                limited(settings.shared, state, clock),
+            ):
                 known = _of_state(state, settings, outcome.at) if state else {}
     return Metrics(
         version=version("visitor-sync"),
