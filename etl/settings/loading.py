@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant
             sites = portals.sites(portal, key)
             shared = Shared(shared_url(base), portal, key, portals.per_day(portal))
             sections: list[Any] = [*zenovay, *_hurried(own, sites)]
-            settings = Settings(*sections, shared)
+            settings = replace(Settings(*sections), shared=shared)
             yield Tenant(portal, key, settings, {site.website: site.every for site in sites})
 
 
