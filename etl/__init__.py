@@ -69,7 +69,8 @@ Imports point down this list, and what stands on one line does not know each oth
 etl.cli                                commands, assembly, error to exit code; alone it prints and exits
 etl.sandbox | etl.settings             both APIs on loopback; the settings, read once
 etl.config_file                        visitor-sync.toml
-etl.own_fields                         the fields that the user declares in it
+etl.config                             what it says, understood
+etl.declaration | etl.own_fields       the fleet and the fields that the user declares in it
 etl.fleet                              what portals share: limits, the schedule, workers on an existing engine
 etl.extract | etl.load | etl.state | etl.watch
                                        Zenovay; HubSpot; the database; reports, alerts, whom to tell
