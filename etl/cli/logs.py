@@ -84,7 +84,9 @@ def _sentence(record: logging.LogRecord, facts: dict[str, Any]) -> str:
     place = "/".join(visible(facts[name]) for name in ("portal_name", "website") if facts.get(name))
     what, fix = facts["what"], facts.get("fix")
     between = "\n" if "\n" in what else " "
-    return f"{level}: {place}{': ' if place else ''}" + visible_lines(f"{what}{between}{fix}" if fix else what)
+    return f"{level}: {place}{': ' if place else ''}" + visible_lines(
+        f"{what}{between}{fix}" if fix else what
+    )
 
 
 _chosen: str | None = None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from etl.clock import Clock
     from etl.cli.subjects import Subject
+    from etl.clock import Clock
     from etl.state.store import Transaction
     from etl.watch.outcome import Outcome
 
@@ -59,9 +59,9 @@ def _portal(name: str | None, subjects: Sequence[Subject], now: datetime, clock:
                 name=name,
                 websites=tuple(_website(state, each, now) for each in websites),
                 contacts=state.ledger.counts()._asdict(),
-                requests_month_used=quota and quota.used,
+                requests_month_used=quota.used if quota else None,
                 requests_month_limit=month_limit(quota, settings.zenovay),
-                month_reset_timestamp_seconds=quota and quota.resets_at.timestamp(),
+                month_reset_timestamp_seconds=quota.resets_at.timestamp() if quota else None,
             )
     return PortalMetrics(name=name)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """The websites of one portal that are read with one key. ``portal`` is None where no portal is declared."""
+    """The websites of one portal that are read with one key. ``portal`` is None where none is declared."""
 
     settings: Settings
     portal: str | None = None

@@ -20,10 +20,11 @@ from etl.watch.outcome import PASSING, SIGNALLED, STALE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
     from etl.cli.keepsake import Keepsake
+    from etl.cli.subjects import Subject
     from etl.clock import SystemClock
     from etl.models.summary import RunSummary
-    from etl.cli.subjects import Subject
     from etl.settings import WatchSettings
     from etl.watch.channels import Channel
     from etl.watch.errands import Errands
@@ -169,8 +170,8 @@ class Watched:
         now, found = self._clock.now(), dict[str, datetime]()
         for subject in self.subjects:
             with suppress(SyncError), read_state(state_url(subject.settings.sync), self._clock) as state:
-                for website, place in subject.places().items() if state else ():
-                    if at := state.runs.last_success(website, now=now):
+                for website, place in subject.places().items():
+                    if state and (at := state.runs.last_success(website, now=now)):
                         found[place] = at
         return found
 

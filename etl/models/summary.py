@@ -182,7 +182,7 @@ class RunSummary:
         return {
             "run": self.run or None,
             "kind": self.kind,
-            "website": self.website,
+            "website": self.website or None,
             "dry_run": self.dry_run,
             "status": self.status.value,
             "exit_code": self.exit_code,
