@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from etl.cli.printout import Collector
 from etl.cli.syncing import sync_new
+from etl.cli.unbegun import unbegun
+from etl.cli.websites import chosen
 from etl.errors import SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     from etl.clock import SystemClock
     from etl.models.summary import RunSummary
-    from etl.settings import Settings
-
-
-class Tenant(Protocol):
-    """What a run needs to know of the sites of one portal that are read with one key."""
-
-    @property
-    def portal(self) -> str: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def every(self) -> Mapping[str, timedelta]:
-        """How often each site is read."""
-        ...
+    from etl.settings import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +36,33 @@ def sync_tenant(
     websites: Sequence[str] = (),
     now: bool = False,
     rest: timedelta | None = None,
+    dry_run: bool = False,
+    tell: Callable[[RunSummary], None] | None = None,
 ) -> TenantRun:
     """Sync the new visitors of all sites or these ``websites``, each once in its interval. Raises nothing.
 
     ``rest`` is what must lie between the starts of two runs of a site, where that is not its interval;
-    ``now`` asks for no rest, and for no heed of limits that are spent. Who calls this sets up the log, and
-    stops ``clock``.
+    ``now`` asks for no rest, and for no heed of limits that are spent. ``tell`` hears of each site as soon as
+    its run has ended. Who calls this sets up the log, and stops ``clock``.
     """
-    collector = Collector()
+
+    def told(summary: RunSummary) -> None:
+        summary.portal_name = tenant.portal
+        if tell:
+            tell(summary)
+
+    collector = Collector(told)
     failure: SyncError | None = None
     try:
         code = sync_new(
-            tenant.settings, clock, collector, now=now, websites=websites, every=tenant.every, rest=rest
+            tenant.settings,
+            clock,
+            collector,
+            now=now,
+            websites=websites,
+            dry_run=dry_run,
+            every=tenant.every,
+            rest=rest,
         )
     except SyncError as exc:
         failure = exc
@@ -72,3 +71,13 @@ def sync_tenant(
 
         failure = as_bug(exc)
     return TenantRun(failure.exit_code if failure else code, tuple(collector.summaries), failure)
+
+
+def not_come_to(
+    tenant: Tenant, run: TenantRun, *, websites: Sequence[str] = (), dry_run: bool = False
+) -> Iterator[RunSummary]:
+    """For each site that ``run`` failed before it came to, the books of a run that had not begun."""
+    begun = {summary.website for summary in run.summaries}
+    for website in chosen(websites, tenant.settings.zenovay.website_id) if run.failure else ():
+        if run.failure and website not in begun:
+            yield unbegun(run.failure, website=website, portal=tenant.portal, dry_run=dry_run)
