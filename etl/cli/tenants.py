@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from etl.cli.printout import Collector
-from etl.cli.syncing import sync_new
+from etl.cli.syncing import sync_new, sync_past
 from etl.errors import SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from etl.clock import SystemClock
     from etl.models.summary import RunSummary
@@ -59,12 +59,31 @@ def sync_tenant(
     ``now`` asks for no rest, and for no heed of limits that are spent. Who calls this sets up the log, and
     stops ``clock``.
     """
+    return _ended(
+        lambda report: sync_new(
+            tenant.settings, clock, report, now=now, websites=websites, every=tenant.every, rest=rest
+        )
+    )
+
+
+def sync_tenant_past(
+    tenant: Tenant,
+    clock: SystemClock,
+    *,
+    window: tuple[datetime, datetime | None],
+    max_requests: int | None = None,
+) -> TenantRun:
+    """Go on with the backfill of ``[begin, end)`` of all sites, as far as the requests last. As above."""
+    return _ended(
+        lambda report: sync_past(tenant.settings, clock, report, window=window, max_requests=max_requests)
+    )
+
+
+def _ended(sync: Callable[[Collector], int]) -> TenantRun:
     collector = Collector()
     failure: SyncError | None = None
     try:
-        code = sync_new(
-            tenant.settings, clock, collector, now=now, websites=websites, every=tenant.every, rest=rest
-        )
+        code = sync(collector)
     except SyncError as exc:
         failure = exc
     except Exception as exc:  # noqa: BLE001 -- a bug in one tenant's run is no other's

@@ -41,10 +41,22 @@ def open_fleet(url: str, clock: Clock, *, upgrades: bool = False) -> Iterator[Co
         if found is None or (found != SCHEMA and (upgrades or connection.dialect.name == "sqlite")):
             _upgrade(connection)
         elif found != SCHEMA:
+            raise _older(connection, found)
+        yield connection
+
+
+@contextmanager
+def existing_fleet(url: str, clock: Clock) -> Iterator[Connection]:
+    """A connection to shared tables that are there. Raises StateError for others, and makes nothing."""
+    with connect(url, clock=clock) as connection:
+        found = revision(connection)
+        if found is None:
             raise StateError(
-                f"The shared tables at {place(connection.engine.url)} are of an older version ({found}).",
-                fix="Run visitor-sync fleet init, then start this again.",
+                f"There are no shared tables at {place(connection.engine.url)} yet.",
+                fix="Run visitor-sync fleet init, then this again.",
             )
+        if found != SCHEMA:
+            raise _older(connection, found)
         yield connection
 
 
@@ -74,6 +86,13 @@ def prove_current(connection: Connection) -> None:
     found = connection.execute(_REVISION).scalar()
     if found != SCHEMA:
         raise newer(connection, f"revision {found}")
+
+
+def _older(connection: Connection, found: str) -> StateError:
+    return StateError(
+        f"The shared tables at {place(connection.engine.url)} are of an older version ({found}).",
+        fix="Run visitor-sync fleet init, then start this again.",
+    )
 
 
 def newer(connection: Connection, what: str) -> NewerError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, null, select, text, update
+from sqlalchemy import and_, case, func, literal, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.fleet.outcome import INTERRUPTED
@@ -28,6 +28,7 @@ _UNAVAILABLE, _LOCKED = 4, 75
 
 _NOW = text("SELECT clock_timestamp()")
 _S, _P = sites.c, portals.c
+_INSTANT = _S.due_at.type
 _LONGEST_AFTER_DEATH = timedelta(hours=1)
 
 
@@ -58,8 +59,7 @@ class Schedule:
             self.connection.execute(insert(sites).on_conflict_do_nothing(), [self._row(each) for each in new])
         for name, site in roster.sites.items():
             if name in known and known[name] != _seconds(site.every):
-                first = func.least(_S.due_at, on_grid(site, self.now), type_=_S.due_at.type)
-                self._change(name, every=_seconds(site.every), due_at=first)
+                self._change(name, every=_seconds(site.every), due_at=_not_after(on_grid(site, self.now)))
 
     def _row(self, site: Site) -> dict[str, Any]:
         return {
@@ -109,7 +109,7 @@ class Schedule:
         due = due_again(site, outcome, turn)
         mine = _S.worker == worker
         facts: dict[str, Any] = {
-            "due_at": case((_S.at_once, func.least(_S.due_at, due, type_=_S.due_at.type)), else_=due),
+            "due_at": case((_S.at_once, _not_after(due)), else_=literal(due, _INSTANT)),
             "worker": case((mine, null()), else_=_S.worker),
             "running_since": case((mine, null()), else_=_S.running_since),
             "ended": self.now,
@@ -135,9 +135,7 @@ class Schedule:
             return None
         names = (f"zenovay/{site.key}", f"hubspot/{site.portal}")
         last = self.connection.execute(
-            select(func.max(limits.c.stopped_until, type_=limits.c.stopped_until.type)).where(
-                limits.c.name.in_(names)
-            )
+            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(limits.c.name.in_(names))
         ).scalar()
         return max(filter(None, (last, outcome.until)), default=None)
 
@@ -155,7 +153,7 @@ class Schedule:
             self.connection.execute(update(portals).where(_P.name == site.portal).values(facts))
 
     def bereave(self, names: Iterable[Name]) -> None:
-        """The workers that ran these died: they are due at once, or later where that was not the first time."""
+        """The workers that ran these died. They are due at once, or later if that was not the first time."""
         for name in names:
             failures = self._failures(name)
             due = self.now + pause(failures, _LONGEST_AFTER_DEATH) if failures else self.now
@@ -189,12 +187,9 @@ class Schedule:
         self.connection.execute(
             update(portals).where(_P.name.in_({name.portal for name in names})).values(resumes_at=None)
         )
+        facts: dict[str, Any] = {"due_at": _not_after(self.now)} | ({"at_once": True} if at_once else {})
         for name in names:
-            self._change(
-                name,
-                due_at=func.least(_S.due_at, self.now, type_=_S.due_at.type),
-                **({"at_once": True} if at_once else {}),
-            )
+            self._change(name, **facts)
 
     def running(self, portal: str) -> int:
         """How many runs of the portal go on."""
@@ -210,6 +205,11 @@ class Schedule:
 
     def _change(self, name: Name, **facts: Any) -> None:
         self.connection.execute(update(sites).where(_is(name)).values(facts))
+
+
+def _not_after(instant: datetime) -> ColumnElement[datetime]:
+    """When the site is due, but at ``instant`` at the latest."""
+    return func.least(_S.due_at, literal(instant, _INSTANT), type_=_INSTANT)
 
 
 def _is(name: Name) -> ColumnElement[bool]:

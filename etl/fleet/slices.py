@@ -55,7 +55,7 @@ class Slices:
         return True
 
     def due(self) -> list[Range]:
-        """What is to go on, the oldest first; nothing of a portal that is paused or left alone for a while."""
+        """What is to go on, the oldest first; nothing of a portal that is paused or left alone."""
         rows = self._connection.execute(
             select(_B.id, _B.portal, _B.key, _B.since, _B.until)
             .join_from(backfills, portals, _P.name == _B.portal)

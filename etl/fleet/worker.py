@@ -146,7 +146,7 @@ class Worker:
         except (SyncError, *GONE_WRONG) as exc:
             self._trouble("tick_failed", exc)
             return
-        log.info("looked for what is due", extra={"action": "tick", "queued": queued, "waiting": len(live)})
+        log.info("looked for what is due", extra={"action": "tick", "queued": queued, "live": len(live) - 1})
 
     def _decide(self, live: set[str]) -> list[Order]:
         names = {name for name in self._roster.sites if str(name) in live}
