@@ -10,7 +10,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request. ``secret`` is the key or the token; ``at`` counts seconds on a clock that never turns back."""
+    """A request. ``secret`` is the key or the token, ``at`` the instant on a monotonic clock."""
 
     method: str
     path: str

@@ -44,8 +44,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """``limits`` by ``key/minute`` and the like; ``portals`` by name and visitor, with page views as HubSpot
-    has them; ``websites`` the same as Zenovay has them.
+    """``limits`` by ``key/minute`` and the like; page views by portal and visitor as HubSpot has them.
+
+    And by website and visitor as Zenovay has them.
     """
 
     requests: tuple[Request, ...]

@@ -9,6 +9,8 @@ Trouble = Literal["down", "gone", "slow", "revoked"]
 """Answers 503; cuts the connection; takes ten seconds; refuses the token or the key."""
 
 SLOW_S = 10.0
+OUTAGES = {"down": 503, "gone": 0}
+"""The status of an answer; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,5 +119,8 @@ def strangers(books: Books, plan: CityPlan) -> list[str]:
     for site in plan.sites:
         known[site.portal].update(books.websites[site.website])
     return [
-        visitor for portal, there in books.portals.items() for visitor in there if visitor not in known[portal]
+        visitor
+        for portal, there in books.portals.items()
+        for visitor in there
+        if visitor not in known[portal]
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .answer import Answer, in_json
-from .faults import SLOW_S
+from .faults import OUTAGES, SLOW_S
 from .visits import DOMAIN
 from .windows import Window
 
@@ -111,7 +111,10 @@ class Portal:
         by, ids = asked.get("idProperty"), [each["id"] for each in asked["inputs"]]
         found = {each: self.records.find(by, each) for each in ids}
         results = [
-            {"id": str(number), "properties": {**self.records.properties[number], "hs_object_id": str(number)}}
+            {
+                "id": str(number),
+                "properties": {**self.records.properties[number], "hs_object_id": str(number)},
+            }
             for number in dict.fromkeys(filter(None, found.values()))
         ]
         missing = [each for each, number in found.items() if number is None]
@@ -132,7 +135,12 @@ class Portal:
         return self._batch(what, [each for each in written if each], errors)
 
     def _batch(self, what: str, results: list[Any], errors: list[Any]) -> Answer:
-        said = {"status": "COMPLETE", "startedAt": _NOW, "completedAt": _NOW, "results": results}
+        said: dict[str, Any] = {
+            "status": "COMPLETE",
+            "startedAt": _NOW,
+            "completedAt": _NOW,
+            "results": results,
+        }
         if errors:
             said |= {"numErrors": len(errors), "errors": errors}
         return Answer(self.name, what, 207 if errors else 200, in_json(said))
@@ -153,12 +161,10 @@ class Portals:
         if trouble == "revoked":
             return _refused(portal.name, what, 401, "INVALID_AUTHENTICATION")
         policy = portal.over(what, call.at)
-        if trouble == "gone":
-            return Answer(portal.name, what, 0)
+        if trouble in {"gone", "down"}:
+            return Answer(portal.name, what, OUTAGES[trouble])
         if policy:
             return _refused(portal.name, what, 429, "RATE_LIMITS", policyName=policy, errorType="RATE_LIMIT")
-        if trouble == "down":
-            return Answer(portal.name, what, 503, b"<html>Down</html>")
         delay_s = SLOW_S if trouble == "slow" else 0.0
         return replace(portal.reply(call, what), headers=portal.headers(), delay_s=delay_s)
 
@@ -172,7 +178,12 @@ def _asked(call: Call) -> str:
 
 
 def _property(name: str) -> dict[str, Any]:
-    return {"name": name, "type": _TYPES.get(name, "string"), "hasUniqueValue": name == _UNIQUE, "options": []}
+    return {
+        "name": name,
+        "type": _TYPES.get(name, "string"),
+        "hasUniqueValue": name == _UNIQUE,
+        "options": [],
+    }
 
 
 def _refused(who: str, what: str, status: int, category: str, **more: str) -> Answer:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .plan import SitePlan
 
 DOMAIN = "@example.test"
@@ -36,7 +34,7 @@ class Visits:
         return max(0, int((now - self._began) / self.site.pause_s))
 
     def rows(self, first: int, after: int) -> str:
-        """Visits as rows, newest first; both count from the newest, ``after`` is the first that is not in."""
+        """Those from number ``first`` down to the one behind ``after``, newest first."""
         return ",".join(self._row(number) for number in range(first, after, -1))
 
     def expected(self, now: float) -> dict[str, int]:
@@ -46,9 +44,6 @@ class Visits:
     def visitor(self, number: int) -> str:
         """Who came then."""
         return f"{self.site.website}-{number - 2 if number % 3 == 2 else number}"
-
-    def numbers(self, now: float) -> Iterator[int]:
-        yield from range(self.count(now) - 1, -1, -1)
 
     def _row(self, number: int) -> str:
         name = self.visitor(number)

@@ -66,11 +66,10 @@ class Wire(asyncio.Protocol):
         method, target, _ = head.split(b" ", 2)
         path, _, query = target.decode().partition("?")
         secret = _header(head, b"x-api-key") or _header(head, b"authorization").removeprefix(b"Bearer ")
-        answer = self._answer(
-            Call(method.decode(), path, query, secret.decode(), body, time.monotonic())
-        )
+        answer = self._answer(Call(method.decode(), path, query, secret.decode(), body, time.monotonic()))
         if self._process is None:
-            self._process = self._ledger.callers.of(self._transport.get_extra_info("peername")[1])
+            ends = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
+            self._process = self._ledger.callers.of(*ends)
         entry: Entry = [
             time.time(), 0.0, self._process, self._number,
             self._side, answer.who, answer.what, answer.website, answer.status,

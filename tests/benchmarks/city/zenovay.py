@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from .answer import Answer, in_json
-from .faults import SLOW_S
+from .faults import OUTAGES, SLOW_S
 from .visits import Visits, stamp
 from .windows import Window
 
@@ -59,47 +59,42 @@ class Zenovay:
         return time.time() if self.quiet_since is None else self.quiet_since
 
     def answer(self, call: Call) -> Answer:
-        key, website, what = self.keys.get(call.secret), *_asked(call)
+        key, asked = self.keys.get(call.secret), _asked(call)
         if key is None:
-            return _refused("nobody", what, 401, "UNAUTHORIZED")
+            return _refused("nobody", asked, 401, "UNAUTHORIZED")
         trouble = self._faults.of(key.name, call.at)
         if trouble == "revoked":
-            return replace(_refused(key.name, what, 401, "UNAUTHORIZED"), website=website)
+            return _refused(key.name, asked, 401, "UNAUTHORIZED")
         code, wait_s = key.wait_s(call.at)
-        if trouble == "gone":
-            return Answer(key.name, what, 0, website=website)
-        answer = self._reply(key, code, wait_s, trouble == "down", call, website, what)
-        headers = key.headers(time.time()) + answer.headers
-        delay_s = SLOW_S if trouble == "slow" else 0.0
-        return replace(answer, website=website, headers=headers, delay_s=delay_s)
-
-    def _reply(
-        self, key: Key, code: str, wait_s: float, down: bool, call: Call, website: str, what: str
-    ) -> Answer:
+        if trouble in {"gone", "down"}:
+            return Answer(key.name, asked.what, OUTAGES[trouble], website=asked.website)
         if code:
-            return _refused(key.name, what, 429, code, b"Retry-After: %d\r\n" % (int(wait_s) + 1))
-        if down:
-            return Answer(key.name, what, 503, b"<html>Down</html>")
-        if what == "usage":
-            return Answer(key.name, what, 200, self._usage(key))
-        if what == "websites":
-            listed = [{"id": name, "domain": f"{name}.example.test"} for name in self.visits]
-            return Answer(key.name, what, 200, in_json({"success": True, "data": {"websites": listed}}))
-        if website not in self.visits or what == "other":
-            return _refused(key.name, what, 404, "NOT_FOUND")
-        return Answer(key.name, what, 200, self._page(call, website))
+            again = b"Retry-After: %d\r\n" % (int(wait_s) + 1)
+            return _refused(key.name, asked, 429, code, key.headers(time.time()) + again)
+        body = self._content(asked, key)
+        if not body:
+            return _refused(key.name, asked, 404, "NOT_FOUND")
+        headers, delay_s = key.headers(time.time()), SLOW_S if trouble == "slow" else 0.0
+        return Answer(key.name, asked.what, 200, body, headers, asked.website, delay_s)
 
-    def _page(self, call: Call, website: str) -> bytes:
-        asked = dict(parse_qsl(call.query))
-        offset, limit = int(asked.get("offset", "0")), min(int(asked.get("limit", "100")), 1000)
-        visits, now = self.visits[website], self.now()
-        count = visits.count(now)
-        first = count - 1 - offset
-        after = max(first - limit, -1)
+    def _content(self, asked: _Asked, key: Key) -> bytes:
+        """The body; empty for what is not there."""
+        if asked.what == "usage":
+            return self._usage(key)
+        if asked.what == "websites":
+            listed = [{"id": name, "domain": f"{name}.example.test"} for name in self.visits]
+            return in_json({"success": True, "data": {"websites": listed}})
+        visits = self.visits.get(asked.website)
+        return self._page(asked, visits) if visits else b""
+
+    def _page(self, asked: _Asked, visits: Visits) -> bytes:
+        first = visits.count(self.now()) - 1 - asked.offset
+        after = max(first - asked.limit, -1)
         more = "true" if after > -1 else "false"
         return (
-            f'{{"success":true,"data":{{"visitors":[{visits.rows(first, after)}],"pagination":{{"limit":{limit},'
-            f'"offset":{offset},"has_more":{more}}}}},"timestamp":"{stamp(time.time())}"}}'
+            f'{{"success":true,"data":{{"visitors":[{visits.rows(first, after)}],"pagination":'
+            f'{{"limit":{asked.limit},"offset":{asked.offset},"has_more":{more}}}}},'
+            f'"timestamp":"{stamp(time.time())}"}}'
         ).encode()
 
     def _usage(self, key: Key) -> bytes:
@@ -110,15 +105,26 @@ class Zenovay:
         return in_json({"success": True, "data": said, "timestamp": stamp(time.time())})
 
 
-def _asked(call: Call) -> tuple[str, str]:
-    """The website, if any, and what is asked of it."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    what: str
+    website: str = ""
+    offset: int = 0
+    limit: int = 100
+
+
+def _asked(call: Call) -> _Asked:
     parts = call.path.removeprefix(PREFIX).strip("/").split("/")
-    if parts[0] == "analytics" and len(parts) == 3 and parts[2] == "visitors":
-        asked = dict(parse_qsl(call.query))
-        return parts[1], "first page" if int(asked.get("offset", "0")) == 0 else "page"
-    return "", parts[0] if parts[0] in {"usage", "websites"} else "other"
+    if parts[0] in {"usage", "websites"}:
+        return _Asked(parts[0])
+    if parts[0] != "analytics" or parts[2:] != ["visitors"]:
+        return _Asked("other")
+    asked = dict(parse_qsl(call.query))
+    offset, limit = int(asked.get("offset", "0")), min(int(asked.get("limit", "100")), 1000)
+    return _Asked("page" if offset else "first page", parts[1], offset, limit)
 
 
-def _refused(who: str, what: str, status: int, code: str, headers: bytes = b"") -> Answer:
+def _refused(who: str, asked: _Asked, status: int, code: str, headers: bytes = b"") -> Answer:
     error = {"code": code, "message": "Refused.", "timestamp": stamp(time.time())}
-    return Answer(who, what, status, in_json({"success": False, "error": error}), headers)
+    body = in_json({"success": False, "error": error})
+    return Answer(who, asked.what, status, body, headers, asked.website)
