@@ -46,7 +46,7 @@ class Limit:
 class Books:
     """``limits`` by ``key/minute`` and the like; page views by portal and visitor as HubSpot has them.
 
-    And by website and visitor as Zenovay has them.
+    And by website and visitor as Zenovay has told them.
     """
 
     requests: tuple[Request, ...]

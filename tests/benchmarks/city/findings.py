@@ -102,22 +102,22 @@ def exceeded(books: Books) -> dict[str, int]:
 
 
 def lost(books: Books, plan: CityPlan, *, without: Iterable[str] = ()) -> list[str]:
-    """Visitors that are not in their portal, or not with their latest page views."""
+    """Visitors that were told and are not in their portal, or not with their latest page views."""
     spared = set(without)
     return [
         visitor
         for site in plan.sites
         if site.portal not in spared
-        for visitor, views in books.websites[site.website].items()
+        for visitor, views in books.websites.get(site.website, {}).items()
         if books.portals[site.portal].get(visitor) != str(views)
     ]
 
 
 def strangers(books: Books, plan: CityPlan) -> list[str]:
-    """Contacts in a portal that no website of it was visited by."""
+    """Contacts in a portal that no website of it was told to have been visited by."""
     known: Mapping[str, set[str]] = {portal.name: set() for portal in plan.portals}
     for site in plan.sites:
-        known[site.portal].update(books.websites[site.website])
+        known[site.portal].update(books.websites.get(site.website, ()))
     return [
         visitor
         for portal, there in books.portals.items()

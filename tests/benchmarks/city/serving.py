@@ -65,12 +65,12 @@ class Servers:
 
     def _books(self, since: int) -> dict[str, Any]:
         """Everything, but of the requests only those after the first so many."""
-        now = self._zenovay.now()
+        visits, served = self._zenovay.visits, self._zenovay.served
         return {
             "requests": self._ledger.entries[since:],
             "limits": {name: window.as_json() for name, window in self._windows()},
             "portals": {each.name: each.records.visitors() for each in self._portals.by_token.values()},
-            "websites": {name: visits.expected(now) for name, visits in self._zenovay.visits.items()},
+            "websites": {name: visits[name].expected(at) for name, at in served.items()},
             "cpu_s": time.process_time() - self._cpu_s,
         }
 

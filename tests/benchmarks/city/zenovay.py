@@ -51,6 +51,8 @@ class Zenovay:
     def __init__(self, plan: CityPlan, faults: Faults, began: float) -> None:
         self.keys = {each.secret: Key(each) for each in plan.keys}
         self.visits = {each.website: Visits(each, began - plan.history_s) for each in plan.sites}
+        self.served: dict[str, float] = {}
+        """The instant of the last first page of each website that was answered, in seconds since 1970."""
         self.quiet_since: float | None = None
         self._faults = faults
 
@@ -85,6 +87,8 @@ class Zenovay:
             listed = [{"id": name, "domain": f"{name}.example.test"} for name in self.visits]
             return in_json({"success": True, "data": {"websites": listed}})
         visits = self.visits.get(asked.website)
+        if visits and not asked.offset:
+            self.served[asked.website] = self.now()
         return self._page(asked, visits) if visits else b""
 
     def _page(self, asked: _Asked, visits: Visits) -> bytes:
