@@ -35,6 +35,12 @@ undo        put back what a run replaced, where nobody has changed it since; a r
 forget      erase all that is kept of a person, and keep the person away
 tombstone   the keyed hash of what led to a person who was forgotten
 portal      one HubSpot account
+key         a secret key of Zenovay; several portals may share one
+site        a website of a portal, which is read with a key, every so often
+tenant      the sites of one portal that are read with one key: what one set of settings can describe
+fleet       all portals that are declared, on one machine or on many
+permit      leave to send one request, out of a limit that several processes keep together
+tick        the look, once a minute, at which sites of the fleet are due
 sandbox     a Zenovay and a HubSpot of our own, on loopback
 
 The path of a row:
@@ -63,7 +69,9 @@ Imports point down this list, and what stands on one line does not know each oth
 etl.cli                                commands, assembly, error to exit code; alone it prints and exits
 etl.sandbox | etl.settings             both APIs on loopback; the settings, read once
 etl.config_file                        visitor-sync.toml
-etl.own_fields                         the fields that the user declares in it
+etl.config                             what it says, understood
+etl.declaration | etl.own_fields       the fleet and the fields that the user declares in it
+etl.fleet                              what portals share: limits, the schedule, workers on an existing engine
 etl.extract | etl.load | etl.state | etl.watch
                                        Zenovay; HubSpot; the database; reports, alerts, whom to tell
 etl.network                            the way to others: URLs, proxies, trust in TLS, HTTP, what failed

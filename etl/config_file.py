@@ -1,17 +1,21 @@
-"""The file ``visitor-sync.toml``: one's own fields, and whom to leave out. Read by pydantic-settings."""
+"""The file ``visitor-sync.toml``: one's own fields, whom to leave out, and many portals.
+
+Read by pydantic-settings.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
-from etl import countries, envfile, own_fields
+from etl import countries, declaration, envfile, own_fields
+from etl.config import Config
 from etl.errors import SettingsError
-from etl.exclusions import NOBODY, Exclusions
+from etl.exclusions import Exclusions
 from etl.naming import nearest
 
 if TYPE_CHECKING:
@@ -19,21 +23,11 @@ if TYPE_CHECKING:
 
     from pydantic_settings import PydanticBaseSettingsSource
 
-    from etl.fields import Field
-    from etl.policies import Policy
-
 _FIX = (
-    "Save it as TOML in UTF-8, with a table [fields.NAME] for each field (visitor-sync help fields), and"
-    " [exclude] for whom to leave out (visitor-sync help privacy)."
+    "Save it as TOML in UTF-8, with a table [fields.NAME] for each field (visitor-sync help fields),"
+    " [exclude] for whom to leave out (visitor-sync help privacy), and tables for many portals"
+    " (visitor-sync help fleet)."
 )
-
-
-class Config(NamedTuple):
-    """What the file says."""
-
-    own: tuple[Field, ...] = ()
-    exclusions: Exclusions = NOBODY
-    policies: tuple[tuple[str, Policy], ...] = ()
 
 
 class _File(BaseSettings):
@@ -43,6 +37,9 @@ class _File(BaseSettings):
 
     fields: dict[str, Any] = {}
     exclude: dict[str, Any] = {}
+    keys: list[Any] = []
+    portals: list[Any] = []
+    sites: list[Any] = []
 
     @classmethod
     def settings_customise_sources(
@@ -59,6 +56,9 @@ class _Toml(TomlConfigSettingsSource):
 _SHAPES = {
     "fields": "fields must be a table for each field, as [fields.plan]",
     "exclude": "exclude must be a table, as [exclude]",
+    "keys": "keys must be a table for each key, as [[keys]]",
+    "portals": "portals must be a table for each portal, as [[portals]]",
+    "sites": "sites must be a table for each website, as [[sites]]",
 }
 
 
@@ -89,8 +89,9 @@ def read(path: str, *, named_in: str | None) -> tuple[Config, list[str]]:
     ]
     own, policies, wrong_fields = own_fields.declared(file.fields)
     exclusions, wrong_exclusions = _exclusions(file.exclude)
-    problems += [*wrong_fields, *wrong_exclusions]
-    return Config(own, exclusions, policies), [f"{where}: {each}." for each in problems]
+    fleet, wrong_fleet = declaration.declared(file.keys, file.portals, file.sites)
+    problems += [*wrong_fields, *wrong_exclusions, *wrong_fleet]
+    return Config(own, exclusions, policies, fleet), [f"{where}: {each}." for each in problems]
 
 
 def _domain(text: str) -> str | None:

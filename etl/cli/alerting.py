@@ -16,6 +16,7 @@ from etl.cli.beside import beside_runs
 from etl.cli.channels import Printed, channels
 from etl.cli.logfile import LogFile
 from etl.cli.people import say
+from etl.cli.stopping import stoppable
 from etl.cli.unattended import mail
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
@@ -111,7 +112,6 @@ def _unattended(condition: Condition) -> int:
 def _looked(
     condition: Condition, settings: Settings, told: Sequence[Channel], clock: SystemClock
 ) -> tuple[list[Evaluation], list[SyncError]]:
-    from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with (
         stoppable(clock),

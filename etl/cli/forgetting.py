@@ -13,6 +13,7 @@ from etl.cli import logs
 from etl.cli.derived import state_url
 from etl.cli.keys import given_keys, readings
 from etl.cli.people import say
+from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.load.erasure import erase_address, erase_record
@@ -133,7 +134,7 @@ def _forget(
 
 @contextmanager
 def _opened(settings: HubSpotSettings, clock: SystemClock) -> Iterator[HubSpotClient]:
-    from etl.cli.wiring import hubspot_client, hubspot_pace, stoppable  # noqa: PLC0415 -- 100 ms of imports
+    from etl.cli.wiring import hubspot_client, hubspot_pace  # noqa: PLC0415 -- 100 ms of imports
 
     with stoppable(clock):
         client = hubspot_client(settings, clock, hubspot_pace(settings, clock))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from etl.cli import logs, notices, streams, wiring
+from etl.cli import logs, notices, streams
 from etl.cli.beside import beside_runs
 from etl.cli.people import say
+from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import ContractBrokenError, InterruptedRunError, SettingsError, SyncError, UnavailableError
 from etl.extract.account import websites
@@ -51,7 +52,7 @@ def show_live(given: Sequence[str], *, watch: bool, as_json: bool) -> int:
     With ``watch`` it goes on until a signal, a failure that will not pass, or nobody can read it any more.
     """
     clock = SystemClock()
-    with wiring.stoppable(clock), ExitStack() as stack:
+    with stoppable(clock), ExitStack() as stack:
         try:
             base_url, codes = _asked_for(given, clock)
             patience = _ONCE if watch else BRIEF

@@ -23,8 +23,10 @@ def collect_seldom() -> None:
 
     Rows and contacts refer to nothing that refers back, but each request leaves some dozen objects that do:
     a run over a million rows would keep 10 MiB of them, were they looked for less often.
+    A second run of a process freezes nothing more: what the first has left is to be collected.
     """
-    gc.freeze()
+    if not gc.get_freeze_count():
+        gc.freeze()
     gc.set_threshold(*_SELDOM)
 
 

@@ -16,9 +16,10 @@ from etl.cli.beside import beside_runs
 from etl.cli.campaign import Days
 from etl.cli.derived import accounts, state_url
 from etl.cli.month import MONTH, Month, look, month_limit
+from etl.cli.stopping import stoppable
 from etl.cli.syncing import parse_range
 from etl.cli.websites import chosen
-from etl.cli.wiring import stoppable, zenovay_client, zenovay_pace
+from etl.cli.wiring import zenovay_client, zenovay_pace
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
 from etl.extract.budget import Budget, month_after

@@ -17,6 +17,7 @@ from etl.cli import logs, notices
 from etl.cli.beside import beside_runs
 from etl.cli.month import month_limit
 from etl.cli.people import say
+from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SettingsError, SyncError
 from etl.models.summary import SyncedDay
@@ -46,7 +47,6 @@ def make_report(range_: str, *, slack: bool, html: str | None, as_json: bool) ->
             "--slack needs SLACK_WEBHOOK_URL, which is missing: the URL of an incoming webhook.",
             fix="Make one in Slack (apps, Incoming Webhooks), and put its URL into .env or the environment.",
         )
-    from etl.cli.wiring import stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with stoppable(clock), beside_runs(settings, clock, reserve=0.0) as beside:
         report, failures = gather(beside, settings, clock, range_, history=bool(html))

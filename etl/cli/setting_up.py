@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from etl.cli import logs
 from etl.cli.people import say, tabbed
-from etl.cli.wiring import hubspot_client, hubspot_pace, stoppable, wanted_of
+from etl.cli.stopping import stoppable
+from etl.cli.wiring import hubspot_client, hubspot_pace, wanted_of
 from etl.clock import SystemClock
 from etl.load.portal import read_portal
 from etl.load.properties import Properties

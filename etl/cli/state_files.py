@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from etl.cli import logs
 from etl.cli.derived import state_place, state_url
-from etl.cli.wiring import stoppable
+from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.settings import load_sync

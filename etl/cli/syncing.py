@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from etl.cli.campaign import Campaign
 from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
 from etl.cli.printout import Printout
+from etl.cli.stopping import stoppable
 from etl.cli.watched import watched
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
@@ -25,7 +26,7 @@ from etl.settings import LONGEST_RANGE, load
 from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from etl.cli.options import DryRun
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
+LONGEST_SLACK = timedelta(seconds=10)
+"""So much less than its interval may lie between the starts of a website's runs."""
 
 
 def incremental(*, now: bool, websites: Sequence[str], dry_run: DryRun | None, as_json: bool) -> int:
@@ -47,11 +50,14 @@ def incremental(*, now: bool, websites: Sequence[str], dry_run: DryRun | None, a
     clock = SystemClock()
     printout = Printout(as_json=as_json, always=bool(dry_run), dry_run=dry_run)
     if dry_run:
-        return sync_new(start(), clock, printout, now=now, websites=websites, dry_run=True)
+        settings = start()
+        with stoppable(clock):
+            return sync_new(settings, clock, printout, now=now, websites=websites, dry_run=True)
     logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
     with watched(clock, printout.summaries) as watching:
         settings = watching.settings = start()
-        code = sync_new(settings, clock, printout, now=now, websites=websites)
+        with stoppable(clock):
+            code = sync_new(settings, clock, printout, now=now, websites=websites)
         watching.end(code)
         return code
 
@@ -64,8 +70,14 @@ def sync_new(
     now: bool,
     websites: Sequence[str] = (),
     dry_run: bool = False,
+    every: Mapping[str, timedelta] | None = None,
+    rest: timedelta | None = None,
 ) -> int:
-    """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code."""
+    """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code.
+
+    ``every`` says how often each website is read, where that is not as SYNC_MIN_INTERVAL says; ``rest`` holds
+    for all instead. Any thread may call this: who calls it sets up the log, and what signals do.
+    """
     orders = _orders(
         settings,
         "incremental",
@@ -75,8 +87,12 @@ def sync_new(
         sweep_interval=settings.sync.sweep_interval,
         initial=settings.sync.initial_range,
     )
-    rest = timedelta(0) if now or dry_run else settings.sync.min_interval
-    schedule = _Schedule(rest=rest, obey_stops=not now)
+    rest = timedelta(0) if now or dry_run else rest
+    schedule = _Schedule(
+        rest=settings.sync.min_interval if rest is None else rest,
+        every={} if every is None or rest is not None else every,
+        obey_stops=not now,
+    )
     plan = settings.zenovay
     budget = Budget(
         clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
@@ -104,7 +120,8 @@ def past(
     budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
     code = SyncError.exit_code
     try:
-        code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
+        with stoppable(clock):
+            code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
     except SyncError as exc:
         code = exc.exit_code
         raise
@@ -181,10 +198,18 @@ def start() -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Schedule:
-    """When not to run: less than ``rest`` after the start of the last run, or before a stop has ended."""
+    """When not to run: less than ``rest`` after the start of the last run, or before a stop has ended.
+
+    A website of ``every`` rests almost so long: who starts runs so often starts none a moment too early.
+    """
 
     rest: timedelta = timedelta(0)
+    every: Mapping[str, timedelta] = field(default_factory=dict)
     obey_stops: bool = True
+
+    def _rest(self, website: str) -> timedelta:
+        every = self.every.get(website)
+        return self.rest if every is None else every - min(LONGEST_SLACK, every / 10)
 
     def idle(self, order: Order, state: Transaction, now: datetime) -> RunSummary | None:
         """The summary of a run that is not to be begun now, None if it is."""
@@ -193,9 +218,10 @@ class _Schedule:
         owner = state.ownership.owner()
         summary.portal = owner.portal_id if owner else None
         start = state.runs.last_success(order.website, now=now)
-        if start and now - self.rest < start:
+        if start and now - self._rest(order.website) < start:
             summary.status = Status.SKIPPED
-            summary.reason = f"The last run started at {utc_second(start)}, within SYNC_MIN_INTERVAL."
+            within = "this site's interval" if order.website in self.every else "SYNC_MIN_INTERVAL"
+            summary.reason = f"The last run started at {utc_second(start)}, within {within}."
             return summary
         stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
         if stops and self.obey_stops:
@@ -237,9 +263,9 @@ def _sync_all(
         for summary in idle:
             report.add(summary)
         return report.close()
-    from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
+    from etl.cli.wiring import session  # noqa: PLC0415 -- the clients take 100 ms to import
 
-    with stoppable(clock), session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
+    with session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
         opened.store.notes += _newness(settings, orders[0], opened)
         campaign, knows_links = _campaign(orders, opened, settings.zenovay.website_id), False
         for mine in orders:

@@ -85,12 +85,14 @@ def _sync(
     now: bool,
     websites: Sequence[str],
 ) -> int:
+    from etl.cli.stopping import stoppable  # noqa: PLC0415 -- not before the settings are read
     from etl.cli.syncing import sync_new  # noqa: PLC0415 -- it reads the settings' module
     from etl.settings import load  # noqa: PLC0415 -- likewise
 
     settings = watched.settings = load()
     logs.configure_unattended(settings.sync.log_format, settings.secrets(), file)
-    return sync_new(settings, clock, collector, now=now, websites=websites)
+    with stoppable(clock):
+        return sync_new(settings, clock, collector, now=now, websites=websites)
 
 
 def _fault(file: LogFile | None) -> str | None:

@@ -12,6 +12,7 @@ from etl.cli.one_run import named_run
 from etl.cli.orders import order_of
 from etl.cli.people import say
 from etl.cli.printout import Printout, exit_code
+from etl.cli.stopping import stoppable
 from etl.cli.syncing import start
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
@@ -40,7 +41,7 @@ def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool)
 
     Raises SettingsError for a run that cannot be undone, LockedError and StateError.
     """
-    from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
+    from etl.cli.wiring import session  # noqa: PLC0415 -- the clients take 100 ms to import
 
     settings, clock = start(), SystemClock()
     past, stop = _found(named, settings, clock)

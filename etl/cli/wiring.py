@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -88,22 +87,6 @@ def zenovay_pace(settings: ZenovaySettings, clock: Clock) -> Pace:
 def hubspot_pace(settings: HubSpotSettings, clock: Clock) -> Pace:
     limit = settings.requests_per_10_seconds
     return Pace(limit=limit, window_s=HUBSPOT_WINDOW_S, clock=clock, name="HubSpot")
-
-
-@contextmanager
-def stoppable(clock: SystemClock) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the clock to stop; a second one ends the process at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        clock.stop(number)
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ import os
 import re
 import shlex
 import stat
+import tomllib
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from etl import envfile
+from etl.config import Config
 from etl.errors import SettingsError
-from etl.exclusions import NOBODY
 from etl.naming import nearest
+from etl.settings.fleet import Fleet, Shared, Tenant, unknown_portal
+from etl.settings.portals import ALONE, STATE, Portals
 from etl.settings.sections import (
     CONFIG_FILE,
     ConfigSettings,
@@ -39,17 +43,18 @@ from etl.settings.sections import (
 from etl.settings.sources import ENVIRONMENT, SUFFIX, directories, read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from etl.exclusions import Exclusions
     from etl.fields import Field
-    from etl.policies import Policy
-    from etl.settings.sources import Sources
-
-    _Config = tuple[tuple[Field, ...], Exclusions, tuple[tuple[str, Policy], ...]]
-    """The user's own fields, whom to leave out, and the policies of this program's own fields."""
+    from etl.settings.sources import Given, Sources
 
 log = logging.getLogger(__name__)
+
+_EARLY = timedelta(seconds=10)
+"""A run may begin so much before a whole interval has passed since the last one."""
+
+_chosen: str | None = None
+"""The portal that the settings are read for."""
 
 AnySection = TypeVar("AnySection", bound=Section)
 _SECTIONS: tuple[type[Section], ...] = (ZenovaySettings, HubSpotSettings, SyncSettings)
@@ -62,8 +67,87 @@ _MISSING = {
 
 def load() -> Settings:
     """All settings. Raises SettingsError, which lists everything that is missing or wrong, without values."""
+    if _chosen is not None:
+        return _only_tenant(load_fleet(), _chosen).settings
     sections = _load(ZenovaySettings, HubSpotSettings, SyncSettings, WatchSettings)
     return Settings(*sections)  # type: ignore[arg-type]  # one of each, in this order
+
+
+def choose_portal(name: str) -> None:
+    """Have the settings read as they are for one portal of the configuration file."""
+    global _chosen  # noqa: PLW0603 -- of the process, as the env file that is chosen
+    _chosen = name
+
+
+def chosen_portal() -> str | None:
+    """The portal that the settings are read for; None where none was chosen."""
+    return _chosen
+
+
+def declares_fleet() -> bool:
+    """Whether the configuration file declares portals, be they declared rightly or not."""
+    try:
+        path = read_sources().text("SYNC_CONFIG").strip() or CONFIG_FILE
+        return bool(tomllib.loads(Path(path).expanduser().read_text(envfile.ENCODING)).get("portals"))
+    except (SettingsError, OSError, ValueError, RuntimeError):
+        return False
+
+
+def load_fleet() -> Fleet:
+    """All tenants; those of the chosen portal where one is chosen.
+
+    Raises SettingsError, which lists everything that is missing or wrong, also where no portal is declared.
+    """
+    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+    reading = _read()
+    names = reading.portals.names()
+    if _chosen is not None:
+        reading.chosen(_chosen)
+    elif not names and not reading.problems:
+        raise SettingsError(
+            f"{reading.sources.config} declares no portals.", fix="visitor-sync help fleet shows how."
+        )
+    base = reading.base()
+    wanted = names if _chosen is None else (_chosen,)
+    tenants = [tenant for name in wanted for tenant in _tenants(reading, name, base)]
+    reading.end()
+    return Fleet(tuple(tenants), shared_url(str(base)))
+
+
+def _tenants(reading: _Reading, portal: str, base: str | None) -> Iterator[Tenant]:
+    """The tenants of a portal that can be made; what is wrong is noted."""
+    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+    portals = reading.portals
+    own = reading.loaded((HubSpotSettings, SyncSettings, WatchSettings), reading.of(portal, None))
+    for key in portals.keys(portal):
+        zenovay = reading.loaded((ZenovaySettings,), reading.of(portal, key))
+        if base and len(zenovay) + len(own) == 4:  # noqa: PLR2004 -- the sections of Settings
+            shared = Shared(shared_url(base), portal, key, portals.per_day(portal))
+            every = {site.website: site.every for site in portals.sites(portal, key)}
+            settings = Settings(*zenovay, *own, shared)  # type: ignore[arg-type]  # one of each
+            yield Tenant(portal, key, _hurried(settings, min(every.values())), every)
+
+
+def _hurried(settings: Settings, every: timedelta) -> Settings:
+    """``settings`` that let a website be read ``every`` so often: its declaration says that, not a pause."""
+    if settings.sync.min_interval <= every - _EARLY:
+        return settings
+    return replace(settings, sync=settings.sync.model_copy(update={"min_interval": every - _EARLY}))
+
+
+def _only_tenant(fleet: Fleet, portal: str) -> Tenant:
+    """The tenant of a portal that is read with one key. Raises SettingsError for any other."""
+    if not fleet.tenants:
+        raise SettingsError(f"The portal {portal} has no website.", fix="Name one in [[sites]].")
+    if len(fleet.tenants) > 1:
+        keys = ", ".join(tenant.key for tenant in fleet.tenants)
+        raise SettingsError(
+            f"The portal {portal} is read with several keys ({keys}), which this command cannot go through.",
+            fix="run, backfill and check go through all of them.",
+        )
+    return fleet.tenants[0]
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
@@ -100,8 +184,9 @@ def load_watch() -> WatchSettings:
     """Who is told how the sync fares, whatever else is wrong; a setting of it that is wrong is left out."""
     given: dict[str, Any] = {"_env_file": None}
     with suppress(SettingsError):
-        sources = read_sources()
+        sources = read_sources() if _chosen is None else _read().chosen(_chosen)
         given = {"_env_file": sources.path, **sources.secrets(WatchSettings).texts}
+        given |= _given(WatchSettings, sources)
     while True:
         try:
             return WatchSettings(**given)
@@ -112,7 +197,7 @@ def load_watch() -> WatchSettings:
 
 def load_live() -> LiveSettings:
     """What ``live`` needs for given codes. Raises SettingsError where exactly that is wrong."""
-    sources = read_sources()
+    sources = read_sources() if _chosen is None else _read().chosen(_chosen)
     settings, problems = _made(LiveSettings, sources)
     if settings is None:
         raise _wrong(problems, sources)
@@ -128,7 +213,7 @@ def load_link_property() -> str | None:
 def _readable(section: type[AnySection]) -> AnySection | None:
     """A section by itself, whatever is wrong with the others."""
     try:
-        return _made(section, read_sources())[0]
+        return _made(section, read_sources() if _chosen is None else _read().chosen(_chosen))[0]
     except SettingsError:
         return None
 
@@ -154,8 +239,8 @@ def is_ours(variable: str) -> bool:
 def foreign_variables() -> dict[str, str]:
     """What is set in the environment with one of our prefixes and is no setting, and the nearest one."""
     sources = read_sources()
-    (own, *_), _ = _config(sources)
-    return _foreign(sources.environment, own)
+    config, _ = _config(sources)
+    return _foreign(sources.environment, config.own, config.fleet.variables())
 
 
 def remarks() -> list[str]:
@@ -213,30 +298,107 @@ def file_variables() -> list[str]:
 
 
 def _load(*sections: type[Section]) -> list[Section]:
+    reading = _read()
+    sources = reading.chosen(_chosen)
+    loaded = reading.loaded(sections, sources)
+    reading.end()
+    return loaded
+
+
+def _read() -> _Reading:
+    """All that is set, before any of it is understood."""
     sources = read_sources()
     undecodable = _undecodable_variables()
     problems = [
         f"{envfile.printable(name)} holds bytes that are not UTF-8 ({ENVIRONMENT})." for name in undecodable
     ]
-    (own, exclusions, policies), wrong = _config(sources)
+    config, wrong = _config(sources)
     problems += wrong
+    where = envfile.place(sources.text("SYNC_CONFIG").strip() or CONFIG_FILE)
+    sources = sources.with_own(config.own, where)
+    reading = _Reading(sources, config, undecodable, problems)
     file = envfile.place(sources.path)
-    problems += [_unknown(name, shown, file) for name, shown in _foreign(sources.file, own).items()]
-    sources = sources.with_own(own, envfile.place(sources.text("SYNC_CONFIG").strip() or CONFIG_FILE))
-    loaded: list[Section] = []
-    for section in sections:
-        made = sync_settings(own, exclusions, policies) if section is SyncSettings else section
-        settings, wrong = _made(made, sources, told=undecodable)
-        problems += wrong
-        loaded += [settings] if settings else []
-    foreign = _foreign(sources.environment, own)
-    if problems:
-        problems += [_unknown(name, shown, ENVIRONMENT) for name, shown in foreign.items()]
-        raise _wrong(problems, sources)
-    for name, shown in foreign.items():
-        facts = {"action": "unknown_setting", "variable": envfile.printable(name), "nearest": shown}
-        log.warning("a variable of the environment is no setting of this program", extra=facts)
-    return loaded
+    problems += [_unknown(name, shown, file) for name, shown in reading.foreign(sources.file).items()]
+    if config.fleet.portals:
+        problems += [f"{where}: {each}." for each in reading.portals.faults()]
+    return reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is set, and what was found wrong with it so far."""
+
+    sources: Sources
+    config: Config
+    undecodable: Sequence[str]
+    problems: list[str]
+
+    @property
+    def portals(self) -> Portals:
+        return Portals(self.config.fleet, self.sources, self.config.own)
+
+    def foreign(self, names: Iterable[str]) -> dict[str, str]:
+        return _foreign(names, self.config.own, self.config.fleet.variables())
+
+    def loaded(self, sections: Iterable[type[Section]], sources: Sources) -> list[Section]:
+        """The sections that can be made; what is wrong with others is noted."""
+        loaded: list[Section] = []
+        for section in sections:
+            made = sync_settings(*self.config[:3]) if section is SyncSettings else section
+            settings, wrong = _made(made, sources, told=self.undecodable)
+            self.problems.extend(each for each in wrong if each not in self.problems)
+            loaded += [settings] if settings else []
+        return loaded
+
+    def chosen(self, portal: str | None) -> Sources:
+        """The sources for the portal that is chosen. Raises SettingsError where one must be, or is unknown."""
+        names = self.portals.names()
+        if portal is None:
+            if names and not self.problems and not any(map(self._is_set, ALONE)):
+                raise SettingsError(
+                    f"{self.sources.config} declares portals, and none was chosen.",
+                    fix=f"Give --portal NAME, of {', '.join(names)}.",
+                )
+            return self.sources
+        if portal not in names:
+            self.end()
+            raise unknown_portal(portal, names)
+        return self.of(portal, None)
+
+    def of(self, portal: str, key: str | None) -> Sources:
+        """The sources for a portal, and for one of its keys."""
+        from etl.settings.places import portal_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+        base = self.base()
+        state = portal_url(base, portal) if base else None
+        return self.sources.with_given(self.portals.given(portal, key, state))
+
+    def base(self) -> str | None:
+        """The URL beside which the states are; None where that cannot be one, which its section tells."""
+        from etl.settings.places import wrong_place  # noqa: PLC0415 -- sqlalchemy, as in the values
+        from etl.state.urls import default_url, fault  # noqa: PLC0415 -- likewise
+
+        texts = self.sources.secrets(PlaceSettings).texts
+        url = texts.get("state_url") or self.sources.text(STATE).strip() or default_url()
+        if fault(url):
+            return None
+        wrong = [f"{STATE} {each}." for each in wrong_place(url, self.portals.names())]
+        self.problems.extend(each for each in wrong if each not in self.problems)
+        return None if wrong else url
+
+    def end(self) -> None:
+        """Raise SettingsError for all that was noted; else log what is unknown in the environment."""
+        foreign = self.foreign(self.sources.environment)
+        if self.problems:
+            unknown = [_unknown(name, shown, ENVIRONMENT) for name, shown in foreign.items()]
+            raise _wrong([*self.problems, *unknown], self.sources)
+        for name, shown in foreign.items():
+            facts = {"action": "unknown_setting", "variable": envfile.printable(name), "nearest": shown}
+            log.warning("a variable of the environment is no setting of this program", extra=facts)
+
+    def _is_set(self, variable: str) -> bool:
+        filed = self.sources.filed(variable)
+        return bool(self.sources.of(variable) or filed.text or filed.fault)
 
 
 def _made(
@@ -244,14 +406,30 @@ def _made(
 ) -> tuple[AnySection | None, list[str]]:
     """A section as it is set, and a sentence for all that is wrong with it, but for variables ``told`` of."""
     secrets = sources.secrets(section)
-    wrong = [fault for variable, fault in secrets.faults.items() if variable not in told]
-    given: dict[str, Any] = {"_env_file": sources.path, **secrets.texts}
+    faults = {**secrets.faults, **_given_faults(section, sources)}
+    wrong = [fault for variable, fault in faults.items() if variable not in told]
+    given: dict[str, Any] = {"_env_file": sources.path, **secrets.texts, **_given(section, sources)}
     try:
         settings = section(**given)
     except ValidationError as exc:
-        told = {*told, *secrets.faults} & {*variables(section).values()}
+        told = {*told, *faults} & {*variables(section).values()}
         return None, [*wrong, *_sentences(section, exc, sources, secrets.files, told)]
     return None if wrong else settings, wrong
+
+
+def _given(section: type[Section], sources: Sources) -> dict[str, Any]:
+    """What the configuration file gives a section for one portal; a default where it gives nothing."""
+    fields = zip(variables(section).items(), section.model_fields.values(), strict=True)
+    return {
+        key: ("" if field.is_required() else field.default) if (text := given.text) is None else text
+        for (key, variable), field in fields
+        if (given := sources.given.get(variable))
+    }
+
+
+def _given_faults(section: type[Section], sources: Sources) -> dict[str, str]:
+    found = ((variable, sources.given.get(variable)) for variable in variables(section).values())
+    return {name: f"{sources.config}: {given.fault}" for name, given in found if given and given.fault}
 
 
 def _wrong(problems: list[str], sources: Sources) -> SettingsError:
@@ -289,7 +467,10 @@ def _sentences(
             if not told:
                 yield _of_several(str(error["msg"]).removeprefix("Value error, "), section, sources, files)
         elif variable not in told:
-            yield _placed(_sentence(variable, error), files.get(variable) or sources.of(variable))
+            if given := sources.given.get(variable):
+                yield from _of_portal(given, error, sources)
+            else:
+                yield _placed(_sentence(variable, error), files.get(variable) or sources.of(variable))
 
 
 def _of_several(sentence: str, section: type[Section], sources: Sources, files: Mapping[str, str]) -> str:
@@ -308,22 +489,29 @@ def _placed(sentence: str, where: str | None) -> str:
     return f"{sentence.removesuffix('.')} ({where}){stop}" if where else sentence
 
 
-def _config(sources: Sources) -> tuple[_Config, list[str]]:
+def _config(sources: Sources) -> tuple[Config, list[str]]:
     """What the configuration file says, and what is wrong with it."""
-    nothing: _Config = (), NOBODY, ()
     settings, wrong = _made(ConfigSettings, sources)
     if settings is None:
-        return nothing, []  # told with the other settings
+        return Config(), []  # told with the other settings
     named = settings.config
     if named is None and not Path(CONFIG_FILE).is_symlink() and not Path(CONFIG_FILE).exists():
-        return nothing, []
+        return Config(), []
     from etl import config_file  # noqa: PLC0415 -- the models cost 20 ms that few need
 
     try:
         config, wrong = config_file.read(str(named or CONFIG_FILE), named_in=sources.of("SYNC_CONFIG"))
     except SettingsError as exc:
-        return nothing, [f"{exc.what} {exc.fix}"]
+        return Config(), [f"{exc.what} {exc.fix}"]
     return config, wrong
+
+
+def _of_portal(given: Given, error: Any, sources: Sources) -> Iterator[str]:
+    """A sentence on what a portal's tables say, or do not; none where that was told already."""
+    if error["type"] in {"missing", "too_short"}:
+        yield from [f"{sources.config}: {given.missing}"] * bool(given.missing)
+    else:
+        yield f"{sources.config}: {_placed(_sentence(given.named, error), given.origin)}"
 
 
 def _sentence(variable: str, error: Any) -> str:
@@ -355,13 +543,17 @@ def _undecodable_variables() -> list[str]:
     )
 
 
-def _foreign(names: Iterable[str], own: tuple[Field, ...]) -> dict[str, str]:
-    """Those of the ``names`` that have a prefix of ours and are no setting, and the nearest one of each."""
+def _foreign(names: Iterable[str], own: tuple[Field, ...], secrets: Collection[str] = ()) -> dict[str, str]:
+    """Those of the ``names`` that have a prefix of ours and are no setting, and the nearest one of each.
+
+    ``secrets`` are the variables that the configuration file names.
+    """
     prefixes = _prefixes()
     if not (ours := sorted(name for name in names if name.startswith(prefixes))):
         return {}
     known = [*known_variables(own), *file_variables()]
-    return {name: nearest(name, known) for name in ours if name not in known}
+    named = {*known, *secrets, *(variable + SUFFIX for variable in secrets)}
+    return {name: nearest(name, known) for name in ours if name not in named}
 
 
 def _unknown(name: str, shown: str, where: str) -> str:

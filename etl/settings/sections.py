@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from etl.exclusions import Exclusions
     from etl.fields import Field
     from etl.policies import Policy
+    from etl.settings.fleet import Shared
 
 ZENOVAY_URL = "https://api.zenovay.com/api/external/v1"
 CONFIG_FILE = "visitor-sync.toml"
@@ -339,6 +340,8 @@ class Settings:
     hubspot: HubSpotSettings
     sync: SyncSettings
     watch: WatchSettings
+    shared: Shared | None = None
+    """Of a portal of several: what it shares with the others."""
 
     def secrets(self) -> tuple[str, ...]:
         """What no output may hold."""

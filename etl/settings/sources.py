@@ -29,12 +29,39 @@ MOUNTED = Path("/run/secrets")
 """Where Docker puts secrets, and Kubernetes if it is told to."""
 
 
+class Given(NamedTuple):
+    """What the configuration file says of a setting, for one portal alone."""
+
+    text: str | None
+    """None: nothing, so that the default holds."""
+
+    named: str
+    """What it is called there, with the table that it stands in."""
+
+    origin: str = ""
+    """Where the text stands, if not there."""
+
+    missing: str = ""
+    """A sentence for where a text is needed and there is none."""
+
+    fault: str = ""
+    """A sentence on why the text cannot be read."""
+
+
 class Secrets(NamedTuple):
     """What files gave a section: the texts by its keys, and the files and faults by the variables."""
 
     texts: dict[str, str]
     files: dict[str, str]
     faults: dict[str, str]
+
+
+class Filed(NamedTuple):
+    """A secret in a file of its own: what it is, and where, or what is wrong; nothing where there is none."""
+
+    text: str | None = None
+    place: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +79,59 @@ class Sources:
     own: Mapping[str, str] = field(default_factory=dict)
     """The settings that the configuration file brings along, and where that is."""
 
+    given: Mapping[str, Given] = field(default_factory=dict)
+    """What holds for one portal, by the variables that it replaces."""
+
+    config: str = ""
+    """Where the configuration file is."""
+
     def with_own(self, own: Iterable[Field], where: str) -> Sources:
         """These, and the properties of fields that are declared ``where`` it says."""
-        return replace(self, own={each.setting: where for each in own})
+        return replace(self, own={each.setting: where for each in own}, config=where)
+
+    def with_given(self, given: Mapping[str, Given]) -> Sources:
+        """These, as they are for one portal."""
+        return replace(self, given=given)
 
     def of(self, variable: str) -> str | None:
         """Where a variable is set, and not to nothing; None where it is not."""
+        if given := self.given.get(variable):
+            return f"{self.config}: {given.named}"
         if self.environment.get(variable):
             return ENVIRONMENT
         return envfile.place(self.path) if self.file.get(variable) else self.own.get(variable)
 
     def text(self, variable: str) -> str:
         """What a variable is set to; empty where it is not."""
+        if given := self.given.get(variable):
+            return given.text or ""
         return self.environment.get(variable) or self.file.get(variable) or ""
 
     def secrets(self, section: type[Section]) -> Secrets:
         """What stands in files of their own, of what may be a secret."""
         keys = {variable: key for key, variable in variables(section).items()}
         found = Secrets({}, {}, {})
-        for variable in confidential(section):
-            pointer = variable + SUFFIX
-            here, there = self.of(variable), self.of(pointer)
-            if here and there:
-                found.faults[variable] = (
-                    f"{variable} and {pointer} are both set; leave one of them out ({here}; {there})."
-                )
-            elif path := Path(self.text(pointer).strip()) if there else self._mounted(variable):
-                name, where = (pointer, f" ({there})") if there else (variable, "")
-                try:
-                    found.texts[keys[variable]] = _read(path)
-                    found.files[variable] = f"file {_shown(path)}"
-                except _FaultError as fault:
-                    found.faults[variable] = f"{name}: the file {_shown(path)} {fault}{where}."
+        for variable in confidential(section).keys() - self.given.keys():
+            secret = self.filed(variable)
+            if secret.fault:
+                found.faults[variable] = secret.fault
+            elif secret.text is not None:
+                found.texts[keys[variable]] = secret.text
+                found.files[variable] = secret.place
         return found
+
+    def filed(self, variable: str) -> Filed:
+        """The secret of that name, if it stands in a file of its own."""
+        pointer = variable + SUFFIX
+        here, there = self.of(variable), self.of(pointer)
+        if here and there:
+            both = f"{variable} and {pointer} are both set; leave one of them out ({here}; {there})."
+            return Filed(fault=both)
+        path = Path(self.text(pointer).strip()) if there else self._mounted(variable)
+        if path is None:
+            return Filed()
+        name, where = (pointer, f" ({there})") if there else (variable, "")
+        return read_secret(path, named=name, where=where)
 
     def _mounted(self, variable: str) -> Path | None:
         """The file of a secret that is not set, not even to nothing in the environment."""
@@ -115,6 +162,14 @@ def directories() -> list[Path]:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     named = [Path(credentials), MOUNTED] if credentials else [MOUNTED]
     return [path for path in named if path.is_dir() and os.access(path, os.X_OK)]
+
+
+def read_secret(path: Path, *, named: str, where: str = "") -> Filed:
+    """The secret that the file holds, or what is wrong with what is ``named`` so."""
+    try:
+        return Filed(_read(path), f"file {_shown(path)}")
+    except _FaultError as fault:
+        return Filed(fault=f"{named}: the file {_shown(path)} {fault}{where}.")
 
 
 def _read(path: Path) -> str:

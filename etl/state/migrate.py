@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from alembic.config import Config
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+_ALONE = threading.Lock()
+"""For alembic, whose context is one of the process."""
 
 
 def scripts() -> Path:
@@ -23,12 +28,14 @@ def upgrade(connection: Connection, revision: str, *, of: str = "") -> None:
 
     ``of`` names the folder of tables that are not the state's.
     """
-    command.upgrade(_config(connection, of), revision)
+    with _ALONE:
+        command.upgrade(_config(connection, of), revision)
 
 
 def downgrade(connection: Connection, revision: str) -> None:
     """Go back to ``revision``, inside the connection's transaction."""
-    command.downgrade(_config(connection), revision)
+    with _ALONE:
+        command.downgrade(_config(connection), revision)
 
 
 def _config(connection: Connection, of: str = "") -> Config:

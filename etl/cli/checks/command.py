@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from etl.cli import logs, wiring
+from etl.cli import logs
 from etl.cli.channels import watching
 from etl.cli.checks.finding import STATE, Finding, Probe, Saw, failed, found, proved
 from etl.cli.checks.hubspot import HubSpotChecks
@@ -13,6 +13,7 @@ from etl.cli.checks.printout import print_findings
 from etl.cli.checks.state import StateChecks
 from etl.cli.checks.strangers import strangers
 from etl.cli.checks.zenovay import ZenovayChecks
+from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import AccessRefusedError, SettingsError, UnavailableError
 from etl.load.records import is_marketing
@@ -51,7 +52,7 @@ def _settings(settings: Settings) -> Saw:
 def _path(settings: Settings, clock: SystemClock) -> list[Finding]:
     """From the state over both APIs to what the visitors come to."""
     with ExitStack() as stack:
-        stack.enter_context(wiring.stoppable(clock))
+        stack.enter_context(stoppable(clock))
         state = StateChecks(settings, clock)
         zenovay = ZenovayChecks(settings, state, clock, stack)
         hubspot = HubSpotChecks(settings, state, clock, stack)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from etl.cli import wiring
 from etl.cli.beside import PATIENCE, SharedPace
 from etl.cli.derived import state_url
+from etl.cli.stopping import stoppable
 from etl.errors import SettingsError, SyncError, UnavailableError
 from etl.load.portal import read_portal
 from etl.load.preview import Preview
@@ -106,7 +107,7 @@ def _raise_if_stopped(found: Findable) -> None:
 def _opened(
     found: Findable, hubspot: HubSpotSettings, sync: SyncSettings, clock: SystemClock
 ) -> Iterator[HubSpotClient]:
-    with wiring.stoppable(clock), _pace(found, hubspot, sync, clock) as pace:
+    with stoppable(clock), _pace(found, hubspot, sync, clock) as pace:
         client = wiring.hubspot_client(hubspot, clock, pace, PATIENCE)
         try:
             yield client

@@ -1,0 +1,245 @@
+"""The fleet that the configuration file declares: ``[[keys]]``, ``[[portals]]`` and ``[[sites]]``."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from durationpy import DurationError, from_str
+
+from etl import envfile
+from etl.naming import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+EVERY = timedelta(minutes=5)
+LEAST = timedelta(minutes=1)
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
+_NO_WEBSITE = re.compile(r"[/?#,\s]")
+_LONGEST_WEBSITE = 255
+_SECRETS = ("zv_", "pat-")
+_INLINE = frozenset(
+    {"secret", "key", "api_key", "zenovay_api_key", "token", "access_token", "hubspot_access_token"}
+)
+_SITE = ("website", "portal", "key", "every")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a secret stands: in a variable, or in a file. Neither where that is declared wrongly."""
+
+    variable: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A key or a portal: its secret, and the settings of its own as they are written."""
+
+    name: str
+    secret: Origin
+    own: Mapping[str, str | None]
+    """By their names in the file; None has the default hold, whatever the environment says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A website of a portal, read with a key."""
+
+    website: str
+    portal: str
+    key: str
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """All that is declared, in the order of the file."""
+
+    keys: tuple[Owner, ...] = ()
+    portals: tuple[Owner, ...] = ()
+    sites: tuple[Site, ...] = ()
+
+    def variables(self) -> frozenset[str]:
+        """The variables that hold secrets."""
+        owners = (*self.keys, *self.portals)
+        return frozenset(owner.secret.variable for owner in owners if owner.secret.variable)
+
+
+NOTHING = Declaration()
+
+
+def declared(
+    keys: Sequence[Any], portals: Sequence[Any], sites: Sequence[Any]
+) -> tuple[Declaration, list[str]]:
+    """What these tables declare, and what is wrong with them, each a sentence without end.
+
+    Of a value nothing is told, as a secret may have been written in its place.
+    """
+    problems: list[str] = []
+    found = {
+        kind: [_owner(_Table(kind, number, table, problems), kind) for number, table in enumerate(tables, 1)]
+        for kind, tables in (("keys", keys), ("portals", portals))
+    }
+    names = {kind: [owner.name for owner in owners if owner.name] for kind, owners in found.items()}
+    for kind, given in names.items():
+        problems += [
+            f"{kind}.{name} is declared twice" for name, times in Counter(given).items() if times > 1
+        ]
+    read = [_site(_Table("sites", number, table, problems), names) for number, table in enumerate(sites, 1)]
+    right = [site for site in read if site]
+    pairs = Counter((site.portal, site.website) for site in right)
+    problems += [
+        f"sites: {website} is declared twice for the portal {portal}"
+        for (portal, website), times in pairs.items()
+        if times > 1
+    ]
+    if bool(portals or sites) and not (portals and sites and keys):
+        absent = [
+            f"[[{kind}]]"
+            for kind, given in zip((*found, "sites"), (keys, portals, sites), strict=True)
+            if not given
+        ]
+        problems.append(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing")
+    return Declaration(_named(found["keys"]), _named(found["portals"]), tuple(right)), problems
+
+
+def _named(owners: Sequence[Owner]) -> tuple[Owner, ...]:
+    """The first of each name."""
+    return tuple({owner.name: owner for owner in reversed(owners) if owner.name}.values())[::-1]
+
+
+@dataclass(slots=True)
+class _Table:
+    """One table, whose values are taken; ``problems`` is filled with what is wrong with them."""
+
+    kind: str
+    number: int
+    given: Any
+    problems: list[str]
+    name: str = ""
+    hidden: set[str] = field(default_factory=set)
+    """Keys that were told of as they hold a secret."""
+
+    def tell(self, sentence: str) -> None:
+        place = f"{self.kind}.{self.name}" if self.name else f"{self.kind}: entry {self.number}"
+        self.problems.append(f"{place}: {sentence}")
+
+    def texts(self) -> dict[str, str | None]:
+        """What the table holds but for secrets, all as texts; None for an empty one."""
+        if not isinstance(self.given, dict):
+            self.tell("must be a table")
+            return {}
+        name = self.given.get("name")
+        if isinstance(name, str) and _NAME.fullmatch(name) and not _is_secret(name):
+            self.name = name
+        return dict(self._texts(self.given))
+
+    def _texts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+        for key, value in given.items():
+            shown = envfile.printable(key)
+            if _is_secret(value) or (key in _INLINE and (self.kind, key) != ("sites", "key")):
+                self.hidden.add(key)
+                self.tell(f"{shown} is written in the file, where a secret never stands; {self._instead()}")
+            elif (text := _text(value)) is None:
+                self.hidden.add(key)
+                self.tell(f"{shown} must be a text or a number")
+            else:
+                yield key, text or None
+
+    def _instead(self) -> str:
+        word = "token" if self.kind == "portals" else "key"
+        return f"name its variable in {word}_env, or its file in {word}_file"
+
+
+def _is_secret(value: Any) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return any(isinstance(text, str) and text.strip(" \"'").startswith(_SECRETS) for text in texts)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(value).strip()
+
+
+def _owner(table: _Table, kind: str) -> Owner:
+    texts = table.texts()
+    word = "token" if kind == "portals" else "key"
+    texts.pop("name", None)
+    if not table.name and isinstance(table.given, dict) and "name" not in table.hidden:
+        table.tell("name must begin with a small letter; then letters, digits, - and _, 40 in all")
+    secret = _origin(table, word, texts.pop(f"{word}_env", None), texts.pop(f"{word}_file", None))
+    return Owner(table.name, secret, texts)
+
+
+def _origin(table: _Table, word: str, variable: str | None, path: str | None) -> Origin:
+    if variable and path:
+        table.tell(f"{word}_env and {word}_file are both there; leave one of them out")
+    elif variable and not _VARIABLE.fullmatch(variable):
+        table.tell(f"{word}_env must be the name of a variable, in capital letters, digits and underscores")
+    elif variable or path:
+        return Origin(variable, path)
+    elif isinstance(table.given, dict) and not table.hidden:
+        table.tell(f"{word}_env is missing: the name of the variable that holds the {word}")
+    return Origin()
+
+
+def _site(table: _Table, names: Mapping[str, Sequence[str]]) -> Site | None:
+    texts = table.texts()
+    before = len(table.problems)
+    for key in texts.keys() - {*_SITE}:
+        table.tell(f"{envfile.printable(key)} is no key of a site; the nearest one is {nearest(key, _SITE)}")
+    website = _website(table, texts.get("website"))
+    portal = _reference(table, "portal", texts.get("portal"), names["portals"])
+    key = _reference(table, "key", texts.get("key"), names["keys"])
+    every = _every(table, texts.get("every"))
+    if len(table.problems) > before or table.hidden or not (website and portal and key and every):
+        return None
+    return Site(website, portal, key, every)
+
+
+def _website(table: _Table, text: str | None) -> str | None:
+    if text is None:
+        if "website" not in table.hidden and isinstance(table.given, dict):
+            table.tell("website is missing: the id of the website")
+        return None
+    if _NO_WEBSITE.search(text) or not text.isprintable() or len(text) > _LONGEST_WEBSITE:
+        table.tell("website must be the id of one website")
+        return None
+    return text
+
+
+def _reference(table: _Table, word: str, text: str | None, names: Sequence[str]) -> str | None:
+    if text in names:
+        return text
+    if word in table.hidden or not isinstance(table.given, dict):
+        return None
+    if text is None:
+        table.tell(f"{word} is missing: the name of one of [[{word}s]]")
+    elif names:
+        table.tell(f"{word} names none of [[{word}s]]; the nearest one is {nearest(text, names)}")
+    else:
+        table.tell(f"{word} names none of [[{word}s]]")
+    return None
+
+
+def _every(table: _Table, text: str | None) -> timedelta | None:
+    if text is None:
+        return EVERY
+    try:
+        every: timedelta = from_str(text)
+    except (DurationError, ValueError, OverflowError):
+        table.tell("every must be a duration such as 5m or 1h")
+        return None
+    if every < LEAST:
+        table.tell("every must be at least 1m")
+        return None
+    return every

@@ -1,0 +1,87 @@
+"""Many portals: what the settings of each come to, and what all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etl.errors import SettingsError
+from etl.naming import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from etl.settings.sections import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Where the tables are that portals share, and under which names the limits of a tenant stand there."""
+
+    url: str
+    portal: str
+    key: str
+    requests_per_day: int | None = None
+    """Of the portal; None where only HubSpot says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """The websites of one portal that are read with one key."""
+
+    portal: str
+    key: str
+    settings: Settings
+    every: Mapping[str, timedelta]
+    """How often each website is to be read, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All tenants, in the order in which portals and keys are declared."""
+
+    tenants: tuple[Tenant, ...]
+    url: str
+    """Where the tables are that portals share."""
+
+    notes: tuple[str, ...] = ()
+
+    def portals(self) -> tuple[str, ...]:
+        """The names of all portals that have websites."""
+        return tuple(dict.fromkeys(tenant.portal for tenant in self.tenants))
+
+    def tenants_of(self, portal: str) -> tuple[Tenant, ...]:
+        """The tenants of a portal, one for each of its keys. Raises SettingsError for an unknown one."""
+        found = tuple(tenant for tenant in self.tenants if tenant.portal == portal)
+        if not found:
+            raise unknown_portal(portal, self.portals())
+        return found
+
+    def tenant(self, portal: str, website: str) -> Tenant:
+        """The tenant that a website of a portal belongs to. Raises SettingsError for an unknown one."""
+        tenants = self.tenants_of(portal)
+        found = next((tenant for tenant in tenants if website in tenant.every), None)
+        if found is None:
+            known = [name for tenant in tenants for name in tenant.every]
+            raise SettingsError(
+                f"The portal {portal} has no website of that name.",
+                fix=f"It has {', '.join(known)}.",
+            )
+        return found
+
+    def secrets(self) -> tuple[str, ...]:
+        """What no output may hold, of all tenants."""
+        return tuple(dict.fromkeys(each for tenant in self.tenants for each in tenant.settings.secrets()))
+
+    def remarks(self) -> list[str]:
+        """Sentences on what is not wrong, and may still not be meant."""
+        return [*self.notes]
+
+
+def unknown_portal(name: str, known: tuple[str, ...]) -> SettingsError:
+    """That no portal has this name."""
+    fix = f"The nearest one is {nearest(name, known)}; there are {', '.join(known)}." if known else ""
+    return SettingsError(
+        f"No portal is named {name!r}.", fix=fix or "None is declared: visitor-sync help fleet."
+    )
