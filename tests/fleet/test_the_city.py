@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from benchmarks.city import findings
-from benchmarks.city.books import HUBSPOT, ZENOVAY, Books, Request
+from benchmarks.city.books import HUBSPOT, ZENOVAY, Books, Limit, Request
+from benchmarks.city.declared import settle
 from benchmarks.city.opened import open_city
 from benchmarks.city.plan import CityPlan, city_of, read_plan
+from benchmarks.city.report import facts, table
+from benchmarks.city.simulation import Course, Death, Phase, Script
 from benchmarks.city.visits import Visits
 from benchmarks.city.windows import Window
 from hypothesis import given
 from hypothesis import strategies as st
+
+from etl.settings import load_fleet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PLAN = city_of(portals=2, sites=4, keys=1, per_minute=5, per_10_s=3)
 CONTACTS = "/crm/objects/2026-03/contacts/batch"
@@ -170,3 +180,63 @@ def test_lateness_counts_from_the_start_before() -> None:
     )
     assert late == {"w0000": [0.0, 50.0, 0.0]}
     assert findings.lateness(books(), plan, begun=0.0, ended=time.time(), without=["p000"]) == {}
+
+
+def test_the_report_says_what_the_books_hold() -> None:
+    plan = CityPlan(keys=PLAN.keys, portals=PLAN.portals, sites=PLAN.sites[:1])
+    seen = books(
+        request(100, 1, "first page", "w0000"),
+        request(101, 1, "upsert"),
+        request(450, 2, "first page", "w0000"),
+    )
+    course = Course(
+        script=Script(plan),
+        begun=0.0,
+        calm=400.0,
+        ended=500.0,
+        troubled=("p001",),
+        deaths=(Death(420.0, ("p000/w0000",)),),
+        busy=Phase(400.0, 0.1, 1),
+        quiet=Phase(100.0, 0.03, 1),
+        connections=9,
+        permits=3,
+        exit_codes=(143,),
+        books=replace(
+            seen,
+            limits={"k0/minute": Limit(5, 2, 0, 1), "p000/10 s": Limit(3, 1, 1, 2)},
+            portals={"p000": {"w0000-0": "3", "w0009-0": "1"}, "p001": {}},
+            websites={"w0000": {"w0000-0": 3, "w0000-1": 2}},
+        ),
+    )
+
+    assert facts(course) == {
+        "plan": "2 / 1 / 1 / 4",
+        "length": "8, 1",
+        "runs": "2, 0.00",
+        "late": "0.0 / 50.0 / 50.0",
+        "starved": "0",
+        "overlaps": "0",
+        "exceeded": "1",
+        "peak": "2 of 3 (p000/10 s)",
+        "lost": "1 / 1",
+        "back": "30 / 30 (1 runs)",
+        "silence": "350.0",
+        "cpu": "100 / 30",
+        "requests": "2 + 1 / 3",
+        "connections": "9",
+        "ended": "143",
+    }
+    assert len(table([course, course]).splitlines()) == len(facts(course)) + 1
+
+
+def test_the_program_understands_what_a_city_declares(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_city(PLAN) as city:
+        for name, value in settle(city, tmp_path, state_url=sqlite_url).items():
+            monkeypatch.setenv(name, value)
+        fleet = load_fleet()
+
+    assert fleet.portals() == ("p000", "p001")
+    assert fleet.remarks() == []
+    assert fleet.tenant("p001", "w0003").every["w0003"].total_seconds() == 300

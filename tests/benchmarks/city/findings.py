@@ -77,6 +77,11 @@ def starts(books: Books) -> dict[str, list[float]]:
     return found
 
 
+def read_again(books: Books, website: str, after: float) -> float | None:
+    """The seconds from an instant until a website was read the next time; None if it was not."""
+    return next((at - after for at in starts(books).get(website, ()) if at > after), None)
+
+
 def lateness(
     books: Books, plan: CityPlan, *, begun: float, ended: float, without: Iterable[str] = ()
 ) -> dict[str, list[float]]:

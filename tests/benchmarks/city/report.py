@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .books import HUBSPOT, ZENOVAY
-from .findings import BEGINNING, exceeded, lateness, lost, overlaps, starts, strangers
+from .findings import BEGINNING, exceeded, lateness, lost, overlaps, read_again, starts, strangers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,13 +70,12 @@ def facts(course: Course) -> dict[str, str]:
 
 def returns(course: Course) -> list[float]:
     """Of every run that a death cut short, the seconds until its website was read again."""
-    seen = starts(course.books)
-    found = []
-    for death in course.deaths:
-        for name in death.cut:
-            later = [at for at in seen.get(name.partition("/")[2], ()) if at > death.at]
-            found.append((later[0] if later else course.ended) - death.at)
-    return sorted(found)
+    gaps = (
+        (read_again(course.books, name.partition("/")[2], death.at), course.ended - death.at)
+        for death in course.deaths
+        for name in death.cut
+    )
+    return sorted(never if gap is None else gap for gap, never in gaps)
 
 
 def _starved(course: Course) -> int:

@@ -18,7 +18,7 @@ from .tables import database_of_its_own, look_into
 from .workers import COMMAND, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .books import Books
     from .faults import Trouble
@@ -113,6 +113,15 @@ class Stage:
         self.workers.kill(worker)
         self.deaths.append(Death(time.time(), tuple(cut)))
 
+    def kill_busy(self) -> bool:
+        """Kill a worker that is running something; whether there was one."""
+        for worker in self.workers.alive:
+            if cut := self.tables.running(worker.process.pid):
+                self.workers.kill(worker)
+                self.deaths.append(Death(time.time(), tuple(cut)))
+                return True
+        return False
+
     def play(self, until: float, *, deadly: bool = False) -> Phase:
         """Let the fleet work until then. ``deadly``: now and then a worker dies, and is replaced."""
         started, cpu_s = time.time(), self.workers.cpu_s()
@@ -151,7 +160,7 @@ class Stage:
         for name in others:
             self.city.mend(name)
 
-    def settle(self, troubled: tuple[str, ...]) -> None:
+    def settle(self, troubled: Sequence[str]) -> None:
         """Let what was held up be delivered, and wait until nobody asks for anything."""
         for name in troubled:
             self.command("run", name, "--now")
