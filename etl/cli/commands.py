@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etl.cli.fleet.commands import fleet
 from etl.cli.options import DRY_RUN_OPTION, Group, dry_run_options
 from etl.cli.wish import interval, wish_options
 
@@ -421,3 +422,6 @@ def state_copy(*, url: str, as_json: bool) -> int:
     from etl.cli.state_files import copy_state
 
     return Kept(copy_state(url, as_json=as_json))
+
+
+program.add_command(fleet)

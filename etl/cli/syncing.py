@@ -98,13 +98,19 @@ def past(
     """
     settings, clock = start(), SystemClock()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    orders = _orders(settings, "backfill", websites, dry_run=bool(dry_run), since=begin, until=end)
     report = Printout(as_json=as_json, always=True, dry_run=dry_run)
-    budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
     code = SyncError.exit_code
     try:
         with stoppable(clock):
-            code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
+            code = sync_past(
+                settings,
+                clock,
+                report,
+                window=(begin, end),
+                max_requests=max_requests,
+                websites=websites,
+                dry_run=bool(dry_run),
+            )
     except SyncError as exc:
         code = exc.exit_code
         raise
@@ -114,6 +120,27 @@ def past(
 
             measure(settings.watch.metrics_file, [Subject(settings)], Outcome(clock.now(), code), clock)
     return code
+
+
+def sync_past(
+    settings: Settings,
+    clock: SystemClock,
+    report: Printout | Collector,
+    *,
+    window: tuple[datetime, datetime | None],
+    max_requests: int | None = None,
+    websites: Sequence[str] = (),
+    dry_run: bool = False,
+) -> int:
+    """Sync ``[begin, end)`` of all or these ``websites``, with so many requests to Zenovay at most.
+
+    What earlier calls for the same window have left is gone on with. Tells ``report``, and returns the exit
+    code. Any thread may call this: who calls it sets up the log, and what signals do.
+    """
+    begin, end = window
+    orders = _orders(settings, "backfill", websites, dry_run=dry_run, since=begin, until=end)
+    budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
+    return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.cli.printout import Collector
-from etl.cli.syncing import sync_new
+from etl.cli.syncing import sync_new, sync_past
 from etl.cli.unbegun import unbegun
 from etl.cli.websites import chosen
 from etl.errors import SyncError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from etl.clock import SystemClock
     from etl.models.summary import RunSummary
@@ -45,32 +45,34 @@ def sync_tenant(
     ``now`` asks for no rest, and for no heed of limits that are spent. ``tell`` hears of each site as soon as
     its run has ended. Who calls this sets up the log, and stops ``clock``.
     """
-
-    def told(summary: RunSummary) -> None:
-        summary.portal_name = tenant.portal
-        if tell:
-            tell(summary)
-
-    collector = Collector(told)
-    failure: SyncError | None = None
-    try:
-        code = sync_new(
+    return _ended(
+        tenant,
+        lambda report: sync_new(
             tenant.settings,
             clock,
-            collector,
+            report,
             now=now,
             websites=websites,
             dry_run=dry_run,
             every=tenant.every,
             rest=rest,
-        )
-    except SyncError as exc:
-        failure = exc
-    except Exception as exc:  # noqa: BLE001 -- a bug in one tenant's run is no other's
-        from etl.pipeline.ending import as_bug  # noqa: PLC0415 -- only a bug needs it
+        ),
+        tell=tell,
+    )
 
-        failure = as_bug(exc)
-    return TenantRun(failure.exit_code if failure else code, tuple(collector.summaries), failure)
+
+def sync_tenant_past(
+    tenant: Tenant,
+    clock: SystemClock,
+    *,
+    window: tuple[datetime, datetime | None],
+    max_requests: int | None = None,
+) -> TenantRun:
+    """Go on with the backfill of ``[begin, end)`` of all sites, as far as the requests last. As above."""
+    return _ended(
+        tenant,
+        lambda report: sync_past(tenant.settings, clock, report, window=window, max_requests=max_requests),
+    )
 
 
 def not_come_to(
@@ -81,3 +83,24 @@ def not_come_to(
     for website in chosen(websites, tenant.settings.zenovay.website_id) if run.failure else ():
         if run.failure and website not in begun:
             yield unbegun(run.failure, website=website, portal=tenant.portal, dry_run=dry_run)
+
+
+def _ended(
+    tenant: Tenant, sync: Callable[[Collector], int], *, tell: Callable[[RunSummary], None] | None = None
+) -> TenantRun:
+    def told(summary: RunSummary) -> None:
+        summary.portal_name = tenant.portal
+        if tell:
+            tell(summary)
+
+    collector = Collector(told)
+    failure: SyncError | None = None
+    try:
+        code = sync(collector)
+    except SyncError as exc:
+        failure = exc
+    except Exception as exc:  # noqa: BLE001 -- a bug in one tenant's run is no other's
+        from etl.pipeline.ending import as_bug  # noqa: PLC0415 -- only a bug needs it
+
+        failure = as_bug(exc)
+    return TenantRun(failure.exit_code if failure else code, tuple(collector.summaries), failure)
