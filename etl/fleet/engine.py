@@ -34,7 +34,12 @@ HEARTBEAT_S = 10.0
 STALE_S = 30.0
 """A worker that was silent for so long is dead: three heartbeats."""
 
+EACH_MINUTE = "* * * * *"
+_EACH_HOUR = "17 * * * *"
 LOOK_S = 0.25
+_POLL_S = 1.0
+"""Nobody tells a worker that the lock of a waiting job is free: it looks."""
+
 _POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": 10.0}
 _OPTIONS = "-c statement_timeout=15000"
 _KEEPALIVE = {
@@ -92,12 +97,12 @@ class Engine:
     def _register(self, duties: Duties) -> None:
         app = self._app
 
-        @app.periodic(cron="* * * * *", queueing_lock=_TICK, priority=_URGENT)
+        @app.periodic(cron=EACH_MINUTE, queueing_lock=_TICK, priority=_URGENT)
         @app.task(name=_TICK)
         async def tick(timestamp: int) -> None:  # noqa: ARG001 -- the engine passes it
             await duties.tick()
 
-        @app.periodic(cron="17 * * * *", queueing_lock=_CLEAN, priority=_URGENT)
+        @app.periodic(cron=_EACH_HOUR, queueing_lock=_CLEAN, priority=_URGENT)
         @app.task(name=_CLEAN)
         async def clean(timestamp: int) -> None:  # noqa: ARG001 -- likewise
             await self.clean()
@@ -127,6 +132,7 @@ class Engine:
             app=self._app,
             concurrency=concurrency,
             install_signal_handlers=False,
+            fetch_job_polling_interval=_POLL_S,
             delete_jobs="successful",
             update_heartbeat_interval=HEARTBEAT_S,
             stalled_worker_timeout=STALE_S,

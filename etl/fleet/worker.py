@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from etl.errors import StateError, SyncError
 from etl.fleet.desk import Desk
@@ -183,7 +183,8 @@ class Worker:
                 site, outcome, started=started, longest=self._roster.longest(site.portal), worker=worker
             )
         )
-        told = {"exit_code": outcome.exit_code, "run": outcome.run, "rested": outcome.rested}
+        told: dict[str, Any] = {"exit_code": outcome.exit_code, "run": outcome.run, "rested": outcome.rested}
+        told |= {"reason": outcome.reason} if outcome.reason else {}
         log.info("a job ended", extra={"action": "job_finished", **facts, **told})
 
     def _begin(self, site: Site, worker: int | None) -> Started | None:
@@ -233,7 +234,8 @@ class Worker:
             lambda: self._work.backfill(wanted.portal, wanted.key, since=wanted.since, until=wanted.until)
         )
         self._record(lambda schedule: Slices(schedule.connection, schedule.now).end(wanted, outcome))
-        told = {"exit_code": outcome.exit_code, "requests": outcome.requests}
+        told: dict[str, Any] = {"exit_code": outcome.exit_code, "requests": outcome.requests}
+        told |= {"reason": outcome.reason} if outcome.reason else {}
         log.info("a slice of a backfill ended", extra={"action": "slice_finished", **facts, **told})
 
     def _wanted(self, number: int) -> Range | None:

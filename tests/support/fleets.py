@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -17,10 +16,9 @@ from storm import Storm
 from warm import warm_for
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-WORDS = {"quick": "1m"}
 
 
 @dataclass
