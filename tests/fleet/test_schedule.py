@@ -279,7 +279,7 @@ def test_a_backfill_goes_on_slice_by_slice_to_its_end(connection: Connection) ->
     ],
 )
 def test_a_slice_ends_a_backfill_or_says_when_it_goes_on(
-    connection: Connection, outcome: Outcome, goes_on: bool, wait: timedelta | None
+    connection: Connection, outcome: Outcome, *, goes_on: bool, wait: timedelta | None
 ) -> None:
     with scheduling(connection) as schedule:
         now, mine = schedule.now, Slices(connection, schedule.now)
