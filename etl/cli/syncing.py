@@ -1,4 +1,4 @@
-"""``run`` and ``backfill``."""
+"""The runs of one portal's websites, and ``backfill``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
 from etl.cli.printout import Printout
 from etl.cli.stopping import stoppable
-from etl.cli.watched import watched
+from etl.cli.subjects import Subject
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
@@ -43,23 +43,6 @@ log = logging.getLogger(__name__)
 ONE_DAY = timedelta(days=1)
 LONGEST_SLACK = timedelta(seconds=10)
 """So much less than its interval may lie between the starts of a website's runs."""
-
-
-def incremental(*, now: bool, websites: Sequence[str], dry_run: DryRun | None, as_json: bool) -> int:
-    """Sync the new visitors of all or these ``websites``. Returns the exit code."""
-    clock = SystemClock()
-    printout = Printout(as_json=as_json, always=bool(dry_run), dry_run=dry_run)
-    if dry_run:
-        settings = start()
-        with stoppable(clock):
-            return sync_new(settings, clock, printout, now=now, websites=websites, dry_run=True)
-    logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
-    with watched(clock, printout.summaries) as watching:
-        settings = watching.settings = start()
-        with stoppable(clock):
-            code = sync_new(settings, clock, printout, now=now, websites=websites)
-        watching.end(code)
-        return code
 
 
 def sync_new(
@@ -135,7 +118,7 @@ def past(
         if settings.watch.metrics_file and not dry_run:
             from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
 
-            measure(settings.watch.metrics_file, settings, Outcome(clock.now(), code), clock)
+            measure(settings.watch.metrics_file, [Subject(settings)], Outcome(clock.now(), code), clock)
     return code
 
 

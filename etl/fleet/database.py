@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect, text
 
@@ -103,6 +104,10 @@ def newer(connection: Connection, what: str) -> NewerError:
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        raw: Any = connection.connection.driver_connection
+        with suppress(sqlite3.OperationalError):  # somebody else may be making them now
+            raw.execute("PRAGMA journal_mode=WAL")  # so that taking a permit costs no fsync
     with translated(connection.engine.url), rebuilding(connection), connection.begin(), unhurried(connection):
         if connection.dialect.name != "sqlite":
             connection.execute(_ALONE)  # two that begin at once: the second finds it done
