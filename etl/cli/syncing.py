@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
 
+_MONTH_LASTS = timedelta(hours=1)
+"""What was seen to last for the month is looked at again after that: the runs of a day are read for it."""
+
 
 def incremental(*, now: bool, websites: Sequence[str], dry_run: DryRun | None, as_json: bool) -> int:
     """Sync the new visitors of all or these ``websites``. Returns the exit code."""
@@ -64,8 +67,13 @@ def sync_new(
     now: bool,
     websites: Sequence[str] = (),
     dry_run: bool = False,
+    peeks: bool = True,
 ) -> int:
-    """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code."""
+    """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code.
+
+    Where it ``peeks``, it looks first whether there is anything to do, before the clients are imported and
+    the lock is taken. A process that has imported them asks only under the lock, by one connection.
+    """
     orders = _orders(
         settings,
         "incremental",
@@ -81,7 +89,7 @@ def sync_new(
     budget = Budget(
         clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
     )
-    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget)
+    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget, peeks=peeks)
 
 
 def past(
@@ -232,8 +240,9 @@ def _sync_all(
     *,
     schedule: _Schedule,
     budget: Budget,
+    peeks: bool = True,
 ) -> int:
-    if idle := _all_idle(settings, orders, schedule, clock):
+    if peeks and (idle := _all_idle(settings, orders, schedule, clock)):
         for summary in idle:
             report.add(summary)
         return report.close()
@@ -262,7 +271,7 @@ def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ..
     from etl.cli.derived import days, state_place  # noqa: PLC0415 -- likewise
 
     with opened.store.reading() as state:
-        if state.runs.websites():
+        if state.runs.known_website(order.website) or state.runs.websites():
             return ()
     reads = f"; this run reads the last {days(order.initial)}" if order.kind == "incremental" else ""
     return (f"This state is new ({state_place(settings.sync)}){reads}.",)
@@ -318,8 +327,14 @@ def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | Non
             _tell("window", summary, written, now)
         if _was_told("month", summary.website, written, now):
             return []
-        warning = opened.month(written, clock).warning
+        looked = state.notebook.get(_looked(summary.website))
+        if looked and abs(now - datetime.fromisoformat(looked)) < _MONTH_LASTS:
+            return []
+        month = opened.month(written, clock)
+        warning = month.warning
         if warning is None:
+            if month.is_settled:
+                state.notebook.put(_looked(summary.website), now.isoformat())
             return []
         _tell("month", summary, written, now)
         return [warning]
@@ -336,6 +351,10 @@ def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> boo
 def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> None:
     summary.is_news = True
     state.notebook.put(_told(kind, summary.website), now.isoformat())
+
+
+def _looked(website: str) -> str:
+    return f"month_looked_{website}"
 
 
 def _told(kind: str, website: str) -> str:

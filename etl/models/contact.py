@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from etl.models.visitor import Facts, Visitor
 
@@ -66,6 +67,13 @@ class Member(NamedTuple):
 
     website_id: int
     visitor: Visitor
+
+
+class Waiting(NamedTuple):
+    """Since when the longest waits that may be looked at again: as absent, or for what was kept of it."""
+
+    absent: Mapping[ContactKind, datetime | None]
+    kept: datetime | None
 
 
 Texts = dict[str, str]

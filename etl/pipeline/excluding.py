@@ -30,9 +30,9 @@ def follow_exclusions(order: Order, store: Store) -> None:
     """
     with store.reading() as state:
         noted = state.notebook.get(_NOTE)
+        if noted == order.exclusions.digest or (noted is None and not order.exclusions):
+            return
         websites = [website.id for website in state.runs.websites().values()]
-    if noted == order.exclusions.digest or (noted is None and not order.exclusions):
-        return
     for website_id in websites:
         _screen_visitors(website_id, order, store)
     _erase_addresses(order, store)

@@ -202,9 +202,13 @@ class _Run:
             self.outbox.stop = failure
 
     def _carry_over(self) -> None:
+        is_empty = True
         with self.store.reading() as state:
             for contact_id in state.ledger.due_ids():
                 self.books.carry_over(contact_id)
+                is_empty = False
+        if is_empty:
+            self.outbox.begin_empty()
 
     def _loop(self, threads: ThreadPoolExecutor) -> None:
         """Read and send, until there is neither a page to come nor a batch in flight."""
