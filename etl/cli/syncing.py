@@ -249,10 +249,11 @@ def _sync_all(
     from etl.cli.wiring import session, stoppable  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with stoppable(clock), session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
-        opened.store.notes += _newness(settings, orders[0], opened)
         campaign, knows_links = _campaign(orders, opened, settings.zenovay.website_id), False
         for mine in orders:
             with opened.store.reading() as state:
+                if mine is orders[0]:
+                    opened.store.notes += _newness(settings, mine, state)
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
@@ -266,13 +267,12 @@ def _sync_all(
     return report.close()
 
 
-def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
+def _newness(settings: Settings, order: Order, state: Transaction) -> tuple[str, ...]:
     """That nothing was ever synced into this state, should that be so: it may be the wrong one."""
     from etl.cli.derived import days, state_place  # noqa: PLC0415 -- likewise
 
-    with opened.store.reading() as state:
-        if state.runs.known_website(order.website) or state.runs.websites():
-            return ()
+    if state.runs.known_website(order.website) or state.runs.websites():
+        return ()
     reads = f"; this run reads the last {days(order.initial)}" if order.kind == "incremental" else ""
     return (f"This state is new ({state_place(settings.sync)}){reads}.",)
 

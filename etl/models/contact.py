@@ -70,10 +70,14 @@ class Member(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Since when the longest waits that may be looked at again: as absent, or for what was kept of it."""
+    """Since when the longest waits that may be looked at again: as absent, or for what was kept of it.
+
+    ``due`` says whether there is any that waits for nothing.
+    """
 
     absent: Mapping[ContactKind, datetime | None]
     kept: datetime | None
+    due: bool
 
 
 Texts = dict[str, str]

@@ -98,13 +98,16 @@ class Limits:
     """The limits of both APIs, inside one transaction. ``accounts`` names our account at each API.
 
     ``now`` is the instant of what happens. The table, which has few rows, is read once, and once more after
-    something was written.
+    something was written. Until a transaction that is ``writing`` ends, nobody else changes our rows.
     """
 
-    def __init__(self, statements: Statements, accounts: dict[str, str], *, now: datetime) -> None:
+    def __init__(
+        self, statements: Statements, accounts: dict[str, str], *, now: datetime, writing: bool = False
+    ) -> None:
         self._statements = statements
         self._accounts = accounts
         self._now = now
+        self._writing = writing
         self._table: _Table | None = None
         self._ours: _Table | None = None
 
@@ -208,7 +211,7 @@ class Limits:
 
     def _known(self, api: str, *, ours: bool = False) -> _Known:
         """The row of our account; where it is to be ``ours``, nobody else changes it before we have."""
-        if ours and self._ours is None:
+        if (ours or self._writing) and self._ours is None:
             self._ours = _table(self._statements.among(_OURS, [*self._accounts.values()]))
         rows = self._rows() if self._ours is None else self._ours
         known, _ = rows.get((api, self._accounts[api]), (_Known(), ()))

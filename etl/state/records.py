@@ -84,6 +84,7 @@ _WAITING = Prepared(
             for kind in (EMAIL.value, VISITOR.value)
         ),
         select(func.min(_C.kept_at)).where(_C.kept_at.is_not(None)).scalar_subquery(),
+        select(_C.id).where(text("due")).exists(),
     )
 )
 _KEPT_OF = Prepared(lambda _: select(_C.id, _C.kept).where(_C.kept.is_not(None)))
@@ -239,9 +240,9 @@ class Records:
         self._statements.change_among(_DROP, contact_ids)
 
     def waiting(self) -> Waiting:
-        """Since when somebody waits to be looked at again, all in one question."""
-        ((known, anonymous, kept),) = self._statements.rows(_WAITING)
-        return Waiting({EMAIL: _instant(known), VISITOR: _instant(anonymous)}, _instant(kept))
+        """Since when somebody waits to be looked at again, and whether anybody is due, in one question."""
+        ((known, anonymous, kept, due),) = self._statements.rows(_WAITING)
+        return Waiting({EMAIL: _instant(known), VISITOR: _instant(anonymous)}, _instant(kept), bool(due))
 
     def recheck(self, kind: ContactKind, *, before: datetime, most: int) -> int:
         """Make due up to ``most`` of those that were absent ``before`` then, the longest ago first."""

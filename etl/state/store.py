@@ -71,6 +71,7 @@ class Transaction:
         anonymous: bool,
         accounts: dict[str, str],
         held: Held | None = None,
+        writing: bool = False,
     ) -> None:
         statements = Statements(connection)
         self.visitors = Visitors(statements)
@@ -81,7 +82,7 @@ class Transaction:
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements, held)
         self.backfills = Backfills(statements, now=now)
-        self.limits = Limits(statements, accounts, now=now)
+        self.limits = Limits(statements, accounts, now=now, writing=writing)
         self.notebook = Notebook(statements, held)
         self.readings = Readings(statements)
         self.alerts = Alerts(statements)
@@ -172,7 +173,7 @@ class Store:
         """Everything or nothing. Raises LockedError without the lock, StateError if the database fails."""
         with self._noting_failures(), self._held.until_the_end(commits=True), self._connection.begin():
             self._prove_the_lock()
-            transaction = self._tables(self._held)
+            transaction = self._tables(self._held, writing=True)
             yield transaction
             self._tallies.write_down(transaction.limits)
         self._tallies.committed()
@@ -235,17 +236,30 @@ class Store:
     def _begin(self) -> bool:
         """Upgrade and sign. Returns whether the last owner was killed."""
         try:
-            with self._noting_failures():
-                upgrade(self._connection, now=self._clock.now())
-                with self._connection.begin():
-                    left = read_signature(self._connection)
-                    if left or self._tables().runs.last_is_open():
-                        prove_sound(self._connection)
-                    self._signature.write(self._connection, self._clock.now(), left=left)
+            with self._noting_failures(), self._held.until_the_end(commits=True):
+                with self._connection.begin() as transaction:
+                    is_ready = revision(self._connection) == SCHEMA
+                    if is_ready:
+                        left = self._sign()
+                    else:
+                        transaction.rollback()
+                if not is_ready:
+                    upgrade(self._connection, now=self._clock.now())
+                    with self._connection.begin():
+                        left = self._sign()
         except BusyError as busy:
             raise LockedError(busy.what, fix=busy.fix) from busy
         self._signed = True
         return left is not None
+
+    def _sign(self) -> Holder | None:
+        """Say who writes from now on, and look at what the last owner of the lock has left."""
+        state, left = self._tables(self._held), read_signature(self._connection)
+        if left or state.runs.last_is_open():
+            prove_sound(self._connection)
+        self._signature.write(self._connection, self._clock.now(), left=left)
+        state.notebook.take_up()
+        return left
 
     def _end(self) -> None:
         """Erase the signature; where that cannot be, it does no harm."""
@@ -270,7 +284,7 @@ class Store:
         for note in notes:
             log.warning("the state needs a look", extra={"action": "state_warning", "why": note})
 
-    def _tables(self, held: Held | None = None) -> Transaction:
+    def _tables(self, held: Held | None = None, *, writing: bool = False) -> Transaction:
         return Transaction(
             self._connection,
             lock=self._lock,
@@ -278,6 +292,7 @@ class Store:
             anonymous=self._anonymous,
             accounts=self._accounts,
             held=held,
+            writing=writing,
         )
 
 
