@@ -84,7 +84,7 @@ etl.exclusions | etl.files | etl.pace | etl.policies | etl.retry
                                        whom the settings leave out; whole files; the rate limit; what may be
                                        written over; retrying
 etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile | etl.naming
-                                       time as an argument, bounded waiting, and what values are made of
+| etl.context                          time as an argument, bounded waiting, and what values are made of
 etl.models                             the values that travel through the job
 etl.errors                             what can go wrong, with its exit code
 """

@@ -1,4 +1,4 @@
-"""``run`` and ``backfill``."""
+"""The runs of one portal's websites, and ``backfill``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
 from etl.cli.printout import Printout
 from etl.cli.stopping import stoppable
-from etl.cli.watched import watched
+from etl.cli.subjects import Subject
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
 from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
@@ -43,23 +43,6 @@ log = logging.getLogger(__name__)
 ONE_DAY = timedelta(days=1)
 LONGEST_SLACK = timedelta(seconds=10)
 """So much less than its interval may lie between the starts of a website's runs."""
-
-
-def incremental(*, now: bool, websites: Sequence[str], dry_run: DryRun | None, as_json: bool) -> int:
-    """Sync the new visitors of all or these ``websites``. Returns the exit code."""
-    clock = SystemClock()
-    printout = Printout(as_json=as_json, always=bool(dry_run), dry_run=dry_run)
-    if dry_run:
-        settings = start()
-        with stoppable(clock):
-            return sync_new(settings, clock, printout, now=now, websites=websites, dry_run=True)
-    logs.configure(None, ())  # for what is said of pings before the settings are read, or if they cannot be
-    with watched(clock, printout.summaries) as watching:
-        settings = watching.settings = start()
-        with stoppable(clock):
-            code = sync_new(settings, clock, printout, now=now, websites=websites)
-        watching.end(code)
-        return code
 
 
 def sync_new(
@@ -115,13 +98,19 @@ def past(
     """
     settings, clock = start(), SystemClock()
     begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    orders = _orders(settings, "backfill", websites, dry_run=bool(dry_run), since=begin, until=end)
     report = Printout(as_json=as_json, always=True, dry_run=dry_run)
-    budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
     code = SyncError.exit_code
     try:
         with stoppable(clock):
-            code = _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
+            code = sync_past(
+                settings,
+                clock,
+                report,
+                window=(begin, end),
+                max_requests=max_requests,
+                websites=websites,
+                dry_run=bool(dry_run),
+            )
     except SyncError as exc:
         code = exc.exit_code
         raise
@@ -129,8 +118,29 @@ def past(
         if settings.watch.metrics_file and not dry_run:
             from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
 
-            measure(settings.watch.metrics_file, settings, Outcome(clock.now(), code), clock)
+            measure(settings.watch.metrics_file, [Subject(settings)], Outcome(clock.now(), code), clock)
     return code
+
+
+def sync_past(
+    settings: Settings,
+    clock: SystemClock,
+    report: Printout | Collector,
+    *,
+    window: tuple[datetime, datetime | None],
+    max_requests: int | None = None,
+    websites: Sequence[str] = (),
+    dry_run: bool = False,
+) -> int:
+    """Sync ``[begin, end)`` of all or these ``websites``, with so many requests to Zenovay at most.
+
+    What earlier calls for the same window have left is gone on with. Tells ``report``, and returns the exit
+    code. Any thread may call this: who calls it sets up the log, and what signals do.
+    """
+    begin, end = window
+    orders = _orders(settings, "backfill", websites, dry_run=dry_run, since=begin, until=end)
+    budget = Budget(clock=clock, limit=settings.zenovay.requests_per_month, most=max_requests)
+    return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from etl.errors import UnavailableError
 from etl.instants import parsed
@@ -22,6 +22,61 @@ _LONGEST_MONTH = timedelta(days=32)
 """A month, and what clocks may differ."""
 
 _TRIAL = timedelta(hours=1)
+
+
+class Terms(NamedTuple):
+    """What a command may use: see ``Budget``."""
+
+    limit: int
+    reserve: float
+    most: int | None
+    tries: bool
+
+
+class Usage(NamedTuple):
+    """What an answer says of the month; None: nothing. ``refunds``: its request was not counted."""
+
+    used: int | None
+    limit: int | None
+    resets_at: datetime | None
+    refunds: bool
+
+
+def usage_in(reply: Reply) -> Usage:
+    """``X-Usage-Monthly``, ``X-Usage-Limit`` and ``X-Usage-Reset``, as far as they are there.
+
+    Where they are not, a request counts unless its key was refused (401):
+    https://help.zenovay.com/en/article/rate-limits/
+    """
+    used = reply.number("x-usage-monthly")
+    return Usage(
+        used,
+        reply.number("x-usage-limit") or None,
+        parsed(reply.header("x-usage-reset")),
+        used is None and reply.status == HTTPStatus.UNAUTHORIZED,
+    )
+
+
+def most_spent(most: int) -> UnavailableError:
+    """That a command has sent all the requests that it was given."""
+    return UnavailableError(
+        f"The {most} requests of --max-requests are spent.",
+        fix="Nothing is lost; the same command goes on from here.",
+    )
+
+
+class Allowance(Protocol):
+    """What counts the requests of a month, such as a Budget."""
+
+    @property
+    def quota(self) -> Quota: ...
+    @property
+    def limit(self) -> int: ...
+    def now(self) -> datetime: ...
+    def now_by(self, date: datetime | None) -> datetime: ...
+    def keep_time(self, stated: datetime) -> None: ...
+    def spend(self) -> None: ...
+    def heed(self, reply: Reply) -> None: ...
 
 
 class Budget:
@@ -70,6 +125,11 @@ class Budget:
             self._quota = replace(quota, used=quota.used + unlogged)
 
     @property
+    def terms(self) -> Terms:
+        """What it was made of."""
+        return Terms(self._limit, self._reserve, self._most, self._tries)
+
+    @property
     def quota(self) -> Quota:
         """The month as it stands."""
         with self._lock:
@@ -109,13 +169,10 @@ class Budget:
         with self._lock:
             self._turn_the_month()
             if self._most is not None and self._sent >= self._most:
-                raise UnavailableError(
-                    f"The {self._most} requests of --max-requests are spent.",
-                    fix="Nothing is lost; the same command goes on from here.",
-                )
+                raise most_spent(self._most)
             if self._quota.used >= self.allowed and not self._disproved:
                 if self._sent or not self._may_try():
-                    raise self._spent()
+                    raise self.spent()
                 self._on_trial = True
             self._sent += 1
             self._quota = replace(self._quota, used=self._quota.used + 1)
@@ -126,14 +183,9 @@ class Budget:
             self._quota = replace(self._quota, used=self._quota.used + requests)
 
     def heed(self, reply: Reply) -> None:
-        """Believe ``X-Usage-Monthly``, ``X-Usage-Limit`` and ``X-Usage-Reset``, as far as they are there.
-
-        Where they are not, a request counts unless its key was refused (401):
-        https://help.zenovay.com/en/article/rate-limits/
-        """
-        used, limit = reply.number("x-usage-monthly"), reply.number("x-usage-limit")
-        resets_at = parsed(reply.header("x-usage-reset"))
-        if used is None and reply.status == HTTPStatus.UNAUTHORIZED:
+        """Believe what an answer says of the month."""
+        used, limit, resets_at, refunds = usage_in(reply)
+        if refunds:
             used = max(0, self._quota.used - 1)
         with self._lock:
             self._disproved |= self._on_trial and reply.ok
@@ -164,7 +216,8 @@ class Budget:
         rests = self._last is not None and now - _TRIAL < self._last <= now
         return self._quota.used >= self.limit and not rests
 
-    def _spent(self) -> UnavailableError:
+    def spent(self) -> UnavailableError:
+        """That nothing is left."""
         used, limit = self._quota.used, self.limit
         by = "Zenovay's headers" if self._quota.limit else "our own count"
         kept = f"; the last {limit - self.allowed} are kept for people (ZENOVAY_RESERVE)"

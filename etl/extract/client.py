@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.clock import Clock
-    from etl.extract.budget import Budget
+    from etl.extract.budget import Allowance
     from etl.network.reply import Reply
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class ZenovayClient:
         api_key: str,
         clock: Clock,
         pace: Slots,
-        budget: Budget,
+        budget: Allowance,
         patience: Patience = _PATIENCE,
         timeout_s: tuple[float, float] = (5.0, 30.0),
         deadline_s: float = 25.0,

@@ -36,7 +36,7 @@ LAG = timedelta(minutes=2)
 _MODIFIED = "lastmodifieddate"
 _PAGE = 200
 _HISTORY_AT_ONCE = 50
-_SEARCHES_A_SECOND = 4
+SEARCHES_A_SECOND = 4
 _LONGEST_ID = 512
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -60,7 +60,9 @@ class HubSpotLinks:
         self._setup = setup
         self._visitor_id = visitor_id
         self._clock = clock
-        self._pace = Pace(limit=_SEARCHES_A_SECOND, window_s=1.0, clock=clock, name="HubSpot's search")
+        self._pace = client.search or Pace(
+            limit=SEARCHES_A_SECOND, window_s=1.0, clock=clock, name="HubSpot's search"
+        )
 
     def changed(self, read_to: datetime | None, *, watched: Sequence[str] = ()) -> Iterator[LinkPage]:
         """Records with a link that changed since ``read_to`` (None: all), and ``watched`` ones without.

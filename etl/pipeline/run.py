@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from etl.context import in_this_context
 from etl.errors import InterruptedRunError, LockedError, StateError, SyncError, UnavailableError
 from etl.models.summary import RunSummary, utc_text
 from etl.pipeline.books import Books
@@ -130,7 +131,9 @@ class _Run:
 
     def execute(self) -> None:
         self.noted_at = self.started
-        threads = ThreadPoolExecutor(self.order.concurrency + 1, thread_name_prefix="sync")
+        threads = ThreadPoolExecutor(
+            self.order.concurrency + 1, thread_name_prefix="sync", initializer=in_this_context()
+        )
         try:
             self._recognise()
             self._make_due()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.errors import SettingsError
 from etl.naming import nearest
+from etl.settings.sections import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,16 +15,7 @@ if TYPE_CHECKING:
 
     from etl.settings.sections import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """Where the tables are that portals share, and under which names the limits of a tenant stand there."""
-
-    url: str
-    portal: str
-    key: str
-    requests_per_day: int | None = None
-    """Of the portal; None where only HubSpot says."""
+__all__ = ["Fleet", "Shared", "Tenant", "unknown_portal"]
 
 
 @dataclass(frozen=True, slots=True)

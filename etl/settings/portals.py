@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from etl.naming import nearest
 from etl.settings.sections import (
     HubSpotSettings,
-    SyncSettings,
     WatchSettings,
     ZenovaySettings,
     sync_settings,

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from etl.exclusions import Exclusions
     from etl.fields import Field
     from etl.policies import Policy
-    from etl.settings.fleet import Shared
 
 ZENOVAY_URL = "https://api.zenovay.com/api/external/v1"
 CONFIG_FILE = "visitor-sync.toml"
@@ -330,6 +329,17 @@ class ConfigSettings(Section):
     model_config = SettingsConfigDict(env_prefix="SYNC_")
 
     config: File | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Where the tables are that portals share, and under which names the limits of a tenant stand there."""
+
+    url: str
+    portal: str
+    key: str
+    requests_per_day: int | None = None
+    """Of the portal; None where only HubSpot says."""
 
 
 @dataclass(frozen=True, slots=True)

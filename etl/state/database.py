@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from etl.clock import SystemClock
 from etl.errors import StateError, SyncError
-from etl.state.failures import LostError, damaged, translated
+from etl.state.failures import LostError, NewerError, damaged, translated
 from etl.state.lock import refuse_beside_an_older_version
 from etl.state.urls import COPY, file_behind, parse_url, place, sqlite_path
 
@@ -154,7 +154,7 @@ def revision(connection: Connection) -> str | None:
     if found is not None and _OUR_TABLE not in tables:
         raise _foreign(connection)
     if found is not None and found not in REVISIONS:
-        raise StateError(
+        raise NewerError(
             f"State database {place(connection.engine.url)} was made by a newer visitor-sync"
             f" (revision {found}).",
             fix="It was left untouched. Upgrade this program, or name another one in SYNC_STATE_URL.",

@@ -24,7 +24,7 @@ from etl.state.erasure import Erasure, scrub
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.forgotten import Forgotten
 from etl.state.ledger import Ledger
-from etl.state.limits import Limits
+from etl.state.limits import Elsewhere, Limits
 from etl.state.links import Links
 from etl.state.listing import Listing
 from etl.state.lock import Signature, held_by, lock_of, take
@@ -93,6 +93,7 @@ class Transaction:
         now: datetime,
         anonymous: bool,
         accounts: dict[str, str],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         statements = Statements(connection)
         self.visitors = Visitors(statements)
@@ -103,7 +104,7 @@ class Transaction:
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)
-        self.limits = Limits(statements, accounts, now=now)
+        self.limits = Limits(statements, accounts, now=now, elsewhere=elsewhere)
         self.notebook = Notebook(statements)
         self.readings = Readings(statements)
         self.alerts = Alerts(statements)
@@ -150,6 +151,7 @@ class Store:
         self._accounts = dict(accounts or {})
         self._histories: dict[str, History] = {}
         self._budgets: dict[str, Counted] = {}
+        self._elsewhere: Elsewhere | None = None
         self._lock = lock_of(connection)
         self._signature = Signature()
         self._signed = False
@@ -159,6 +161,10 @@ class Store:
         """Write these down with every commit, by API, so that limits are kept over restarts."""
         self._histories.update(histories)
         self._budgets.update(budgets)
+
+    def limited_by(self, elsewhere: Elsewhere) -> None:
+        """The limits are others' as well, and kept ``elsewhere``."""
+        self._elsewhere = elsewhere
 
     def take_notes(self) -> tuple[str, ...]:
         """The notes; the next run is told none of them again."""
@@ -313,6 +319,7 @@ class Store:
             now=self._clock.now(),
             anonymous=self._anonymous,
             accounts=self._accounts,
+            elsewhere=self._elsewhere,
         )
 
 
