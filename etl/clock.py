@@ -55,6 +55,10 @@ class SystemClock:
         if interruption := self.interruption():
             raise interruption
 
+    def pause(self, seconds: float) -> bool:
+        """Wait without a word. Returns whether the run is asked to stop, and then at once."""
+        return self._stop.wait(max(0.0, seconds))
+
     def stop(self, signal_number: int) -> None:
         """End every wait, now and later. Safe to call from a signal handler."""
         self._signal = signal_number

@@ -146,11 +146,11 @@ class _Table:
             if _is_secret(value) or (key in _INLINE and (self.kind, key) != ("sites", "key")):
                 self.hidden.add(key)
                 self.tell(f"{shown} is written in the file, where a secret never stands; {self._instead()}")
-            elif (text := _text(value)) is None:
+            elif (text := _text(value)) is not None:
+                yield key, text or None
+            else:
                 self.hidden.add(key)
                 self.tell(f"{shown} must be a text or a number")
-            else:
-                yield key, text or None
 
     def _instead(self) -> str:
         word = "token" if self.kind == "portals" else "key"
@@ -195,8 +195,10 @@ def _origin(table: _Table, word: str, variable: str | None, path: str | None) ->
 def _site(table: _Table, names: Mapping[str, Sequence[str]]) -> Site | None:
     texts = table.texts()
     before = len(table.problems)
-    for key in texts.keys() - {*_SITE}:
-        table.tell(f"{envfile.printable(key)} is no key of a site; the nearest one is {nearest(key, _SITE)}")
+    for word in texts:
+        if word not in _SITE:
+            shown = nearest(word, _SITE)
+            table.tell(f"{envfile.printable(word)} is no key of a site; the nearest one is {shown}")
     website = _website(table, texts.get("website"))
     portal = _reference(table, "portal", texts.get("portal"), names["portals"])
     key = _reference(table, "key", texts.get("key"), names["keys"])

@@ -29,9 +29,11 @@ def answer(arguments: Sequence[str], failure: SyncError) -> dict[str, Any] | Non
     called = _called(options)
     if "--json" not in options or not any(_prints_json(command) for command in called):
         return None
-    error = reasons(failure)
     if kind := _KINDS.get(str(called[0].name)):
-        return _summary(kind, failure, dry_run="--dry-run" in options) | {"error": error}
+        from etl.cli.unbegun import unbegun_object  # noqa: PLC0415 -- only a failure needs it
+
+        return unbegun_object(failure, kind=cast("RunKind", kind), dry_run="--dry-run" in options)
+    error = reasons(failure)
     return {"status": "failed", "exit_code": failure.exit_code, "reason": str(failure), "error": error}
 
 
@@ -48,13 +50,3 @@ def _called(arguments: Sequence[str]) -> list[click.Command]:
 
 def _prints_json(command: click.Command) -> bool:
     return any("--json" in parameter.opts for parameter in command.params)
-
-
-def _summary(kind: str, failure: SyncError, *, dry_run: bool) -> dict[str, Any]:
-    """The books of a run that had not begun."""
-    from etl.models.summary import RunSummary  # noqa: PLC0415 -- only a failure needs it
-    from etl.pipeline.ending import conclude  # noqa: PLC0415 -- likewise
-
-    summary = RunSummary("", cast("RunKind", kind), "", dry_run)
-    conclude(summary, failure, newly_rejected=0)
-    return summary.as_object() | {"run": None, "website": None}

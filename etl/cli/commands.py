@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etl.cli.fleet.commands import fleet
 from etl.cli.options import DRY_RUN_OPTION, Group, dry_run_options
+from etl.cli.wish import interval, wish_options
 
 if TYPE_CHECKING:
     from etl.cli.options import DryRun
+    from etl.cli.wish import Wish
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WEBSITE_OPTION = click.option(
@@ -41,29 +44,29 @@ def program() -> None:
 
 
 @program.command()
-@click.option("--now", is_flag=True, help="Run even if the last run was a moment ago, or a limit is spent.")
 @click.option("--cron", is_flag=True, help="Print only what needs a person, once; log to a file.")
-@WEBSITE_OPTION
+@click.option("--every", metavar="DURATION", help="Stay, and run again on the clock, say every 5m.")
 @dry_run_options
+@wish_options
 @JSON_OPTION
-def run(
-    *,
-    now: bool,
-    cron: bool,
-    websites: tuple[str, ...],
-    dry_run: DryRun | None,
-    as_json: bool,
-) -> int:
+def run(*, wish: Wish, cron: bool, every: str | None, dry_run: DryRun | None, as_json: bool) -> int:
     """Sync what is new since the last run. Made for cron."""
     if cron:
-        if as_json or dry_run:
-            raise click.UsageError("--cron goes with neither --json nor --dry-run.")
+        if as_json or dry_run or every:
+            raise click.UsageError("--cron goes with none of --json, --dry-run and --every.")
         from etl.cli.unattended import unattended
 
-        return Kept(unattended(now=now, websites=websites))
-    from etl.cli.syncing import incremental
+        return Kept(unattended(wish))
+    if every is not None:
+        if dry_run:
+            raise click.UsageError("--every does not go with --dry-run.")
+        pause = interval(every)
+        from etl.cli.staying import stay
 
-    code = incremental(now=now, websites=websites, dry_run=dry_run, as_json=as_json)
+        return Kept(stay(wish, every=pause, as_json=as_json))
+    from etl.cli.attended import attended
+
+    code = attended(wish, dry_run=dry_run, as_json=as_json)
     return code if dry_run else Kept(code)
 
 
@@ -160,12 +163,14 @@ def status(
         from etl.cli.one_run import show_run
 
         return show_run(one_run, most=limit or SHOWN_CONTACTS, as_json=as_json)
-    from etl.cli.state_reports import show_contacts, show_health, show_status
+    if healthy:
+        from etl.cli.health import show_health
+
+        return show_health(websites=websites, as_json=as_json)
+    from etl.cli.state_reports import show_contacts, show_status
 
     if contacts:
         return show_contacts(contacts, most=limit or SHOWN_CONTACTS, as_json=as_json)
-    if healthy:
-        return show_health(websites=websites, as_json=as_json)
     return show_status(runs=runs, websites=websites, as_json=as_json)
 
 
@@ -417,3 +422,6 @@ def state_copy(*, url: str, as_json: bool) -> int:
     from etl.cli.state_files import copy_state
 
     return Kept(copy_state(url, as_json=as_json))
+
+
+program.add_command(fleet)

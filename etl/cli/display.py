@@ -120,7 +120,7 @@ def run_table(summaries: Sequence[RunSummary], now: datetime) -> None:
 
 def _run_columns(summaries: Sequence[RunSummary], now: datetime) -> list[Column]:
     return [
-        Column("website", [summary.website for summary in summaries]),
+        Column("website", [summary.place for summary in summaries]),
         Column("status", [status_word(summary.status) for summary in summaries]),
         Column("range", [summary.window and summary.window.range for summary in summaries], wide=True),
         Column("rows", [summary.rows.read for summary in summaries]),
@@ -153,7 +153,7 @@ def _remarks(summaries: Sequence[RunSummary]) -> Iterable[str]:
     about: dict[str, list[str]] = {}
     for summary in summaries:
         if summary.reason and summary.status is not Status.FAILED:
-            about.setdefault(summary.reason, []).append(summary.website)
+            about.setdefault(summary.reason, []).append(summary.place)
     for reason, websites in about.items():
         yield f"{named(websites)}: {reason}"
     if len(summaries) > 1:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from etl.cli.logfile import LogFile
 
+portal: ContextVar[str | None] = ContextVar("portal", default=None)
+"""What the portal is called that this thread is at work for, where there are several."""
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -32,6 +36,8 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        if name := portal.get():
+            facts.setdefault("portal_name", name)
         return redact.secrets(redact.addresses(self._line(record, facts)), *self._secrets)
 
     def _line(self, record: logging.LogRecord, facts: dict[str, Any]) -> str:
@@ -75,10 +81,12 @@ class TextFormatter(_Formatter):
 
 def _sentence(record: logging.LogRecord, facts: dict[str, Any]) -> str:
     level = "hint" if record.levelno == logging.INFO else record.levelname.lower()
-    website = f"{visible(facts['website'])}: " if "website" in facts else ""
+    place = "/".join(visible(facts[name]) for name in ("portal_name", "website") if facts.get(name))
     what, fix = facts["what"], facts.get("fix")
     between = "\n" if "\n" in what else " "
-    return f"{level}: {website}" + visible_lines(f"{what}{between}{fix}" if fix else what)
+    return f"{level}: {place}{': ' if place else ''}" + visible_lines(
+        f"{what}{between}{fix}" if fix else what
+    )
 
 
 _chosen: str | None = None

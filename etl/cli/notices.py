@@ -28,7 +28,9 @@ def reasons(failure: SyncError) -> dict[str, str | None]:
 
 def failed(summary: RunSummary) -> None:
     """Say why the run of a website failed."""
-    about = {"run": summary.run, "website": summary.website, "exit_code": summary.exit_code}
+    about = {"run": summary.run or None, "website": summary.website, "exit_code": summary.exit_code}
+    if summary.portal_name:
+        about["portal_name"] = summary.portal_name
     logs.reach_stderr()
     log.error("the run failed", extra={"action": "error", **about, "what": summary.reason, "fix": None})
 

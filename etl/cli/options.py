@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
 LEVELS = ("debug", "info", "warning", "error")
-_ENV_FILE, _LOG_LEVEL = f"{__name__}.env_file", f"{__name__}.log_level"
+_ENV_FILE, _PORTAL, _LOG_LEVEL = (f"{__name__}.{name}" for name in ("env_file", "portal", "log_level"))
 
 
 def _noted(key: str) -> Any:
@@ -34,6 +34,13 @@ COMMON = (
         help="Read FILE instead of .env.",
     ),
     click.Option(
+        ["--portal"],
+        metavar="NAME",
+        expose_value=False,
+        callback=_noted(_PORTAL),
+        help="Work on this portal of visitor-sync.toml.",
+    ),
+    click.Option(
         ["--log-level"],
         type=click.Choice(LEVELS),
         metavar="LEVEL",
@@ -50,6 +57,10 @@ def _follow(noted: MutableMapping[str, Any]) -> None:
         from etl import envfile  # noqa: PLC0415 -- few give one
 
         envfile.choose(path)
+    if (portal := noted.get(_PORTAL)) is not None:
+        from etl import settings  # noqa: PLC0415 -- likewise
+
+        settings.choose_portal(portal)
     if level := noted.get(_LOG_LEVEL):
         from etl.cli import logs  # noqa: PLC0415 -- likewise
 

@@ -15,7 +15,7 @@ from etl.cli.people import say
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from etl.cli.options import DryRun
@@ -116,17 +116,20 @@ def sentence(summary: RunSummary) -> str:
         )
     told = summary.status is Status.FAILED
     reason = f" {summary.reason}" if summary.reason and not told else ""
-    return f"{summary.website}: {summary.kind} {summary.status.value}: {facts}.{reason}"
+    return f"{summary.place}: {summary.kind} {summary.status.value}: {facts}.{reason}"
 
 
 class Collector:
-    """Collects the summaries of a command, and prints nothing."""
+    """Collects the summaries of a command, and prints nothing. Each is told at once to ``tell``."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[RunSummary], None] | None = None) -> None:
         self.summaries: list[RunSummary] = []
+        self._tell = tell
 
     def add(self, summary: RunSummary) -> None:
         self.summaries.append(summary)
+        if self._tell:
+            self._tell(summary)
 
     def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
         return nullcontext(_Diary(order, clock))

@@ -11,6 +11,7 @@ from etl.cli import keepsake, logs, streams
 from etl.cli.logfile import LogFile
 from etl.cli.people import visible_lines
 from etl.cli.printout import Collector
+from etl.cli.stopping import stoppable
 from etl.cli.watched import Watched
 from etl.clock import SystemClock
 from etl.errors import SyncError
@@ -18,25 +19,26 @@ from etl.watch.letters import sentences
 from etl.watch.outcome import PASSING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from etl.cli.keepsake import Keepsake
+    from etl.cli.wish import Wish
+    from etl.models.summary import RunSummary
     from etl.watch.outcome import Outcome
     from etl.watch.troubles import Letter, Memory
 
 log = logging.getLogger(__name__)
 
 
-def unattended(*, now: bool, websites: Sequence[str] = ()) -> int:
-    """Sync all or these ``websites``, and print what needs a person and was not told today.
+def unattended(wish: Wish) -> int:
+    """Sync what is wished for, and print what needs a person and was not told today.
 
     Returns the exit code of the run.
     """
     path, kept = keepsake.find()
     file = LogFile(path) if path else None
     logs.configure_unattended(None, (), file)
-    outcome = _outcome(SystemClock(), file, now=now, websites=websites)
+    outcome = _outcome(SystemClock(), file, wish)
     memory = kept.load()
     mail(outcome.judged(memory, fault=_fault(file)), memory, kept, log_file=path)
     return outcome.exit_code
@@ -55,14 +57,14 @@ def mail(letter: Letter, memory: Memory, kept: Keepsake, *, log_file: Path | Non
         click.echo("That this was told cannot be kept anywhere: the next run may say it again.", err=err)
 
 
-def _outcome(clock: SystemClock, file: LogFile | None, *, now: bool, websites: Sequence[str]) -> Outcome:
+def _outcome(clock: SystemClock, file: LogFile | None, wish: Wish) -> Outcome:
     """Sync, and tell those who watch."""
-    collector = Collector()
+    collector = Collector(_note)
     watched = Watched(clock, collector.summaries)
     watched.begin()
     failure: SyncError | None = None
     try:
-        code = _sync(watched, collector, clock, file, now=now, websites=websites)
+        code = _sync(watched, collector, clock, file, wish)
     except SyncError as exc:
         failure = exc
     except Exception as exc:  # noqa: BLE001 -- the last resort, as for the other commands
@@ -71,28 +73,31 @@ def _outcome(clock: SystemClock, file: LogFile | None, *, now: bool, websites: S
         failure = as_bug(exc)
     if failure:
         code = failure.exit_code
-        facts = {"action": "run_failed", "exit_code": code, "why": str(failure)}
-        log.log(logging.INFO if code in PASSING else logging.ERROR, "run failed", extra=facts)
+        _log_failure(code, why=str(failure))
     return watched.end(code, failure)
 
 
-def _sync(
-    watched: Watched,
-    collector: Collector,
-    clock: SystemClock,
-    file: LogFile | None,
-    *,
-    now: bool,
-    websites: Sequence[str],
-) -> int:
-    from etl.cli.stopping import stoppable  # noqa: PLC0415 -- not before the settings are read
-    from etl.cli.syncing import sync_new  # noqa: PLC0415 -- it reads the settings' module
-    from etl.settings import load  # noqa: PLC0415 -- likewise
+def _note(summary: RunSummary) -> None:
+    """Of a portal whose run could not begin, nobody else has written anything down."""
+    if not summary.run:
+        _log_failure(summary.exit_code, why=str(summary.reason), website=summary.website)
 
-    settings = watched.settings = load()
-    logs.configure_unattended(settings.sync.log_format, settings.secrets(), file)
+
+def _log_failure(code: int, **facts: str) -> None:
+    level = logging.INFO if code in PASSING else logging.ERROR
+    log.log(level, "run failed", extra={"action": "run_failed", "exit_code": code, **facts})
+
+
+def _sync(
+    watched: Watched, collector: Collector, clock: SystemClock, file: LogFile | None, wish: Wish
+) -> int:
+    from etl.cli.work import load_work  # noqa: PLC0415 -- it reads the settings' module
+
+    work = load_work(wish)
+    watched.subjects = work.subjects
+    logs.configure_unattended(work.log.log_format, work.secrets(), file)
     with stoppable(clock):
-        return sync_new(settings, clock, collector, now=now, websites=websites)
+        return work.sync(clock, collector, wish)
 
 
 def _fault(file: LogFile | None) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from etl import redact
@@ -19,12 +20,12 @@ from etl.watch.outcome import PASSING, SIGNALLED, STALE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
 
     from etl.cli.keepsake import Keepsake
+    from etl.cli.subjects import Subject
     from etl.clock import SystemClock
     from etl.models.summary import RunSummary
-    from etl.settings import Settings, WatchSettings
+    from etl.settings import WatchSettings
     from etl.watch.channels import Channel
     from etl.watch.errands import Errands
     from etl.watch.ping import Ping
@@ -40,14 +41,16 @@ _ALLOW_S = 8.0
 
 
 class Watched:
-    """One command that syncs. ``settings`` are to be given once they are read."""
+    """One run of a command that syncs. ``subjects`` are to be given once their settings are read."""
 
-    def __init__(self, clock: SystemClock, summaries: Sequence[RunSummary]) -> None:
-        """``summaries`` are looked at in the end."""
-        self.settings: Settings | None = None
+    def __init__(
+        self, clock: SystemClock, summaries: Sequence[RunSummary], watch: WatchSettings | None = None
+    ) -> None:
+        """``summaries`` are looked at in the end. ``watch``: as was read before."""
+        self.subjects: Sequence[Subject] = ()
         self._clock = clock
         self._summaries = summaries
-        self._watch = load_watch()
+        self._watch = watch or load_watch()
         self._rid = str(uuid.uuid4())
         self._errands: Errands | None = None
         self._ping: Ping | None = None
@@ -84,7 +87,7 @@ class Watched:
         if self._watch.metrics_file:
             from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
 
-            measure(self._watch.metrics_file, self.settings, outcome, self._clock)
+            measure(self._watch.metrics_file, self.subjects, outcome, self._clock)
         if self._errands is None:
             return
         kept = keepsake.find()[1].of("notify")
@@ -140,8 +143,8 @@ class Watched:
             kept.save(memory)
 
     def _safe(self, text: str) -> str:
-        secrets = self.settings.secrets() if self.settings else self._watch.secrets()
-        return redact.secrets(redact.addresses(text), *secrets)
+        secrets = [secret for each in self.subjects for secret in each.settings.secrets()]
+        return redact.secrets(redact.addresses(text), *secrets, *self._watch.secrets())
 
     def _outcome(self, exit_code: int, failure: SyncError | None) -> Outcome:
         outcome = Outcome(
@@ -150,7 +153,12 @@ class Watched:
             summaries=self._summaries,
             failure=failure,
             interrupted=self._clock.interruption() is not None,
-            stale_after=self.settings.sync.stale_after if self.settings else None,
+            stale_after=max((each.settings.sync.stale_after for each in self.subjects), default=None),
+            patience={
+                place: each.settings.sync.stale_after
+                for each in self.subjects
+                for place in each.places().values()
+            },
         )
         return replace(outcome, successes=self._successes()) if outcome.needs_successes else outcome
 
@@ -159,21 +167,21 @@ class Watched:
         from etl.cli.derived import state_url  # noqa: PLC0415 -- it brings SQLAlchemy
         from etl.state.store import read_state  # noqa: PLC0415 -- likewise
 
-        if self.settings is None:
-            return {}
-        now, names = self._clock.now(), self.settings.zenovay.website_id
-        try:
-            with read_state(state_url(self.settings.sync), self._clock) as state:
-                found = {name: state.runs.last_success(name, now=now) for name in names} if state else {}
-        except SyncError:
-            return {}
-        return {name: at for name, at in found.items() if at}
+        now, found = self._clock.now(), dict[str, datetime]()
+        for subject in self.subjects:
+            with suppress(SyncError), read_state(state_url(subject.settings.sync), self._clock) as state:
+                for website, place in subject.places().items():
+                    if state and (at := state.runs.last_success(website, now=now)):
+                        found[place] = at
+        return found
 
 
 @contextmanager
-def watched(clock: SystemClock, summaries: Sequence[RunSummary]) -> Iterator[Watched]:
+def watched(
+    clock: SystemClock, summaries: Sequence[RunSummary], watch: WatchSettings | None = None
+) -> Iterator[Watched]:
     """Watch what is done inside, which says how it ended by ``end``, or raises."""
-    watching = Watched(clock, summaries)
+    watching = Watched(clock, summaries, watch)
     watching.begin()
     try:
         yield watching

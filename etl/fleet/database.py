@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 
 from etl.errors import StateError
 from etl.state.database import connect, rebuilding, unhurried
-from etl.state.failures import translated
+from etl.state.failures import NewerError, translated
 from etl.state.urls import place
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ REVISIONS = ("0001",)
 
 SCHEMA = REVISIONS[-1]
 _OUR_TABLE = "limits"
+_REVISION = text("SELECT version_num FROM alembic_version")
 _ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
 
 
@@ -40,10 +41,22 @@ def open_fleet(url: str, clock: Clock, *, upgrades: bool = False) -> Iterator[Co
         if found is None or (found != SCHEMA and (upgrades or connection.dialect.name == "sqlite")):
             _upgrade(connection)
         elif found != SCHEMA:
+            raise _older(connection, found)
+        yield connection
+
+
+@contextmanager
+def existing_fleet(url: str, clock: Clock) -> Iterator[Connection]:
+    """A connection to shared tables that are there. Raises StateError for others, and makes nothing."""
+    with connect(url, clock=clock) as connection:
+        found = revision(connection)
+        if found is None:
             raise StateError(
-                f"The shared tables at {place(connection.engine.url)} are of an older version ({found}).",
-                fix="Run visitor-sync fleet init, then start this again.",
+                f"There are no shared tables at {place(connection.engine.url)} yet.",
+                fix="Run visitor-sync fleet init, then this again.",
             )
+        if found != SCHEMA:
+            raise _older(connection, found)
         yield connection
 
 
@@ -54,11 +67,7 @@ def revision(connection: Connection) -> str | None:
     """
     with translated(connection.engine.url), connection.begin():
         known = set(inspect(connection).get_table_names())
-        found = (
-            connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            if "alembic_version" in known
-            else None
-        )
+        found = connection.execute(_REVISION).scalar() if "alembic_version" in known else None
     where = place(connection.engine.url)
     if found is None and not known:
         return None
@@ -68,11 +77,29 @@ def revision(connection: Connection) -> str | None:
             fix="It was left untouched. Name another place in SYNC_STATE_URL.",
         )
     if found not in REVISIONS:
-        raise StateError(
-            f"The shared tables at {where} were made by a newer visitor-sync (revision {found}).",
-            fix="They were left untouched. Upgrade this program.",
-        )
+        raise newer(connection, f"revision {found}")
     return str(found)
+
+
+def prove_current(connection: Connection) -> None:
+    """Raise NewerError unless the shared tables still are of this version; within a transaction."""
+    found = connection.execute(_REVISION).scalar()
+    if found != SCHEMA:
+        raise newer(connection, f"revision {found}")
+
+
+def _older(connection: Connection, found: str) -> StateError:
+    return StateError(
+        f"The shared tables at {place(connection.engine.url)} are of an older version ({found}).",
+        fix="Run visitor-sync fleet init, then start this again.",
+    )
+
+
+def newer(connection: Connection, what: str) -> NewerError:
+    return NewerError(
+        f"The shared tables at {place(connection.engine.url)} were made by a newer visitor-sync ({what}).",
+        fix="They were left untouched. Upgrade this program.",
+    )
 
 
 def _upgrade(connection: Connection) -> None:

@@ -63,6 +63,8 @@ portals = Table(
     Column("paused_at", Instant),
     Column("resumes_at", Instant),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("contacts_due", BigInteger),
+    Column("contacts_rejected", BigInteger),
 )
 """What holds for all websites of a portal. ``resumes_at``: nothing is deferred before, as it was down."""
 
@@ -71,10 +73,10 @@ sites = Table(
     metadata,
     Column("portal", String(100), primary_key=True),
     Column("website", String(255), primary_key=True),
+    Column("every", BigInteger, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("at_once", Boolean, nullable=False, server_default=false()),
-    Column("queued_at", Instant),
-    Column("runner", Text),
+    Column("worker", BigInteger),
     Column("running_since", Instant),
     Column("run", String(40)),
     Column("started", Instant),
@@ -83,13 +85,12 @@ sites = Table(
     Column("exit_code", Integer),
     Column("reason", Text),
     Column("watermark", Instant),
-    Column("contacts_due", BigInteger),
-    Column("contacts_rejected", BigInteger),
     Column("failures", Integer, nullable=False, server_default=text("0")),
 )
 """The schedule: when each website is due, who reads it now, and how that ended last.
 
-``at_once``: somebody asked for a run that obeys neither the minimum interval nor a stop.
+``every`` is in seconds; ``worker`` and ``running_since`` are of the run that goes on. ``at_once``: somebody
+asked for a run that obeys neither the minimum interval nor a stop.
 """
 Index("ix_sites_due_at", sites.c.due_at)
 
@@ -98,15 +99,22 @@ backfills = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("portal", String(100), nullable=False),
-    Column("since", String(40), nullable=False),
-    Column("until", String(40)),
+    Column("key", String(100), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
     Column("asked_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
+    Column("requests", BigInteger, nullable=False, server_default=text("0")),
+    Column("rows", BigInteger, nullable=False, server_default=text("0")),
     Column("ended_at", Instant),
     Column("exit_code", Integer),
     Column("reason", Text),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
 )
-"""Past ranges that were asked for, as they were written; they are read slice by slice between the runs."""
+"""Past ranges that were asked for, of what is read with one key; read slice by slice between the runs.
+
+``requests`` to Zenovay and ``rows`` are those of all slices so far.
+"""
 
 workers = Table(
     "workers",
@@ -116,5 +124,6 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     Column("version", String(40), nullable=False),
     Column("started", Instant, nullable=False),
+    Column("gone_at", Instant),
 )
-"""Who the engine's workers are, by the id that it gave them."""
+"""Who the engine's workers are, by the id that it gave them. ``gone_at``: when it was seen that one died."""

@@ -118,6 +118,7 @@ class PastRun(NamedTuple):
 class RunSummary:
     """The books of one run over one website; what ``--json`` prints.
 
+    ``portal_name`` is what the user calls the HubSpot account, where there are several; it is not kept.
     ``is_news`` is not printed: it marks warnings that nobody was told of today. Nor is ``is_cut_short``: an
     error kept it from doing everything. Nor are ``notes``: those of
     the warnings that need nobody. ``portal`` is the id of the HubSpot account; None as long as that is not
@@ -144,11 +145,17 @@ class RunSummary:
     is_news: bool = False
     is_cut_short: bool = False
     portal: int | None = None
+    portal_name: str | None = None
     degraded: str | None = None
     notes: tuple[str, ...] = ()
     differences: list[Difference] = field(default_factory=list)
     undo: UndoneCounts | None = None
     made: list[MadeContact] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """The website, with its portal where there are several."""
+        return place_of(self.portal_name, self.website)
 
     @property
     def concerns(self) -> list[str]:
@@ -173,9 +180,9 @@ class RunSummary:
         """What is logged and stored of it, keys in their fixed order."""
         window = self.window
         return {
-            "run": self.run,
+            "run": self.run or None,
             "kind": self.kind,
-            "website": self.website,
+            "website": self.website or None,
             "dry_run": self.dry_run,
             "status": self.status.value,
             "exit_code": self.exit_code,
@@ -192,7 +199,13 @@ class RunSummary:
             "degraded": self.degraded,
             "values": asdict(self.values),
             **({"undo": asdict(self.undo)} if self.undo else {}),
+            **({"portal_name": self.portal_name} if self.portal_name else {}),
         }
+
+
+def place_of(portal: str | None, website: str) -> str:
+    """How people are told of a website of a portal that has a name; just the website where it has none."""
+    return f"{portal}/{website}" if portal else website
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,28 @@
-"""The settings: environment variables, an env file, and files of secrets. Read once."""
+"""The settings: environment variables, an env file, and files of secrets. Read once.
+
+Of several portals each has settings of its own, which the configuration file declares.
+"""
 
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
-    all_sections,
     choose_portal,
     chosen_portal,
     declares_fleet,
-    defaults,
-    exposed,
-    file_variables,
-    foreign_variables,
-    is_ours,
-    known_variables,
     load,
     load_fleet,
     load_hubspot,
     load_link_property,
     load_live,
+    load_one,
     load_places,
     load_shared,
     load_status,
     load_sync,
     load_token,
     load_watch,
-    remarks,
 )
+from etl.settings.names import all_sections, defaults, file_variables, is_ours, known_variables
+from etl.settings.remarks import declared_variables, exposed, foreign_variables, remarks
 from etl.settings.sections import (
     LONGEST_RANGE,
     PRO_PLAN,
@@ -55,6 +53,7 @@ __all__ = [
     "all_sections",
     "choose_portal",
     "chosen_portal",
+    "declared_variables",
     "declares_fleet",
     "defaults",
     "exposed",
@@ -67,6 +66,7 @@ __all__ = [
     "load_hubspot",
     "load_link_property",
     "load_live",
+    "load_one",
     "load_places",
     "load_shared",
     "load_status",

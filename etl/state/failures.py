@@ -36,6 +36,10 @@ class DamagedError(StateError):
     """The database holds what this program cannot have written: nothing more is written to it."""
 
 
+class NewerError(StateError):
+    """A newer version of this program has been here: this one leaves everything as it is."""
+
+
 class LostError(UnavailableError):
     """The database server is away, or was while we needed it."""
 

@@ -69,15 +69,26 @@ class WebsiteMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
-    """Everything. ``contacts`` are counted by state; what is None is left out of the file."""
+class PortalMetrics:
+    """One state. ``contacts`` are counted by state; what is None is left out of the file.
 
-    version: str
+    The ``name`` of its portal becomes a label, where it has one.
+    """
+
+    name: str | None = None
     websites: tuple[WebsiteMetrics, ...] = ()
     contacts: Mapping[str, int] | None = None
     requests_month_used: int | None = None
     requests_month_limit: int | None = None
     month_reset_timestamp_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Everything. Of several portals all have a name, or of one none."""
+
+    version: str
+    portals: tuple[PortalMetrics, ...] = ()
     last_command_exit_code: int | None = None
     last_command_timestamp_seconds: float | None = None
 
@@ -87,6 +98,7 @@ class Metrics:
 
 
 _OF_WEBSITE = frozenset(each.name for each in fields(WebsiteMetrics))
+_OF_PORTAL = frozenset(each.name for each in fields(PortalMetrics))
 
 
 def write(path: Path, metrics: Metrics) -> None:
@@ -112,24 +124,30 @@ def text_of(metrics: Metrics) -> bytes:
     for name, meaning in NAMES:
         key = name.removeprefix(PREFIX)
         if samples := list(_samples(key, metrics)):
-            gauge = Gauge(name, meaning, _labels(key), registry=registry)
+            gauge = Gauge(name, meaning, _labels(key, metrics), registry=registry)
             for values, value in samples:
                 (gauge.labels(*map(_utf8, values)) if values else gauge).set(value)
     return generate_latest(registry)
 
 
-def _labels(key: str) -> list[str]:
+def _labels(key: str, metrics: Metrics) -> list[str]:
+    named = any(portal.name for portal in metrics.portals) and key in _OF_WEBSITE | _OF_PORTAL
     of_website = ["website"] if key in _OF_WEBSITE else []
-    return of_website + ([_SPLIT_BY[key]] if key in _SPLIT_BY else [])
+    return ["portal"] * named + of_website + ([_SPLIT_BY[key]] if key in _SPLIT_BY else [])
 
 
 def _samples(key: str, metrics: Metrics) -> Iterator[tuple[tuple[str, ...], float]]:
     """The values of a metric's labels, and its own."""
-    if key not in _OF_WEBSITE:
+    if key not in _OF_WEBSITE | _OF_PORTAL:
         yield from _split((), getattr(metrics, key))
         return
-    for website in metrics.websites:
-        yield from _split((website.website,), getattr(website, key))
+    for portal in metrics.portals:
+        named = (portal.name,) if portal.name else ()
+        if key in _OF_PORTAL:
+            yield from _split(named, getattr(portal, key))
+            continue
+        for website in portal.websites:
+            yield from _split((*named, website.website), getattr(website, key))
 
 
 def _split(

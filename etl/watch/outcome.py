@@ -29,7 +29,8 @@ class Outcome:
     """What a command left behind ``at`` an instant of our clock: the summaries of its runs, or a failure.
 
     ``successes`` say when each website was last synced, as far as the state tells; ``stale_after`` is how
-    long an outage needs nobody, None where the settings cannot be read. ``interrupted``: by a signal.
+    long an outage needs nobody, None where the settings cannot be read, and ``patience`` the same of places
+    that differ. ``interrupted``: by a signal.
     """
 
     at: datetime
@@ -39,6 +40,7 @@ class Outcome:
     interrupted: bool = False
     stale_after: timedelta | None = None
     successes: Mapping[str, datetime] = field(default_factory=dict)
+    patience: Mapping[str, timedelta] = field(default_factory=dict)
 
     @property
     def needs_successes(self) -> bool:
@@ -48,10 +50,10 @@ class Outcome:
     def judged(self, memory: Memory, *, fault: str | None = None) -> Letter:
         """What is to be told, and is remembered as told. ``fault`` is what else is wrong with the machine."""
         if self.summaries and self.failure is None and not self.interrupted:
-            memory.forget_all_but(summary.website for summary in self.summaries)
+            memory.forget_all_but(summary.place for summary in self.summaries)
         for summary in self.summaries:
             if summary.status in {Status.DONE, Status.PARTIAL}:
-                memory.good[summary.website] = self.at
+                memory.good[summary.place] = self.at
         troubles = list(self.troubles(memory))
         if fault:
             troubles.append(Trouble(EVERYWHERE, 0, fault, lasts=False))
@@ -67,17 +69,17 @@ class Outcome:
                 yield Trouble(place, code, reason, lasts=not happened, cause="rejected" if happened else None)
         for summary in self.summaries:
             for concern in summary.concerns:
-                yield Trouble(summary.website, 0, concern, lasts=False)
+                yield Trouble(summary.place, 0, concern, lasts=False)
 
     def _ended(self) -> Iterator[tuple[str, int, str]]:
         for each in self.summaries:
-            yield each.website, each.exit_code, str(each.reason)
+            yield each.place, each.exit_code, str(each.reason)
         if self.failure:
             yield EVERYWHERE, self.failure.exit_code, str(self.failure)
 
     def _stale(self, place: str, code: int, reason: str, memory: Memory) -> Iterator[Trouble]:
-        good = self._good(memory, place)
-        if self.stale_after is not None and self.at - good > self.stale_after:
+        good, stale_after = self._good(memory, place), self.patience.get(place, self.stale_after)
+        if stale_after is not None and self.at - good > stale_after:
             text = f"Nothing was synced since {utc_second(good)}. {reason}"
             yield Trouble(place, code, text, cause=STALE)
 
@@ -88,6 +90,6 @@ class Outcome:
 
     def _well(self) -> set[str]:
         """The places that are proved to be well. Also a skipped run has read its settings and its state."""
-        synced = {summary.website for summary in self.summaries if summary.status is Status.DONE}
+        synced = {summary.place for summary in self.summaries if summary.status is Status.DONE}
         begun = synced or any(summary.status is Status.SKIPPED for summary in self.summaries)
         return {*synced, EVERYWHERE} if begun else set()

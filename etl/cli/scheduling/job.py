@@ -11,6 +11,7 @@ from etl import envfile
 from etl.cli import logs
 from etl.envfile import printable
 from etl.errors import SettingsError
+from etl.settings import chosen_portal
 
 ARGUMENTS = ("run", "--cron")
 
@@ -19,13 +20,15 @@ ARGUMENTS = ("run", "--cron")
 class Job:
     """The words that start this program, the first an absolute path, and the directory in which it runs.
 
-    And what was given to all commands: another file than ``.env``, by its absolute path, and a log level.
+    And what was given to all commands: another file than ``.env``, by its absolute path, a log level, and
+    the portal that they work on.
     """
 
     program: tuple[str, ...]
     folder: str
     named_file: str | None = None
     log_level: str | None = None
+    portal: str | None = None
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a path that not every schedule can state."""
@@ -39,8 +42,9 @@ class Job:
 
     @property
     def owner(self) -> str:
-        """Whose schedule it is: of a directory, or of one with a file of settings that is not its own."""
-        return f"{self.folder} with {self.named_file}" if self.named_file else self.folder
+        """Whose schedule it is: of a directory, perhaps with a file of settings elsewhere, or of a portal."""
+        named = f" with {self.named_file}" if self.named_file else ""
+        return f"{self.folder}{named}{f' for {self.portal}' if self.portal else ''}"
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -54,7 +58,7 @@ class Job:
 
     @property
     def words(self) -> tuple[str, ...]:
-        given = {"--env-file": self.named_file, "--log-level": self.log_level}
+        given = {"--env-file": self.named_file, "--log-level": self.log_level, "--portal": self.portal}
         options = (word for option, value in given.items() if value for word in (option, value))
         return (*self.program, *options, *ARGUMENTS)
 
@@ -68,7 +72,7 @@ def this_job() -> Job:
             "The working directory is not there any more.", fix="Change to the one where .env lies."
         ) from None
     named = str(folder / envfile.chosen()) if envfile.is_chosen() else None
-    return Job(_program(), str(folder), named, logs.chosen())
+    return Job(_program(), str(folder), named, logs.chosen(), chosen_portal())
 
 
 def _program() -> tuple[str, ...]:

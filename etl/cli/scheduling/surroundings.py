@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from dotenv.variables import Variable, parse_variables
 
 from etl import envfile
-from etl.settings import foreign_variables, is_ours
+from etl.settings import declared_variables, foreign_variables, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,9 @@ def lost_settings() -> list[str]:
     path = envfile.chosen()
     read = {name.upper(): value for name, value in (envfile.read(path) or {}).items()}
     raw = dotenv_values(path, encoding=envfile.ENCODING, interpolate=False)
-    ours = {name.upper(): value for name, value in os.environ.items() if value and is_ours(name.upper())}
+    set_here = {name.upper(): value for name, value in os.environ.items() if value}
+    declared = declared_variables()
+    ours = {name: value for name, value in set_here.items() if name in declared or is_ours(name)}
     lost = {name for name, value in ours.items() if read.get(name) != value} - foreign_variables().keys()
     lost |= _referred_to(raw)
     return sorted(lost if read.get("SYNC_STATE_URL") else lost | _of_the_state())

@@ -45,16 +45,18 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.BigInteger),
         sa.Column("resumes_at", sa.BigInteger),
         sa.Column("failures", sa.Integer, nullable=False, server_default=_ZERO),
+        sa.Column("contacts_due", sa.BigInteger),
+        sa.Column("contacts_rejected", sa.BigInteger),
         sa.PrimaryKeyConstraint("name", name="pk_portals"),
     )
     op.create_table(
         "sites",
         sa.Column("portal", sa.String(100), nullable=False),
         sa.Column("website", sa.String(255), nullable=False),
+        sa.Column("every", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger, nullable=False),
         sa.Column("at_once", sa.Boolean, nullable=False, server_default=sa.false()),
-        sa.Column("queued_at", sa.BigInteger),
-        sa.Column("runner", sa.Text),
+        sa.Column("worker", sa.BigInteger),
         sa.Column("running_since", sa.BigInteger),
         sa.Column("run", sa.String(40)),
         sa.Column("started", sa.BigInteger),
@@ -63,8 +65,6 @@ def upgrade() -> None:
         sa.Column("exit_code", sa.Integer),
         sa.Column("reason", sa.Text),
         sa.Column("watermark", sa.BigInteger),
-        sa.Column("contacts_due", sa.BigInteger),
-        sa.Column("contacts_rejected", sa.BigInteger),
         sa.Column("failures", sa.Integer, nullable=False, server_default=_ZERO),
         sa.PrimaryKeyConstraint("portal", "website", name="pk_sites"),
     )
@@ -73,13 +73,17 @@ def upgrade() -> None:
         "backfills",
         sa.Column("id", _ID, nullable=False),
         sa.Column("portal", sa.String(100), nullable=False),
-        sa.Column("since", sa.String(40), nullable=False),
-        sa.Column("until", sa.String(40)),
+        sa.Column("key", sa.String(100), nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("until", sa.BigInteger),
         sa.Column("asked_at", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger, nullable=False),
+        sa.Column("requests", sa.BigInteger, nullable=False, server_default=_ZERO),
+        sa.Column("rows", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("exit_code", sa.Integer),
         sa.Column("reason", sa.Text),
+        sa.Column("failures", sa.Integer, nullable=False, server_default=_ZERO),
         sa.PrimaryKeyConstraint("id", name="pk_backfills"),
     )
     op.create_table(
@@ -89,6 +93,7 @@ def upgrade() -> None:
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("version", sa.String(40), nullable=False),
         sa.Column("started", sa.BigInteger, nullable=False),
+        sa.Column("gone_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_workers"),
     )
 

@@ -1,0 +1,1 @@
+"""``fleet``: many portals, on the engine."""

@@ -1,0 +1,46 @@
+"""``fleet worker``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from importlib import import_module
+from importlib.metadata import version
+
+from etl.cli.fleet.opening import declared, roster_of, shared
+from etl.cli.fleet.work import TenantWork
+from etl.cli.stopping import stoppable
+from etl.clock import SystemClock
+from etl.fleet.roll import Worker as Who
+from etl.fleet.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_OF_EVERY_RUN = ("etl.cli.wiring", "etl.state.postgres")
+"""What a run imports late; here no thread has to wait for another that does."""
+
+
+def work(*, concurrency: int) -> int:
+    """Do the fleet's jobs until a signal. Returns the exit code.
+
+    Raises SettingsError, and StateError where the tables are missing, or a newer version's, or away for long.
+    """
+    fleet, clock = declared(), SystemClock()
+    with shared(fleet):
+        pass
+    for name in _OF_EVERY_RUN:
+        import_module(name)
+    who = Who(socket.gethostname(), os.getpid(), version("visitor-sync"))
+    worker = Worker(
+        fleet.url, roster_of(fleet), TenantWork(fleet, clock), clock=clock, concurrency=concurrency, who=who
+    )
+    log.info(
+        "the worker starts", extra={"action": "worker_started", "concurrency": concurrency, **who._asdict()}
+    )
+    with stoppable(clock):
+        worker.serve()
+    stopped = clock.interruption()
+    code = stopped.exit_code if stopped else 0
+    log.info("the worker has ended", extra={"action": "worker_finished", "exit_code": code})
+    return code

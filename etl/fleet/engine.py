@@ -1,0 +1,333 @@
+"""The engine: procrastinate's queue, in the schema of the shared tables. The only module that knows it.
+
+It retries nothing: what is to be done again is due again in the schedule. A job of a site has the site as its
+``queueing_lock``, so that it waits once, and the portal as its ``lock``, so that one of a portal runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import psycopg
+from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Job, Status
+from procrastinate.schema import SchemaManager
+from procrastinate.worker import Worker
+from sqlalchemy import text
+
+from etl.errors import StateError
+from etl.fleet.database import newer
+from etl.fleet.roster import Name
+from etl.state.database import unhurried
+from etl.state.failures import translated
+from etl.state.urls import SCHEMA, parse_url, place, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from sqlalchemy import URL, Connection
+
+HEARTBEAT_S = 10.0
+STALE_S = 30.0
+"""A worker that was silent for so long is dead: three heartbeats."""
+
+EACH_MINUTE = "* * * * *"
+_EACH_HOUR = "17 * * * *"
+LOOK_S = 0.25
+_POLL_S = 1.0
+"""Nobody tells a worker that the lock of a waiting job is free: it looks."""
+
+_POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": 10.0}
+_OPTIONS = "-c statement_timeout=15000"
+_KEEPALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_RUN, _BACKFILL, _TICK, _CLEAN = "run", "backfill", "tick", "clean"
+_URGENT, _SOON, _USUAL, _SPARE = 100, 50, 10, 0
+_KEPT_HOURS = 1
+
+_FACT = "engine_schema"
+_VERSION = re.compile(r"\d\d\.\d\d\.\d\d_\d\d_\w+\.sql")
+
+GONE_WRONG = (ConnectorException, psycopg.Error)
+"""What the engine raises where its database is away."""
+
+
+class Order(NamedTuple):
+    """A job to be queued: a run of ``site``, or a slice of ``backfill``; ``soon``: before all others."""
+
+    portal: str
+    site: Name | None = None
+    backfill: int | None = None
+    soon: bool = False
+
+
+class Dead(NamedTuple):
+    """A job that is said to run, and whose worker is dead."""
+
+    number: int
+    site: Name | None
+
+
+class Duties(Protocol):
+    """What a worker is called for. Nothing of it raises."""
+
+    async def tick(self) -> None: ...
+
+    async def run(self, name: Name, *, worker: int | None) -> None: ...
+
+    async def backfill(self, number: int) -> None: ...
+
+
+class Engine:
+    """The queue, for a worker; to be used between ``opened``."""
+
+    def __init__(self, url: str, duties: Duties) -> None:
+        self._app = App(connector=PsycopgConnector(kwargs=_arguments(url), **_POOL))
+        self._jobs = self._app.job_manager
+        self._register(duties)
+
+    def _register(self, duties: Duties) -> None:
+        app = self._app
+
+        @app.periodic(cron=EACH_MINUTE, queueing_lock=_TICK, priority=_URGENT)
+        @app.task(name=_TICK)
+        async def tick(timestamp: int) -> None:  # noqa: ARG001 -- the engine passes it
+            await duties.tick()
+
+        @app.periodic(cron=_EACH_HOUR, queueing_lock=_CLEAN, priority=_URGENT)
+        @app.task(name=_CLEAN)
+        async def clean(timestamp: int) -> None:  # noqa: ARG001 -- likewise
+            await self.clean()
+
+        @app.task(name=_RUN, pass_context=True)
+        async def run(context: Any, portal: str, website: str) -> None:
+            await duties.run(Name(portal, website), worker=context.job.worker_id)
+
+        @app.task(name=_BACKFILL)
+        async def backfill(number: int) -> None:
+            await duties.backfill(number)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        async with self._app.open_async():
+            yield
+
+    async def work(
+        self, *, concurrency: int, on_start: Callable[[int], Awaitable[None]], stopping: Callable[[], bool]
+    ) -> None:
+        """Do what is queued until ``stopping`` says so, and until what runs then has ended.
+
+        Returns before that, or raises GONE_WRONG, where the database was lost. A worker that waits for its
+        last jobs goes on showing that it is alive.
+        """
+        worker = Worker(
+            app=self._app,
+            concurrency=concurrency,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=_POLL_S,
+            delete_jobs="successful",
+            update_heartbeat_interval=HEARTBEAT_S,
+            stalled_worker_timeout=STALE_S,
+        )
+        running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]  # it has no annotations
+        number, last = None, 0.0
+        while not (await asyncio.wait({running}, timeout=LOOK_S))[0]:
+            if number is None and worker.worker_id is not None:
+                number = worker.worker_id
+                await on_start(number)
+            if stopping():
+                worker.stop()  # type: ignore[no-untyped-call]  # likewise
+                last += LOOK_S
+                if number is not None and last >= HEARTBEAT_S:
+                    last = 0.0
+                    with suppress(*GONE_WRONG):
+                        await self._jobs.update_heartbeat(number)
+        await running
+
+    async def live(self) -> set[str]:
+        """What is queued or running, by its queueing lock."""
+        found = [
+            *await self._jobs.list_jobs_async(status="todo"),
+            *await self._jobs.list_jobs_async(status="doing"),
+        ]
+        return {job.queueing_lock for job in found if job.queueing_lock}
+
+    async def dead(self) -> list[Dead]:
+        """The jobs of workers that are dead."""
+        found = await self._jobs.get_stalled_jobs(seconds_since_heartbeat=STALE_S)
+        return [Dead(job.id, _site(job)) for job in found if job.id is not None]
+
+    async def fail(self, number: int) -> bool:
+        """End a job of a dead worker as failed; its lock is free then. Returns whether nobody else has.
+
+        Not ``retry_job``: that would queue it, and fails where the same site is queued already.
+        """
+        try:
+            await self._jobs.finish_job_by_id_async(number, status=Status.FAILED, delete_job=False)
+        except ConnectorException as exc:
+            if isinstance(exc.__cause__, psycopg.errors.RaiseException):
+                return False
+            raise
+        return True
+
+    async def defer(self, orders: Sequence[Order]) -> int:
+        """Queue these; what is queued already is passed over. Returns how many are new."""
+        jobs = [_job(self._app, order) for order in orders]
+        if not jobs:
+            return 0
+        try:
+            return len(await self._jobs.batch_defer_jobs_async(jobs))
+        except AlreadyEnqueued:
+            pass
+        queued = 0
+        for job in jobs:
+            with suppress(AlreadyEnqueued):
+                await self._jobs.defer_job_async(job)
+                queued += 1
+        return queued
+
+    async def clean(self) -> None:
+        """Delete what is over; what succeeded is deleted at once."""
+        await self._jobs.delete_old_jobs(
+            _KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
+        )
+
+
+def queue(url: str, orders: Sequence[Order]) -> int:
+    """Queue these, from outside of a worker. Returns how many were not queued already. Raises StateError."""
+    app = App(connector=SyncPsycopgConnector(kwargs=_arguments(url), **_POOL))
+    queued = 0
+    try:
+        with app.open():
+            for order in orders:
+                with suppress(AlreadyEnqueued):
+                    app.job_manager.defer_job(_job(app, order))
+                    queued += 1
+    except GONE_WRONG as exc:
+        raise StateError(
+            f"The queue at {place(parse_url(url))} cannot be used.", fix="Run visitor-sync fleet init."
+        ) from exc
+    return queued
+
+
+def _job(app: App, order: Order) -> Job:
+    priority = _SOON if order.soon else _SPARE if order.site is None else _USUAL
+    if order.site is None:
+        task, lock, facts = _BACKFILL, f"{_BACKFILL}:{order.backfill}", {"number": order.backfill}
+    else:
+        task, lock, facts = _RUN, str(order.site), order.site._asdict()
+    made = app.configure_task(task, lock=order.portal, queueing_lock=lock, priority=priority)
+    return made.make_new_job(**facts)
+
+
+def _site(job: Job) -> Name | None:
+    facts: dict[str, Any] = job.task_kwargs
+    return Name(**facts) if job.task_name == _RUN else None
+
+
+def living(connection: Connection) -> dict[int, float]:
+    """The engine's workers that are alive, and for how many seconds each was silent."""
+    rows = connection.execute(_LIVING, {"stale": STALE_S})
+    return {number: float(silent) for number, silent in rows}
+
+
+_LIVING = text(
+    "SELECT id, extract(epoch FROM now() - last_heartbeat) FROM procrastinate_workers"
+    " WHERE last_heartbeat > now() - make_interval(secs => :stale)"
+)
+_WAITING = text(
+    "SELECT queueing_lock FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock IS NOT NULL"
+)
+
+
+def waiting(connection: Connection) -> set[str]:
+    """What is queued and not running yet, by its queueing lock."""
+    return set(connection.execute(_WAITING).scalars())
+
+
+def install(connection: Connection) -> str:
+    """Make the engine's tables beside the shared ones, or upgrade them, outside of a transaction.
+
+    Each of its migrations has a transaction of its own: some use what the one before must have committed.
+    Returns what was done, as the end of a sentence. Raises NewerError where a newer version has been here.
+    """
+    done = "were there"
+    while step := _step(connection):
+        done = step
+    return done
+
+
+def _step(connection: Connection) -> str | None:
+    """Go on by one transaction; None where there is nothing to do. Two that begin at once take turns."""
+    with translated(connection.engine.url), connection.begin(), unhurried(connection):
+        connection.execute(_ALONE)
+        found, raw = noted_version(connection), _raw(connection)
+        if found is None:
+            raw.execute(SchemaManager.get_schema())
+            connection.execute(_NOTE, {"name": _FACT, "value": version()})
+            return "made"
+        if found > version():
+            raise newer(connection, f"engine {found}")
+        script = next((each for each in _scripts() if each.name > found), None)
+        if script is None:
+            return None
+        raw.execute(script.read_text())
+        connection.execute(_NOTE, {"name": _FACT, "value": script.name})
+        return "upgraded"
+
+
+def _raw(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+_ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
+_NOTE = text(
+    "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value"
+)
+
+
+def prove_installed(connection: Connection) -> None:
+    """Raise StateError unless the engine's tables are there, and of this version."""
+    found = noted_version(connection)
+    if found == version():
+        return
+    where = place(connection.engine.url)
+    if found and found > version():
+        raise newer(connection, f"engine {found}")
+    what = "are of an older version" if found else "are not there yet"
+    raise StateError(
+        f"The engine's tables at {where} {what}.", fix="Run visitor-sync fleet init, then start this again."
+    )
+
+
+def noted_version(connection: Connection) -> str | None:
+    return connection.execute(text("SELECT value FROM facts WHERE name = :name"), {"name": _FACT}).scalar()
+
+
+def version() -> str:
+    """The engine's last migration, by which its tables are known."""
+    return _scripts()[-1].name
+
+
+def _scripts() -> list[Path]:
+    folder = Path(SchemaManager.get_migrations_path())
+    return sorted(path for path in folder.iterdir() if _VERSION.fullmatch(path.name))
+
+
+def _arguments(url: str) -> dict[str, Any]:
+    """What psycopg is to be called with, so that the URL's schema is the only one that is looked into."""
+    parsed: URL = parse_url(url)
+    _, arguments = parsed.get_dialect()().create_connect_args(parsed.difference_update_query([SCHEMA]))
+    schema = schema_of(parsed)
+    options = [arguments.pop("options", ""), _OPTIONS, f"-c search_path={schema}" if schema else ""]
+    return {**_KEEPALIVE, **arguments, "options": " ".join(filter(None, options))}

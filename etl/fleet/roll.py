@@ -1,0 +1,55 @@
+"""Who works for the fleet: a row for each worker, which outlives one that was killed for a day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.fleet.tables import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+_KEPT = timedelta(days=1)
+_W = workers.c
+
+
+class Worker(NamedTuple):
+    """A process that works."""
+
+    host: str
+    pid: int
+    version: str
+
+
+class Roll:
+    """Inside one transaction; ``now`` is the database's clock."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    def sign_on(self, number: int, who: Worker) -> None:
+        """The engine has given a worker this number."""
+        facts = {"id": number, **who._asdict(), "started": self._now}
+        self._connection.execute(insert(workers).on_conflict_do_nothing(), [facts])
+
+    def sign_off(self, number: int) -> None:
+        self._connection.execute(delete(workers).where(_W.id == number))
+
+    def bury(self, living: Collection[int]) -> list[Worker]:
+        """Mark who is not among the ``living`` any more, and return them; forget whom nobody asks about."""
+        self._connection.execute(delete(workers).where(_W.gone_at < self._now - _KEPT))
+        gone = (_W.gone_at.is_(None), _W.id.not_in(living))
+        dead = [
+            Worker(*row) for row in self._connection.execute(select(_W.host, _W.pid, _W.version).where(*gone))
+        ]
+        if dead:
+            self._connection.execute(update(workers).where(*gone).values(gone_at=self._now))
+        return dead

@@ -1,0 +1,227 @@
+"""The schedule in the shared tables: who is due, who runs, how it ended, and when next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, case, func, literal, null, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.fleet.outcome import INTERRUPTED
+from etl.fleet.roster import Name
+from etl.fleet.tables import limits, portals, sites
+from etl.fleet.timing import Due, Turn, due_again, on_grid, pause
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from etl.fleet.outcome import Outcome
+    from etl.fleet.roster import Roster, Site
+
+DIED = "The worker that ran it died amid it."
+_UNAVAILABLE, _LOCKED = 4, 75
+
+_NOW = text("SELECT clock_timestamp()")
+_S, _P = sites.c, portals.c
+_INSTANT = _S.due_at.type
+_LONGEST_AFTER_DEATH = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that has begun, and whether somebody wants it at all costs."""
+
+    at: datetime
+    at_once: bool
+
+
+class Schedule:
+    """Inside one transaction of PostgreSQL. ``now`` is the database's clock, which all workers share."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.now: datetime = connection.execute(_NOW).scalar_one()
+
+    def enrol(self, roster: Roster) -> None:
+        """Take up what is declared and not known yet, and intervals that are others now."""
+        rows = self.connection.execute(select(_S.portal, _S.website, _S.every))
+        known = {Name(portal, website): every for portal, website, every in rows}
+        new = [site for name, site in roster.sites.items() if name not in known]
+        if new:
+            names = [{"name": name} for name in {site.portal for site in new}]
+            self.connection.execute(insert(portals).on_conflict_do_nothing(), names)
+            self.connection.execute(insert(sites).on_conflict_do_nothing(), [self._row(each) for each in new])
+        for name, site in roster.sites.items():
+            if name in known and known[name] != _seconds(site.every):
+                self._change(name, every=_seconds(site.every), due_at=_not_after(on_grid(site, self.now)))
+
+    def _row(self, site: Site) -> dict[str, Any]:
+        return {
+            "portal": site.portal,
+            "website": site.website,
+            "every": _seconds(site.every),
+            "due_at": on_grid(site, self.now),
+        }
+
+    def due(self) -> list[Due]:
+        """What is due, the oldest first; nothing of a portal that is paused, or left alone for a while."""
+        rows = self.connection.execute(
+            select(_S.portal, _S.website, _P.failures > 0)
+            .join_from(sites, portals, _P.name == _S.portal)
+            .where(_S.due_at <= self.now, *self._open())
+            .order_by(_S.due_at, _S.portal, _S.website)
+        )
+        return [Due(Name(portal, website), down) for portal, website, down in rows]
+
+    def _open(self) -> Sequence[ColumnElement[bool]]:
+        return _P.paused_at.is_(None), _P.resumes_at.is_(None) | (_P.resumes_at <= self.now)
+
+    def begin(self, site: Site, worker: int | None) -> Started | None:
+        """Write down that ``worker`` runs the site; None where it is not to be run now, after all."""
+        found = self.connection.execute(
+            select(_S.at_once, _P.paused_at, _P.resumes_at)
+            .join_from(sites, portals, _P.name == _S.portal)
+            .where(_is(site.name))
+            .with_for_update(of=sites)
+        ).one_or_none()
+        if found is None or found.paused_at:
+            return None
+        if found.resumes_at and found.resumes_at > self.now and not found.at_once:
+            return None
+        self._change(site.name, worker=worker, running_since=self.now, at_once=False)
+        return Started(self.now, found.at_once)
+
+    def end(
+        self, site: Site, outcome: Outcome, *, started: Started, longest: timedelta, worker: int | None
+    ) -> datetime:
+        """Write down how a run ended. Returns when the site is due again.
+
+        ``longest`` is the longest interval of its portal, which is left alone for so long at most.
+        """
+        failures = self._failures(site.name)
+        turn = Turn(started.at, self.now, failures, self._until(site, outcome))
+        due = due_again(site, outcome, turn)
+        mine = _S.worker == worker
+        facts: dict[str, Any] = {
+            "due_at": case((_S.at_once, _not_after(due)), else_=literal(due, _INSTANT)),
+            "worker": case((mine, null()), else_=_S.worker),
+            "running_since": case((mine, null()), else_=_S.running_since),
+            "ended": self.now,
+            "exit_code": outcome.exit_code,
+            "reason": outcome.reason,
+            "failures": _count(outcome, failures),
+        }
+        if not outcome.rested:
+            facts |= {"run": outcome.run, "started": started.at}
+            facts |= {"succeeded": started.at} if outcome.is_done else {}
+        if outcome.watermark:
+            facts["watermark"] = outcome.watermark
+        self._change(site.name, **facts)
+        self._tell_portal(site, outcome, turn, longest)
+        return due
+
+    def _failures(self, name: Name) -> int:
+        return self.connection.execute(select(_S.failures).where(_is(name))).scalar() or 0
+
+    def _until(self, site: Site, outcome: Outcome) -> datetime | None:
+        """The end of the stops that are known of the site's key and portal, after a run that met one."""
+        if outcome.exit_code != _UNAVAILABLE:
+            return None
+        names = (f"zenovay/{site.key}", f"hubspot/{site.portal}")
+        last = self.connection.execute(
+            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(limits.c.name.in_(names))
+        ).scalar()
+        return max(filter(None, (last, outcome.until)), default=None)
+
+    def _tell_portal(self, site: Site, outcome: Outcome, turn: Turn, longest: timedelta) -> None:
+        """An outage without a known end is one of the portal, until a run of any site of it is done."""
+        facts: dict[str, Any] = {}
+        if outcome.counts:
+            facts |= {"contacts_due": outcome.counts.due, "contacts_rejected": outcome.counts.rejected}
+        if outcome.is_done and not outcome.rested:
+            facts |= {"failures": 0, "resumes_at": None}
+        elif outcome.exit_code == _UNAVAILABLE and not (turn.until and turn.until > self.now):
+            failures = self.connection.execute(select(_P.failures).where(_P.name == site.portal)).scalar_one()
+            facts |= {"failures": failures + 1, "resumes_at": self.now + pause(failures + 1, longest)}
+        if facts:
+            self.connection.execute(update(portals).where(_P.name == site.portal).values(facts))
+
+    def bereave(self, names: Iterable[Name]) -> None:
+        """The workers that ran these died. They are due at once, or later if that was not the first time."""
+        for name in names:
+            failures = self._failures(name)
+            due = self.now + pause(failures, _LONGEST_AFTER_DEATH) if failures else self.now
+            self._change(
+                name, worker=None, running_since=None, due_at=due, ended=self.now,
+                exit_code=None, reason=DIED, failures=failures + 1,
+            )  # fmt: skip
+
+    def pause(self, portal: str) -> bool:
+        """Have nothing of the portal begin any more. Returns whether that is news."""
+        self.connection.execute(insert(portals).on_conflict_do_nothing(), [{"name": portal}])
+        done = self.connection.execute(
+            update(portals).where(_P.name == portal, _P.paused_at.is_(None)).values(paused_at=self.now)
+        )
+        return bool(done.rowcount)
+
+    def resume(self, portal: str) -> bool:
+        """The opposite of ``pause``; nor is the portal left alone after an outage any more."""
+        where = and_(_P.name == portal, _P.paused_at.is_not(None))
+        paused = self.connection.execute(select(_P.name).where(where).with_for_update()).scalar()
+        self.connection.execute(
+            update(portals).where(_P.name == portal).values(paused_at=None, resumes_at=None)
+        )
+        return paused is not None
+
+    def paused_at(self, portal: str) -> datetime | None:
+        return self.connection.execute(select(_P.paused_at).where(_P.name == portal)).scalar()
+
+    def hurry(self, names: Collection[Name], *, at_once: bool) -> None:
+        """Make these due now; ``at_once``: whatever was synced a moment ago, and whatever limit is spent."""
+        self.connection.execute(
+            update(portals).where(_P.name.in_({name.portal for name in names})).values(resumes_at=None)
+        )
+        facts: dict[str, Any] = {"due_at": _not_after(self.now)} | ({"at_once": True} if at_once else {})
+        for name in names:
+            self._change(name, **facts)
+
+    def running(self, portal: str) -> int:
+        """How many runs of the portal go on."""
+        where = and_(_S.portal == portal, _S.worker.is_not(None))
+        return self.connection.execute(select(func.count()).select_from(sites).where(where)).scalar_one()
+
+    def orphans(self, living: Collection[int]) -> list[Name]:
+        """What is said to be run by workers that are not among the ``living``."""
+        rows = self.connection.execute(
+            select(_S.portal, _S.website).where(_S.worker.is_not(None), _S.worker.not_in(living))
+        )
+        return [Name(portal, website) for portal, website in rows]
+
+    def _change(self, name: Name, **facts: Any) -> None:
+        self.connection.execute(update(sites).where(_is(name)).values(facts))
+
+
+def _not_after(instant: datetime) -> ColumnElement[datetime]:
+    """When the site is due, but at ``instant`` at the latest."""
+    return func.least(_S.due_at, literal(instant, _INSTANT), type_=_INSTANT)
+
+
+def _is(name: Name) -> ColumnElement[bool]:
+    return and_(_S.portal == name.portal, _S.website == name.website)
+
+
+def _count(outcome: Outcome, failures: int) -> int:
+    """Failures in a row: what was interrupted, rested or kept out says nothing of the site."""
+    if outcome.is_done and not outcome.rested:
+        return 0
+    silent = outcome.rested or outcome.exit_code in INTERRUPTED or outcome.exit_code == _LOCKED
+    return failures if silent else failures + 1
+
+
+def _seconds(span: timedelta) -> int:
+    return int(span.total_seconds())

@@ -1,0 +1,114 @@
+"""When a site is due again, and which of those that are due have their turn. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from etl.fleet.outcome import INTERRUPTED
+from etl.instants import instant, microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from etl.fleet.outcome import Outcome
+    from etl.fleet.roster import Name, Roster, Site
+
+MINUTE = timedelta(minutes=1)
+_SPREAD = timedelta(minutes=5)
+_UNAVAILABLE = 4
+_SOON = frozenset({7, 75})
+_MOST_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A run that has ended: when it ``started``, and when it is over.
+
+    ``failures``: so many runs before it in a row were in vain. ``until``: a stop is known to last so long.
+    """
+
+    started: datetime
+    now: datetime
+    failures: int = 0
+    until: datetime | None = None
+
+
+def on_grid(site: Site, after: datetime) -> datetime:
+    """The first instant after ``after`` at which the site is due by itself.
+
+    Each site has a grid of its own, the same for every worker, so that a thousand sites come spread.
+    """
+    every = site.every // timedelta(microseconds=1)
+    phase = _hash(site.name) % every
+    return instant((microseconds(after) - phase) // every * every + every + phase)
+
+
+def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
+    """When the site is due next.
+
+    At its own time, in general, whatever it was that a person has to mend. At once, for others, where the
+    worker was told to stop; in a minute where somebody else is at the state, or where it cannot be used.
+    After an outage when the stop ends, or else after a pause that grows up to the site's interval.
+    """
+    code = outcome.exit_code
+    if code in INTERRUPTED:
+        return turn.now
+    if code in _SOON:
+        return turn.now + MINUTE
+    if code == _UNAVAILABLE:
+        if turn.until and turn.until > turn.now:
+            return turn.until + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, _SPREAD)))
+        return turn.now + pause(turn.failures + 1, site.every)
+    return on_grid(site, turn.started)
+
+
+def pause(failures: int, longest: timedelta) -> timedelta:
+    """How long to leave alone what was in vain so many times in a row: a minute, two, four, and so on."""
+    return min(longest, MINUTE * (1 << min(failures - 1, _MOST_DOUBLINGS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A site whose time has come; its portal may have been ``down``."""
+
+    name: Name
+    down: bool = False
+
+
+def have_their_turn(due: Iterable[Due], live: Collection[Name], roster: Roster) -> list[Site]:
+    """Which of those that are ``due``, the oldest first, are to be queued; ``live`` are queued or running.
+
+    Of a key no more than it has requests in a minute, so that a key with too many sites fills neither the
+    queue nor the workers. Of a portal that was down one, to see whether it still is.
+    """
+    room = _room(live, roster)
+    portals = {name.portal for name in live}
+    chosen = []
+    for each in due:
+        site = roster.sites.get(each.name)
+        if site is None or each.name in live or (each.down and site.portal in portals):
+            continue
+        if room[site.key] > 0:
+            room[site.key] -= 1
+            portals.add(site.portal)
+            chosen.append(site)
+    return chosen
+
+
+def _room(live: Collection[Name], roster: Roster) -> Counter[str]:
+    room = Counter({key: max(1, limit) for key, limit in roster.per_minute.items()})
+    room.subtract(site.key for name in live if (site := roster.sites.get(name)))
+    return room
+
+
+def _seconds(span: timedelta) -> int:
+    return max(1, int(span.total_seconds()))
+
+
+def _hash(name: Name) -> int:
+    return int.from_bytes(blake2b(str(name).encode(), digest_size=8).digest(), "big")

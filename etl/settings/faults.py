@@ -1,0 +1,117 @@
+"""What is wrong with the settings: a sentence on each fault, with its place and without its value."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etl import envfile
+from etl.errors import SettingsError
+from etl.settings.names import file_variables
+from etl.settings.sections import variables
+from etl.settings.sources import SUFFIX, directories
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from pydantic import ValidationError
+
+    from etl.settings.sections import Section
+    from etl.settings.sources import Given, Sources
+
+_MISSING = {
+    "ZENOVAY_API_KEY": "the secret key, which begins with zv_ (Zenovay: settings, API keys)",
+    "ZENOVAY_WEBSITE_ID": "the id of the website; several are separated by commas",
+    "HUBSPOT_ACCESS_TOKEN": "the token of a private app or service key (HubSpot: settings, integrations)",
+}
+_VARIABLE = "is missing: the variable"
+"""Of a portal or a key."""
+
+
+def wrong(problems: list[str], sources: Sources) -> SettingsError:
+    """All ``problems`` as one."""
+    count = "A setting is wrong" if len(problems) == 1 else f"{len(problems)} settings are wrong"
+    where = envfile.place(sources.path)
+    name = envfile.printable(Path(sources.path).name)
+    file = f"{name} ({where if sources.found else f'looked for at {where}: not there'})"
+    secrets = ""
+    marks = [_VARIABLE, *(f"{variable} is missing" for variable in _required_secrets())]
+    if any(mark in each for each in problems for mark in marks):
+        looked = ", ".join(envfile.printable(str(path)) for path in directories())
+        secrets = f", a secret in a file ({f'looked in {looked}: ' * bool(looked)}visitor-sync help settings)"
+    return SettingsError(
+        "\n  ".join([f"{count}:", *problems]),
+        fix=f"\nSet, mend or remove them in the environment or in {file}{secrets};"
+        " .env.example lists them all.",
+    )
+
+
+def _required_secrets() -> list[str]:
+    return [variable for variable in _MISSING if variable + SUFFIX in file_variables()]
+
+
+def sentences(
+    section: type[Section],
+    exc: ValidationError,
+    sources: Sources,
+    files: Mapping[str, str],
+    told: Collection[str],
+) -> Iterator[str]:
+    """A sentence on each error, but for those of variables ``told`` of, and what may follow from these."""
+    for error in exc.errors(include_url=False, include_input=False):
+        variable = _variable(section, error)
+        if variable is None:
+            if not told:
+                yield _of_several(str(error["msg"]).removeprefix("Value error, "), section, sources, files)
+        elif variable not in told:
+            if given := sources.given.get(variable):
+                yield from _of_portal(given, error, sources)
+            else:
+                yield _placed(_sentence(variable, error), files.get(variable) or sources.of(variable))
+
+
+def _of_several(sentence: str, section: type[Section], sources: Sources, files: Mapping[str, str]) -> str:
+    """A ``sentence`` on several variables, and where each of them is set."""
+    named = dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", sentence))
+    places = {name: files.get(name) or sources.of(name) for name in named}
+    known = variables(section).values()
+    return _placed(
+        sentence, "; ".join(f"{name}: {at}" for name, at in places.items() if at and name in known)
+    )
+
+
+def _placed(sentence: str, where: str | None) -> str:
+    """``sentence`` with the place that it is about."""
+    stop = "." * sentence.endswith(".")
+    return f"{sentence.removesuffix('.')} ({where}){stop}" if where else sentence
+
+
+def _of_portal(given: Given, error: Any, sources: Sources) -> Iterator[str]:
+    """A sentence on what a portal's tables say, or do not; none where that was told already."""
+    if error["type"] in {"missing", "too_short"}:
+        yield from [f"{sources.config}: {given.missing}"] * bool(given.missing)
+    else:
+        yield f"{sources.config}: {_placed(_sentence(given.named, error), given.origin)}"
+
+
+def _sentence(variable: str, error: Any) -> str:
+    if error["type"] in {"missing", "too_short"}:
+        return f"{variable} is missing: {_MISSING.get(variable, 'it has no default')}."
+    message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
+    return f"{variable} {message.replace('Input should be', 'must be')}."
+
+
+def _variable(section: type[Section], error: Any) -> str | None:
+    """The variable that an error is about; None where it is about several."""
+    if not error["loc"]:
+        return None
+    key = str(error["loc"][0])
+    prefix = section.model_config.get("env_prefix") or ""
+    return variables(section).get(key, f"{prefix}{key}".upper())
+
+
+def unknown(name: str, shown: str, where: str) -> str:
+    return (
+        f"{envfile.printable(name)} is not a setting of this program; the nearest one is {shown} ({where})."
+    )

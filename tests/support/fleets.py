@@ -1,0 +1,195 @@
+"""A fleet as its operator has it: a declaration, secrets in the environment, workers, and its commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from program import COMMAND, OURS, Ended
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from storm import Storm
+from warm import warm_for
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator, Mapping
+
+HASTY = str(Path(__file__).with_name("hasty.py"))
+
+
+@dataclass
+class FleetWorker:
+    """``fleet worker``, as a process."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def said(self, action: str, **facts: Any) -> list[dict[str, Any]]:
+        """The lines of its log with this action and these facts."""
+        wanted = facts | {"action": action}
+        return [line for line in self.lines if all(line.get(name) == fact for name, fact in wanted.items())]
+
+    def strike(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, patience_s: float = 30) -> int:
+        return self.process.wait(patience_s)
+
+
+@dataclass
+class Fleet:
+    """Portals with a sandbox each, whose websites are read with a key of that sandbox."""
+
+    url: str
+    folder: Path
+    portals: dict[str, Storm]
+    sites: dict[str, list[str]]
+    every: str = "5m"
+    settings: dict[str, str] = field(default_factory=dict)
+    workers: list[FleetWorker] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        for number, (name, sandbox) in enumerate(self.portals.items()):
+            sandbox.hubspot.access_token = f"pat-eu1-{name}"
+            sandbox.zenovay.api_key = f"zv_{name}"
+            sandbox.hubspot.portal_id = 1000 + number
+            for website in self.sites[name]:
+                sandbox.zenovay.websites.setdefault(website, [])
+            sandbox.hubspot.install_properties()
+            sandbox.__enter__()
+        self.declare()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.process.kill()
+            worker.process.wait()
+        for sandbox in self.portals.values():
+            sandbox.__exit__()
+
+    def declare(self, *portals: str, every: Mapping[str, str] | None = None) -> None:
+        """Write the configuration file, of all or these portals; ``every`` by portal."""
+        lines: list[str] = []
+        for name in portals or self.portals:
+            sandbox = self.portals[name]
+            lines += [
+                "[[keys]]",
+                f'name = "{name}"',
+                f'key_env = "{name.upper()}_KEY"',
+                f'base_url = "{sandbox.zenovay_url}"',
+                "requests_per_minute = 1000",
+                "[[portals]]",
+                f'name = "{name}"',
+                f'token_env = "{name.upper()}_TOKEN"',
+                f'base_url = "{sandbox.hubspot_url}"',
+                "requests_per_10_seconds = 1000",
+            ]
+            for website in self.sites[name]:
+                often = (every or {}).get(name, self.every)
+                site = {"website": website, "portal": name, "key": name, "every": often}
+                lines += ["[[sites]]", *(f'{word} = "{text}"' for word, text in site.items())]
+        (self.folder / "visitor-sync.toml").write_text("\n".join(lines) + "\n")
+
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        secrets = {
+            f"{name.upper()}_{kind}": value
+            for name, sandbox in self.portals.items()
+            for kind, value in (("KEY", sandbox.zenovay.api_key), ("TOKEN", f"pat-eu1-{name}"))
+        }
+        return inherited | secrets | {"SYNC_STATE_URL": self.url, "SYNC_LOG_FORMAT": "json"} | self.settings
+
+    def __call__(self, *arguments: str) -> Ended:
+        command, environment = [str(COMMAND), "fleet", *arguments], self.environment()
+        if warm := warm_for(environment):
+            return Ended(*warm(command, environment=environment, folder=self.folder))
+        told = subprocess.run(
+            command,
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        return Ended(told.returncode, told.stdout, told.stderr)
+
+    def start(self, *arguments: str, **settings: str) -> FleetWorker:
+        """A worker, in a hurry, that takes jobs already."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, HASTY, "fleet", "worker", *arguments],
+                env=self.environment() | {"PYTHONPATH": os.pathsep.join(sys.path)} | settings,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                text=True,
+            )
+        worker = FleetWorker(process, log)
+        self.workers.append(worker)
+        soon(lambda: process.poll() is not None or self.is_signed_on(process.pid))
+        return worker
+
+    def is_signed_on(self, pid: int) -> bool:
+        return pid in self.asked("SELECT pid FROM workers")
+
+    def asked(self, question: str) -> list[Any]:
+        """The first column of what the shared tables answer."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execute(text("SET search_path = visitor_sync"))
+            return list(connection.execute(text(question)).scalars())
+
+    def told(self, statement: str) -> None:
+        """Have the shared tables changed."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL search_path = visitor_sync"))
+            connection.execute(text(statement))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        told = self("status", "--json")
+        assert told.exit_code == 0, told.stderr
+        return dict(told.value)
+
+    def portal(self, name: str) -> dict[str, Any]:
+        (found,) = [each for each in self.status["portals"] if each["portal"] == name]
+        return dict(found)
+
+    def site(self, portal: str, website: str) -> dict[str, Any]:
+        (found,) = [each for each in self.portal(portal)["sites"] if each["website"] == website]
+        return dict(found)
+
+
+@contextmanager
+def fleet_of(url: str, folder: Path, sites: Mapping[str, list[str]]) -> Iterator[Fleet]:
+    """A fleet that is declared, and whose tables are made."""
+    portals = {name: Storm() for name in sites}
+    with Fleet(url, folder, portals, dict(sites)) as fleet:
+        made = fleet("init")
+        assert made.exit_code == 0, made.stderr
+        yield fleet
+
+
+def soon(happened: Callable[[], object], patience_s: float = 30.0) -> None:
+    """Wait for it, a bounded while."""
+    deadline = time.monotonic() + patience_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
