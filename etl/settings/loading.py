@@ -158,6 +158,24 @@ def _sources() -> Sources:
     return read_sources() if chosen_portal() is None else read().chosen(chosen_portal())
 
 
+def load_shared() -> Shared | None:
+    """Where the limits of the chosen portal stand; None where none is chosen. Of its keys, the first's.
+
+    Raises SettingsError.
+    """
+    if _chosen is None:
+        return None
+    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+    reading = read()
+    reading.chosen(_chosen)
+    base, portals = reading.base(), reading.portals
+    keys = tuple(portals.keys(_chosen))
+    if base is None or not keys:
+        return None
+    return Shared(shared_url(base), _chosen, keys[0], portals.per_day(_chosen))
+
+
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
     """What ``setup`` needs. Raises SettingsError."""
     hubspot, sync = _load(HubSpotSettings, SyncSettings)
