@@ -10,13 +10,14 @@ import orjson
 
 from etl.cli import logs
 from etl.cli.derived import state_place, state_title, state_url
+from etl.cli.limited import limited
 from etl.cli.people import ago, say, shortened, tabbed
 from etl.cli.state_lines import ONE_RUN, run_cells, status_lines, website_cells, website_lines, wrong_lines
 from etl.cli.state_status import EMPTY, look_at
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
 from etl.models.summary import utc_second, utc_text
-from etl.settings import load_status
+from etl.settings import load_shared, load_status
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ def show_status(*, runs: int | None = None, websites: Sequence[str] = (), as_jso
     Returns the exit code.
     """
     plan, sync, clock = *_settings(), SystemClock()
+    shared = load_shared()
     shown = chosen(websites, plan.website_id or ()) if websites else None
     now = clock.now()
-    with read_state(state_url(sync), clock) as state:
+    with read_state(state_url(sync), clock) as state, limited(shared, state, clock):
         most = SHOWN_RUNS if runs is None else runs
         found = look_at(state, plan, sync.min_interval, now, runs=most) if state else None
         title = state_title(sync, state)

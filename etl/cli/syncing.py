@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from etl.cli import logs
 from etl.cli.campaign import Campaign
+from etl.cli.limited import limited
 from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
 from etl.cli.printout import Printout
@@ -145,7 +146,7 @@ def sync_past(
 
 def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
     """The API's clock, as far as earlier runs have seen it."""
-    with _looking(settings, clock) as state:
+    with _looking(settings, clock) as state, limited(settings.shared, state, clock):
         quota = state.limits.quota("zenovay") if state else None
     return clock.now() + (quota.ahead if quota else timedelta(0))
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from etl.cli.derived import accounts, state_url
+from etl.cli.limited import limited
 from etl.cli.one_run import named_run
 from etl.cli.orders import order_of
 from etl.cli.people import say
@@ -71,7 +72,10 @@ def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool)
 
 def _found(named: str, settings: Settings, clock: SystemClock) -> tuple[PastRun, Stop | None]:
     """The run, and until when HubSpot does not want to be asked. Raises SettingsError."""
-    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
+    with (
+        read_state(state_url(settings.sync), clock, accounts(settings)) as state,
+        limited(settings.shared, state, clock),
+    ):
         past = named_run(named, state)
         _prove_kept(past, settings, clock, state)
         return past, state.limits.stop("hubspot", clock.now()) if state else None

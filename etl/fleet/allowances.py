@@ -1,4 +1,4 @@
-"""What clients know of limits, kept in the shared rows: the turns to send, the month of a key, a portal's day."""
+"""What clients know of limits, by the shared rows: turns to send, the month of a key, the day of a portal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from etl.fleet.grants import SECOND, Learnt, Wish
 from etl.fleet.limits import stopped
 from etl.fleet.permits import NotGrantedError
 from etl.instants import microseconds, microseconds_or_none
-from etl.models.stop import Stop
 from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from etl.fleet.grants import Standing
     from etl.fleet.permits import Permits
     from etl.models.reading import Quota
+    from etl.models.stop import Stop
     from etl.network.reply import Reply
 
 _SAME = timedelta(seconds=1)
@@ -88,9 +88,7 @@ class Turns:
     def slot(self) -> Iterator[None]:
         """Wait for a permit, then hold it around one request. Raises UnavailableError where there is none."""
         try:
-            at = self._permits.take(
-                self._counting.wish(self._configured), self._clock, title=self._title
-            )
+            at = self._permits.take(self._counting.wish(self._configured), self._clock, title=self._title)
         except NotGrantedError as refused:
             raise self._told(refused) from None
         self._counting.sends(at)
@@ -291,12 +289,8 @@ class SharedStops:
         permits, ours, since = self._permits[api], self._clock.now(), self._began[api]
         if stop is None and not permits.standing(self._clock).stopped:
             return
-        permits.change(
-            lambda row: stopped(row, stop, ours=ours, since=since), self._clock
-        )
+        permits.change(lambda row: stopped(row, stop, ours=ours, since=since), self._clock)
 
     def _stop(self, api: str) -> Stop | None:
         standing = self._permits[api].standing(self._clock, fresh=True)
         return standing.stop(self._clock.now())
-
-

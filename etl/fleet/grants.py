@@ -1,9 +1,9 @@
 """How many permits a limit can give now. Pure: microseconds throughout, by the clock of the shared tables.
 
-A permit is used at most ``use_by_s`` after it was asked for, and a request arrives at most ``ARRIVAL_S`` after
-it was sent. So a permit that was granted at an instant stands for an arrival between it and that much later:
-it counts for as long as the window and both of these, and no sliding window ever sees more arrivals than its
-limit, whoever asks, and whoever was killed.
+A permit is used at most ``use_by_s`` after it was asked for, and a request arrives at most ``ARRIVAL_S``
+after it was sent. So a permit that was granted at an instant stands for an arrival between it and that much
+later: it counts for as long as the window and both of these, and no sliding window ever sees more arrivals
+than its limit, whoever asks, and whoever was killed.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from etl import envfile
 from etl.errors import SettingsError
+from etl.settings import demand
 from etl.settings.faults import wrong
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.reading import given, made, read
@@ -35,7 +36,7 @@ from etl.settings.sources import read_sources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from etl.declaration import Site
+    from etl.declaration import Declaration, Site
     from etl.settings.reading import AnySection, Reading
     from etl.settings.sources import Sources
 
@@ -52,6 +53,13 @@ def load() -> Settings:
         return _only_tenant(load_fleet(), _chosen).settings
     sections = _load(ZenovaySettings, HubSpotSettings, SyncSettings, WatchSettings)
     return Settings(*sections)  # type: ignore[arg-type]  # one of each, in this order
+
+
+def load_one() -> Settings:
+    """All settings; of a portal that is read with several keys those with the first. Raises SettingsError."""
+    if _chosen is None:
+        return load()
+    return _any_tenant(load_fleet(), _chosen).settings
 
 
 def choose_portal(name: str) -> None:
@@ -93,7 +101,17 @@ def load_fleet() -> Fleet:
     wanted = names if _chosen is None else (_chosen,)
     tenants = [tenant for name in wanted for tenant in _tenants(reading, name, base)]
     reading.end()
-    return Fleet(tuple(tenants), shared_url(str(base)))
+    return Fleet(tuple(tenants), shared_url(str(base)), tuple(_notes(reading.config.fleet, tenants)))
+
+
+def _notes(declaration: Declaration, tenants: Sequence[Tenant]) -> Iterator[str]:
+    """What may not be meant: of all portals, also where one is chosen, as they share keys."""
+    used = {name for site in declaration.sites for name in (f"portal {site.portal}", f"key {site.key}")}
+    declared = [f"portal {each.name}" for each in declaration.portals]
+    declared += [f"key {each.name}" for each in declaration.keys]
+    yield from (f"The {name} has no site." for name in declared if name not in used)
+    for key, plan in {tenant.key: tenant.settings.zenovay for tenant in tenants}.items():
+        yield from demand.remarks(key, [site.every for site in declaration.sites if site.key == key], plan)
 
 
 def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant]:
@@ -125,14 +143,18 @@ def _hurried(sections: Sequence[Section], sites: Sequence[Site]) -> list[Section
 
 def _only_tenant(fleet: Fleet, portal: str) -> Tenant:
     """The tenant of a portal that is read with one key. Raises SettingsError for any other."""
-    if not fleet.tenants:
-        raise SettingsError(f"The portal {portal} has no website.", fix="Name one in [[sites]].")
     if len(fleet.tenants) > 1:
         keys = ", ".join(tenant.key for tenant in fleet.tenants)
         raise SettingsError(
             f"The portal {portal} is read with several keys ({keys}), which this command cannot go through.",
             fix="run, backfill and check go through all of them.",
         )
+    return _any_tenant(fleet, portal)
+
+
+def _any_tenant(fleet: Fleet, portal: str) -> Tenant:
+    if not fleet.tenants:
+        raise SettingsError(f"The portal {portal} has no website.", fix="Name one in [[sites]].")
     return fleet.tenants[0]
 
 
@@ -146,6 +168,24 @@ def _load(*sections: type[Section]) -> list[Section]:
 def _sources() -> Sources:
     """What is set, for the chosen portal where one is chosen. Raises SettingsError."""
     return read_sources() if _chosen is None else read().chosen(_chosen)
+
+
+def load_shared() -> Shared | None:
+    """Where the limits of the chosen portal stand; None where none is chosen. Of its keys, the first's.
+
+    Raises SettingsError.
+    """
+    if _chosen is None:
+        return None
+    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+    reading = read()
+    reading.chosen(_chosen)
+    base, portals = reading.base(), reading.portals
+    keys = tuple(portals.keys(_chosen))
+    if base is None or not keys:
+        return None
+    return Shared(shared_url(base), _chosen, keys[0], portals.per_day(_chosen))
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:

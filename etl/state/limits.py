@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import and_, func, select, text, update
@@ -72,32 +72,13 @@ def account(credential: str) -> str:
     return blake2b(credential.encode(), digest_size=8).hexdigest()
 
 
-class Elsewhere(Protocol):
-    """What holds for others than this state, too, and is kept where they all see it."""
-
-    def quota(self, api: str, /) -> Quota | None: ...
-    def stops(self) -> list[tuple[str, Stop]]:
-        """Those that are in force, with their API."""
-        ...
-
-    def remember_stop(self, api: str, stop: Stop | None, /) -> None: ...
-
-
 class Limits:
     """The limits of both APIs, inside one transaction. ``accounts`` names our account at each API.
 
-    ``now`` is the instant of what happens. What is kept ``elsewhere`` is read and written there at once.
+    ``now`` is the instant of what happens.
     """
 
-    def __init__(
-        self,
-        statements: Statements,
-        accounts: dict[str, str],
-        *,
-        now: datetime,
-        elsewhere: Elsewhere | None = None,
-    ) -> None:
-        self.elsewhere = elsewhere
+    def __init__(self, statements: Statements, accounts: dict[str, str], *, now: datetime) -> None:
         self._statements = statements
         self._accounts = accounts
         self._now = now
@@ -147,14 +128,10 @@ class Limits:
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known, with those beside runs."""
-        if self.elsewhere:
-            return self.elsewhere.quota(api)
         return _quota(self._statements.row(_QUOTA_OF_ACCOUNT, **self._place(api)))
 
     def latest_quota(self, api: str) -> Quota | None:
         """The requests of the month of the account that was asked last, whichever it is."""
-        if self.elsewhere:
-            return self.elsewhere.quota(api)
         return _quota(self._statements.row(_LATEST_QUOTA, api=api))
 
     def remember_quota(self, api: str, quota: Quota) -> None:
@@ -164,21 +141,14 @@ class Limits:
 
     def stop(self, api: str, now: datetime) -> Stop | None:
         """The stop of our account that is in force, if any."""
-        if self.elsewhere:
-            return next((stop for of, stop in self.elsewhere.stops() if of == api), None)
         mine = self._accounts[api]
         return next((stop for of, at, stop in self._in_force(now) if (of, at) == (api, mine)), None)
 
     def stops(self) -> list[tuple[str, Stop]]:
         """The stops that are in force, of whichever account, with their API."""
-        if self.elsewhere:
-            return self.elsewhere.stops()
         return [(api, stop) for api, _, stop in self._in_force(self._now)]
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
-        if self.elsewhere:
-            self.elsewhere.remember_stop(api, stop)
-            return
         values: Row = (None,) * len(_STOP)
         if stop is not None:
             until, made = microseconds(stop.until), microseconds(self._now)

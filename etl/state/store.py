@@ -19,12 +19,13 @@ from etl.state.database import (
     spare,
     upgrade,
 )
+from etl.state.elsewhere import LimitsElsewhere
 from etl.state.entries import Entries
 from etl.state.erasure import Erasure, scrub
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.forgotten import Forgotten
 from etl.state.ledger import Ledger
-from etl.state.limits import Elsewhere, Limits
+from etl.state.limits import Limits
 from etl.state.links import Links
 from etl.state.listing import Listing
 from etl.state.lock import Signature, held_by, lock_of, take
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.models.reading import Quota
+    from etl.state.elsewhere import Elsewhere
     from etl.state.lock import Holder, Lock
 
 log = logging.getLogger(__name__)
@@ -93,9 +95,9 @@ class Transaction:
         now: datetime,
         anonymous: bool,
         accounts: dict[str, str],
-        elsewhere: Elsewhere | None = None,
     ) -> None:
-        statements = Statements(connection)
+        self._statements = statements = Statements(connection)
+        self._accounts, self._now = accounts, now
         self.visitors = Visitors(statements)
         self.entries = Entries(statements)
         self.records = Records(statements, self.entries)
@@ -104,7 +106,7 @@ class Transaction:
         self.rejections = Rejections(statements, now=now)
         self.runs = Runs(statements)
         self.backfills = Backfills(statements, now=now)
-        self.limits = Limits(statements, accounts, now=now, elsewhere=elsewhere)
+        self.limits: Limits = Limits(statements, accounts, now=now)
         self.notebook = Notebook(statements)
         self.readings = Readings(statements)
         self.alerts = Alerts(statements)
@@ -119,6 +121,10 @@ class Transaction:
         self.older: str | None = None
         self._connection = connection
         self._lock = lock
+
+    def limited_by(self, elsewhere: Elsewhere) -> None:
+        """The limits are others' as well, and kept ``elsewhere``."""
+        self.limits = LimitsElsewhere(self._statements, self._accounts, now=self._now, elsewhere=elsewhere)
 
     def holder(self) -> Holder | None:
         """Who holds the lock, now; None as well for somebody who has not signed yet."""
@@ -313,14 +319,16 @@ class Store:
             log.warning("the state needs a look", extra={"action": "state_warning", "why": note})
 
     def _tables(self) -> Transaction:
-        return Transaction(
+        transaction = Transaction(
             self._connection,
             lock=self._lock,
             now=self._clock.now(),
             anonymous=self._anonymous,
             accounts=self._accounts,
-            elsewhere=self._elsewhere,
         )
+        if self._elsewhere:
+            transaction.limited_by(self._elsewhere)
+        return transaction
 
 
 @contextmanager

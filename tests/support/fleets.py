@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from program import COMMAND, OURS, Ended
-from situations import until
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 from storm import Storm
 from warm import warm_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    import signal
+    from collections.abc import Callable, Iterator, Mapping
 
-WORDS = {"quick": "1m"}
+HASTY = str(Path(__file__).with_name("hasty.py"))
 
 
 @dataclass
@@ -125,13 +127,13 @@ class Fleet:
         )
         return Ended(told.returncode, told.stdout, told.stderr)
 
-    def start(self, *arguments: str) -> FleetWorker:
-        """A worker that takes jobs already."""
+    def start(self, *arguments: str, **settings: str) -> FleetWorker:
+        """A worker, in a hurry, that takes jobs already."""
         log = self.folder / f"worker-{len(self.workers)}.log"
         with log.open("w") as stderr:
             process = subprocess.Popen(
-                [COMMAND, "fleet", "worker", *arguments],
-                env=self.environment(),
+                [sys.executable, HASTY, "fleet", "worker", *arguments],
+                env=self.environment() | {"PYTHONPATH": os.pathsep.join(sys.path)} | settings,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -140,9 +142,25 @@ class Fleet:
             )
         worker = FleetWorker(process, log)
         self.workers.append(worker)
-        before = len(self.status["workers"]) if len(self.workers) > 1 else 0
-        until(lambda: process.poll() is not None or len(self.status["workers"]) > before or before > 0)
+        soon(lambda: process.poll() is not None or self.is_signed_on(process.pid))
         return worker
+
+    def is_signed_on(self, pid: int) -> bool:
+        return pid in self.asked("SELECT pid FROM workers")
+
+    def asked(self, question: str) -> list[Any]:
+        """The first column of what the shared tables answer."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execute(text("SET search_path = visitor_sync"))
+            return list(connection.execute(text(question)).scalars())
+
+    def told(self, statement: str) -> None:
+        """Have the shared tables changed."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL search_path = visitor_sync"))
+            connection.execute(text(statement))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -169,7 +187,7 @@ def fleet_of(url: str, folder: Path, sites: Mapping[str, list[str]]) -> Iterator
         yield fleet
 
 
-def soon(happened: Any, patience_s: float = 30.0) -> None:
+def soon(happened: Callable[[], object], patience_s: float = 30.0) -> None:
     """Wait for it, a bounded while."""
     deadline = time.monotonic() + patience_s
     while not happened():
