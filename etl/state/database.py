@@ -82,8 +82,9 @@ def connect(
     else:
         from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
 
-        asked = {"writing": writing, "clock": clock or SystemClock(), "create": create}
-        opening = partial(postgres.opened, parsed, **asked)
+        opening = partial(
+            postgres.opened, parsed, writing=writing, clock=clock or SystemClock(), create=create
+        )
     with _using(opening, parsed, clock or SystemClock()) as connection:
         yield connection
 

@@ -96,5 +96,5 @@ class Notebook:
         if self._held is None:
             return None
         if self._held.notes is None:
-            self._held.notes = dict(self._statements.rows(_ALL))  # type: ignore[arg-type]  # of two columns
+            self._held.notes = dict(self._statements.rows(_ALL))
         return self._held.notes
