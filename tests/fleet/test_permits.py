@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import NOW, FakeClock
-from program import OURS, row
+from program import COMMAND, OURS, row
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 from storm import FOREVER, Fault
@@ -251,7 +250,7 @@ def test_a_command_may_send_no_more_than_it_was_given(rows: Counting, clock: Fak
 
 def test_the_headers_of_zenovay_win(rows: Counting, clock: FakeClock) -> None:
     pace, month = turns(Permits(rows, KEY, ZENOVAY), clock, limit=100)
-    headers = {"x_usage_limit": "50", "x_usage_reset": "2026-02-20T00:00:00Z"}
+    headers: dict[str, Any] = {"x_usage_limit": "50", "x_usage_reset": "2026-02-20T00:00:00Z"}
     for count in range(1, 9):
         send(pace, month, said(x_usage_monthly=str(30 + count), **headers))
     assert (month.quota.used, month.limit) == (38 + 4, 50)  # four are in the block, charged and not sent
@@ -288,7 +287,7 @@ def test_a_spent_day_is_a_stop_that_is_tried_in_an_hour(rows: Counting, clock: F
     clock.advance(3601)
     with pace.slot():
         pass
-    left = {"x_hubspot_ratelimit_daily": "1000", "x_hubspot_ratelimit_daily_remaining": "900"}
+    left: dict[str, Any] = {"x_hubspot_ratelimit_daily": "1000", "x_hubspot_ratelimit_daily_remaining": "900"}
     counting.heed(said(**left))
     for _ in range(3):
         with pytest.raises(UnavailableError):  # the declared limit is stricter than HubSpot's
@@ -320,6 +319,9 @@ def test_a_stop_is_everybody_s(rows: Counting, clock: FakeClock) -> None:
     assert [api for api, _ in older.stops()] == ["zenovay"]
     older.remember_stop("zenovay", None)  # a run that began before, and ended well
     assert older.stops()
+    person = turns(one, clock, tries=True)
+    for _ in range(3):
+        send(*person)
     clock.advance(1)
     SharedStops({"zenovay": other}, clock).remember_stop("zenovay", None)
     assert older.stops() == []
@@ -406,18 +408,6 @@ def test_the_permits_of_a_killed_process_age_out(postgres_url: str) -> None:
     rows.close()
 
 
-# Two portals on one key, by the command
-
-
-_RUN = """
-import sys
-from etl.settings import choose_portal
-from etl.cli import main
-choose_portal(sys.argv.pop(1))
-main()
-"""
-
-
 class Agency:
     """Two portals, each with its own HubSpot, whose websites are read with the key of the first's Zenovay."""
 
@@ -434,7 +424,6 @@ class Agency:
             "AGENCY_KEY": first["ZENOVAY_API_KEY"],
             "ACME_TOKEN": first["HUBSPOT_ACCESS_TOKEN"],
             "GLOBEX_TOKEN": second["HUBSPOT_ACCESS_TOKEN"] + "-2",
-            "PYTHONPATH": os.pathsep.join(sys.path),
         }
         other.sandbox.hubspot.access_token = self.environment["GLOBEX_TOKEN"]
         (self.folder / "visitor-sync.toml").write_text(
@@ -471,7 +460,7 @@ key = "agency"
 
     def start(self, portal: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", _RUN, portal, *arguments],
+            [COMMAND, "--portal", portal, *arguments],
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
