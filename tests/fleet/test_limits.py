@@ -185,12 +185,13 @@ def test_a_full_window_says_when_there_is_room_again() -> None:
 def test_what_was_not_used_can_be_taken_again(state_url: str) -> None:
     clock, wish = SystemClock(), Wish(3, 3, most=100)
     with opened(state_url) as rows:
-        at = rows.take("row", ZENOVAY, wish, clock).standing.now
+        taken = rows.take("row", ZENOVAY, wish, clock).standing
+        give_back = partial(grants.give_back, rule=ZENOVAY, count=2, ends=taken.period_ends)
         assert rows.take("row", ZENOVAY, wish, clock).granted == 0
-        row = rows.change("row", lambda each: grants.give_back(each, ZENOVAY, at=at, count=2), clock)
+        row = rows.change("row", partial(give_back, at=taken.now), clock)
         assert (row.used, len(row.stamps)) == (1, 1)
         assert rows.take("row", ZENOVAY, wish, clock).granted == 2
-        row = rows.change("row", lambda each: grants.give_back(each, ZENOVAY, at=at + 1, count=2), clock)
+        row = rows.change("row", partial(give_back, at=taken.now + 1), clock)
         assert (row.used, len(row.stamps)) == (3, 3)
 
 
@@ -202,10 +203,10 @@ def test_the_api_s_count_holds_what_others_may_be_sending() -> None:
     assert grants.learn(row, ZENOVAY, replace(learnt, known=5)).used == 40
     assert grants.learn(row, ZENOVAY, Learnt(refund=1)).used == 16
     counted = grants.learn(row, ZENOVAY, learnt)
-    back = grants.give_back(counted, ZENOVAY, at=now - SECOND, count=4)
-    assert back.used == 40
-    late = replace(counted, now=now + 2 * SECOND)
-    assert grants.give_back(late, ZENOVAY, at=now - SECOND, count=4).used == 44
+    give_back = partial(grants.give_back, rule=ZENOVAY, at=now - SECOND, count=4, ends=row.period_ends)
+    assert give_back(counted).used == 40
+    assert give_back(replace(counted, now=now + 2 * SECOND)).used == 44
+    assert give_back(replace(counted, period_ends=now + 31 * DAY)).used == 44
 
 
 def test_the_end_of_the_month_is_the_api_s(state_url: str) -> None:
@@ -258,7 +259,13 @@ def hammer(url: str, seconds: float, queue: Any, seed: int, most: int | None) ->
         grant = rows.take("row", SHORT, Wish(chance.randint(1, 3), 20, most=most), clock)
         unused = chance.randint(0, grant.granted) if chance.random() < 0.3 else 0
         if unused:
-            given_back = partial(grants.give_back, rule=SHORT, at=grant.standing.now, count=unused)
+            given_back = partial(
+                grants.give_back,
+                rule=SHORT,
+                at=grant.standing.now,
+                count=unused,
+                ends=grant.standing.period_ends,
+            )
             rows.change("row", given_back, clock)
         log.append((grant.standing.now, grant.granted - unused))
     rows.close()

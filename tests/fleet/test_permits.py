@@ -515,6 +515,12 @@ def test_two_portals_count_one_month(program: Program, another: Program, sqlite_
         assert f'"used":{agency.zenovay.month_used},"limit":1000' in told
 
     with closing(sqlite3.connect(agency.folder.parent / "fleet.db")) as tables, tables:
+        counted = dict(tables.execute("SELECT name, used FROM limits WHERE used > 0").fetchall())
+        assert counted == {
+            "zenovay/agency": agency.zenovay.month_used,
+            "hubspot/acme": len(program.sandbox.hubspot.requests),
+            "hubspot/globex": len(another.sandbox.hubspot.requests),
+        }
         tables.execute("UPDATE alembic_version SET version_num = '9999'")
     sent = len(agency.zenovay.requests)
     code, stdout, stderr = agency.run("acme", "run", "--now", "--json")
