@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import random
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fakes import NOW
+from hammering import CONTEXT, SHORT, hammer, spawned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 MINUTE = 60 * SECOND
 DAY = 24 * 3600 * SECOND
-SHORT = Rule(window_s=1.0, use_by_s=0.25, block=3)
 
 
 @contextmanager
@@ -251,43 +248,17 @@ def test_a_wait_that_cannot_be_meant_is_cut() -> None:
     assert row.stopped_until == now + 3600 * SECOND
 
 
-def hammer(url: str, seconds: float, queue: Any, seed: int, most: int | None) -> None:
-    """Take, log, and sometimes give back, as fast as that goes."""
-    chance, rows, clock = random.Random(seed), SharedRows(url), SystemClock()
-    log, ends = [], time.monotonic() + seconds
-    while time.monotonic() < ends:
-        grant = rows.take("row", SHORT, Wish(chance.randint(1, 3), 20, most=most), clock)
-        unused = chance.randint(0, grant.granted) if chance.random() < 0.3 else 0
-        if unused:
-            given_back = partial(
-                grants.give_back,
-                rule=SHORT,
-                at=grant.standing.now,
-                count=unused,
-                ends=grant.standing.period_ends,
-            )
-            rows.change("row", given_back, clock)
-        log.append((grant.standing.now, grant.granted - unused))
-    rows.close()
-    queue.put(log)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [None, 25])
 def test_four_processes_never_get_more_than_a_limit_allows(most: int | None, state_url: str) -> None:
     """What was given back frees room at once, in the window and in the month."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
+    log = CONTEXT.Queue()
     with opened(state_url) as rows:
         rows.look("row", SystemClock())
-        workers = [
-            context.Process(target=hammer, args=(state_url, 3.0, queue, seed, most)) for seed in range(4)
-        ]
+        workers = spawned(hammer, state_url, 3.0, most, log)
+        logs = [log.get(timeout=100) for _ in workers]
         for each in workers:
-            each.start()
-        logs = [queue.get(timeout=60) for _ in workers]
-        for each in workers:
-            each.join(timeout=60)
+            each.join(timeout=30)
         row = rows.look("row", SystemClock())
     stamps = sorted(at for log in logs for at, kept in log for _ in range(kept))
     assert row.used == len(stamps)
