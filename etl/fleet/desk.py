@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from etl.clock import SystemClock
 from etl.errors import SyncError
 from etl.fleet.database import open_fleet, prove_current
+from etl.fleet.schedule import Schedule
 from etl.state.failures import translated
 
 if TYPE_CHECKING:
@@ -38,14 +39,13 @@ class Desk:
         self._failed = 0.0
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Schedule]:
         """One transaction. Raises NewerError, StateError, LostError."""
         with self._lock:
             connection = self._opened()
             try:
                 with translated(connection.engine.url), connection.begin():
-                    prove_current(connection)
-                    yield connection
+                    yield Schedule(connection, prove_current(connection))
             except BaseException:
                 self._close()
                 raise

@@ -105,15 +105,16 @@ def test_a_run_that_is_asked_for_does_not_wait_for_a_tick(fleet: Fleet) -> None:
 
 
 def slowed(fleet: Fleet, worker: FleetWorker, *, latency_s: float) -> StormyHubSpot:
-    """The HubSpot of acme, in the middle of a batch for its website a1, which takes long."""
+    """The HubSpot of acme, which takes long for each request of a run that writes for its website a1."""
     hubspot = fleet.portals["acme"].hubspot
     visit(fleet, "acme", "a1", row(100))  # so that its properties are known by then
     fleet("run", "acme")
     soon(lambda: len(worker.said("job_finished", portal_name="acme")) >= 2)
     visit(fleet, "acme", "a1", *(row(number) for number in range(30)))
     hubspot.latency_s = latency_s
+    before = len(worker.said("run_started", website="a1"))
     fleet("run", "acme", "--now")
-    soon(lambda: bool(hubspot.busy))
+    soon(lambda: len(worker.said("run_started", website="a1")) > before)
     return hubspot
 
 
@@ -124,6 +125,7 @@ def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: F
     soon(lambda: len(fleet.asked("SELECT id FROM procrastinate_jobs WHERE lock = 'acme'")) == 3)
     running = fleet.site("acme", "a1")["runner"]
     assert (running["pid"], running["alive"]) == (first.pid, True)
+    soon(lambda: bool(hubspot.busy))
     first.strike(signal.SIGKILL)
     first.ended()
     hubspot.latency_s = 0
@@ -187,7 +189,8 @@ def test_a_revoked_token_is_its_portal_s_own_trouble(fleet: Fleet) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_what_is_in_flight_come_back(fleet: Fleet, number: signal.Signals) -> None:
     worker = fleet.start()
-    slowed(fleet, worker, latency_s=1.5)
+    hubspot = slowed(fleet, worker, latency_s=4)
+    soon(lambda: bool(hubspot.busy))
     worker.strike(number)
 
     assert worker.ended() == 128 + number
