@@ -126,7 +126,9 @@ class _Look:
     def _known(connection: Connection) -> Mapping[int, WorkerState]:
         alive = living(connection)
         return {
-            row.id: WorkerState(row.host, row.pid, row.version, row.started, row.id in alive)
+            row.id: WorkerState(
+                row.host, row.pid, row.version, row.started, row.gone_at is None and row.id in alive
+            )
             for row in connection.execute(select(workers).order_by(workers.c.host, workers.c.pid))
         }
 
