@@ -13,26 +13,21 @@ from etl.cli.campaign import Campaign
 from etl.cli.limited import limited
 from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
-from etl.cli.printout import Printout
-from etl.cli.stopping import stoppable
-from etl.cli.subjects import Subject
 from etl.cli.websites import chosen
-from etl.clock import SystemClock
-from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
+from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
 from etl.instants import parsed
 from etl.models.summary import RunSummary, Status, utc_second
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
-from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from etl.cli.options import DryRun
-    from etl.cli.printout import Collector
+    from etl.cli.printout import Collector, Printout
     from etl.cli.wiring import Session
+    from etl.clock import SystemClock
     from etl.models.summary import RunKind
     from etl.pipeline import ports
     from etl.pipeline.ports import Adviser
@@ -90,45 +85,6 @@ def sync_new(
     return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget, peeks=peeks)
 
 
-def past(
-    *,
-    since: str,
-    until: str | None,
-    max_requests: int | None,
-    websites: Sequence[str],
-    dry_run: DryRun | None,
-    as_json: bool,
-) -> int:
-    """Sync a past range of all or these ``websites``, with so many requests to Zenovay.
-
-    Returns the exit code.
-    """
-    settings, clock = start(), SystemClock()
-    begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    report = Printout(as_json=as_json, always=True, dry_run=dry_run)
-    code = SyncError.exit_code
-    try:
-        with stoppable(clock):
-            code = sync_past(
-                settings,
-                clock,
-                report,
-                window=(begin, end),
-                max_requests=max_requests,
-                websites=websites,
-                dry_run=bool(dry_run),
-            )
-    except SyncError as exc:
-        code = exc.exit_code
-        raise
-    finally:
-        if settings.watch.metrics_file and not dry_run:
-            from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
-
-            measure(settings.watch.metrics_file, [Subject(settings)], Outcome(clock.now(), code), clock)
-    return code
-
-
 def sync_past(
     settings: Settings,
     clock: SystemClock,
@@ -150,7 +106,7 @@ def sync_past(
     return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
 
-def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
+def source_clock(settings: Settings, clock: SystemClock) -> datetime:
     """The API's clock, as far as earlier runs have seen it."""
     with _looking(settings, clock) as state, limited(settings.shared, state, clock):
         quota = state.limits.quota("zenovay") if state else None
@@ -205,9 +161,9 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     return stated, len(text.strip()) <= len("2026-01-31")
 
 
-def start() -> Settings:
-    """The settings, with the log set up as they say."""
-    settings = load()
+def start(settings: Settings | None = None) -> Settings:
+    """The ``settings``, read unless they are given, with the log set up as they say."""
+    settings = settings or load()
     file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
     logs.configure(settings.sync.log_format, settings.secrets(), file)
     return settings

@@ -163,17 +163,17 @@ def load_shared() -> Shared | None:
 
     Raises SettingsError.
     """
-    if _chosen is None:
+    if (portal := chosen_portal()) is None:
         return None
     from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
 
     reading = read()
-    reading.chosen(_chosen)
+    reading.chosen(portal)
     base, portals = reading.base(), reading.portals
-    keys = tuple(portals.keys(_chosen))
+    keys = tuple(portals.keys(portal))
     if base is None or not keys:
         return None
-    return Shared(shared_url(base), _chosen, keys[0], portals.per_day(_chosen))
+    return Shared(shared_url(base), portal, keys[0], portals.per_day(portal))
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:
