@@ -48,11 +48,13 @@ def zenovay_limits(shared: Shared, settings: Settings, clock: Clock, terms: Term
 
 
 @contextmanager
-def hubspot_limits(shared: Shared, settings: HubSpotSettings, clock: Clock) -> Iterator[HubSpotLimits]:
-    """The limits of a portal."""
+def hubspot_limits(
+    shared: Shared, settings: HubSpotSettings, clock: Clock, *, insists: bool
+) -> Iterator[HubSpotLimits]:
+    """The limits of a portal; who ``insists`` obeys no stop, and no day that is said to be spent."""
     ten_seconds, second = portal_row(shared), f"search/{shared.portal}"
     with permits(shared.url, {ten_seconds: HUBSPOT, second: SEARCH}, clock) as found:
-        day = SharedDay(found[ten_seconds], clock, most=shared.requests_per_day)
+        day = SharedDay(found[ten_seconds], clock, most=shared.requests_per_day, insists=insists)
         limit = settings.requests_per_10_seconds
         yield HubSpotLimits(
             Turns(found[ten_seconds], clock, title="HubSpot", limit=limit, counting=day),

@@ -96,7 +96,7 @@ def hubspot_beside(
 ) -> Iterator[HubSpotClient]:
     """A client for what is no run: its limits are its own, where they are not ``shared``."""
     with ExitStack() as stack:
-        opened = sharing.hubspot_limits(shared, settings, clock) if shared else None
+        opened = sharing.hubspot_limits(shared, settings, clock, insists=True) if shared else None
         limits = stack.enter_context(opened) if opened else None
         pace = limits.pace if limits else hubspot_pace(settings, clock)
         client = hubspot_client(settings, clock, pace, patience, shared=limits)
@@ -236,7 +236,8 @@ def _shared_limits(
 ) -> _Limits:
     """Limits that other portals and processes keep, too; the state keeps none."""
     key = stack.enter_context(sharing.zenovay_limits(shared, settings, clock, budget.terms))
-    portal = stack.enter_context(sharing.hubspot_limits(shared, settings.hubspot, clock))
+    opened = sharing.hubspot_limits(shared, settings.hubspot, clock, insists=budget.terms.tries)
+    portal = stack.enter_context(opened)
     return _Limits(key.pace, portal.pace, key.budget, portal)
 
 

@@ -171,7 +171,14 @@ class SharedMonth:
     def wish(self, limit: int) -> Wish:
         """What to ask for: a first request may be tried, and all once it was disproved that none is left."""
         tries = self._disproved or (self._terms.tries and self._sent <= 1)
-        return Wish(1, limit, most=self._terms.limit, reserve=self._terms.reserve, tries=tries)
+        return Wish(
+            1,
+            limit,
+            most=self._terms.limit,
+            reserve=self._terms.reserve,
+            tries=tries,
+            insists=self._terms.tries,
+        )
 
     def sends(self, at: int) -> None:
         self._last = at, self._permits.known()
@@ -225,14 +232,16 @@ class SharedDay:
     zone, which is not known here; so it is taken to end in UTC, and the headers put that right.
     """
 
-    def __init__(self, permits: Permits, clock: Clock, *, most: int | None) -> None:
+    def __init__(self, permits: Permits, clock: Clock, *, most: int | None, insists: bool = False) -> None:
+        """Who ``insists`` asks although the day is spent, or HubSpot wants to be left alone."""
         self._permits = permits
         self._clock = clock
         self._most = most
+        self._insists = insists
         self._learnt_at = float("-inf")
 
     def wish(self, limit: int) -> Wish:
-        return Wish(1, limit, most=self._most)
+        return Wish(1, limit, most=self._most, tries=self._insists, insists=self._insists)
 
     def sends(self, at: int) -> None:
         """The headers tell."""

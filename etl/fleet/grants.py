@@ -80,7 +80,7 @@ class Wish:
     """What is asked for: ``count`` permits, of a ``limit`` by the settings, in a window.
 
     ``most`` is the limit of the period by the settings, None where they name none; the share ``reserve`` of
-    it is left untouched. ``tries``: neither that nor a stop holds one request back.
+    it is left untouched. ``tries``: that does not hold one request back. ``insists``: no stop does.
     """
 
     count: int
@@ -88,6 +88,7 @@ class Wish:
     most: int | None = None
     reserve: float = 0.0
     tries: bool = False
+    insists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,7 @@ def _allowed(row: Standing, rule: Rule, wish: Wish) -> int:
 def _refusal(row: Standing, rule: Rule, wish: Wish) -> Why | None:
     if row.paused_until is not None and row.paused_until > row.now:
         return "pause"
-    if row.stopped and not wish.tries:
+    if row.stopped and not wish.insists:
         return "stop"
     return "period" if _allowed(row, rule, wish) < 1 else None
 

@@ -99,7 +99,7 @@ WITH mine AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT allowing.*,
         CASE WHEN coalesce(pause > now, false) THEN 'pause'
-            WHEN coalesce(stop_made <= now AND now < stopped_until, false) AND NOT %(tries)s::boolean
+            WHEN coalesce(stop_made <= now AND now < stopped_until, false) AND NOT %(insists)s::boolean
                 THEN 'stop'
             WHEN allowed < 1 THEN 'period'
             WHEN free < 1 THEN 'window' END AS why

@@ -169,11 +169,10 @@ def load_shared() -> Shared | None:
 
     reading = read()
     reading.chosen(portal)
-    base, portals = reading.base(), reading.portals
-    keys = tuple(portals.keys(portal))
+    base, keys = reading.base(), tuple(reading.portals.keys(portal))
     if base is None or not keys:
         return None
-    return Shared(shared_url(base), portal, keys[0], portals.per_day(portal))
+    return Shared(shared_url(base), portal, keys[0], reading.portals.per_day(portal))
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:

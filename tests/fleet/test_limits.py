@@ -80,7 +80,11 @@ CASES: dict[str, tuple[dict[str, Any], Wish, tuple[int, str | None]]] = {
     "a pause": ({"paused_until": 7.0}, Wish(5, 30), (0, "pause")),
     "a pause that is over": ({"paused_until": -0.1}, Wish(5, 30), (5, None)),
     "a stop": ({"stopped_until": 900.0, "stop_made": -5.0}, Wish(5, 30), (0, "stop")),
-    "a stop that is tried": ({"stopped_until": 900.0, "stop_made": -5.0}, Wish(1, 30, tries=True), (1, None)),
+    "a stop for who insists": (
+        {"stopped_until": 900.0, "stop_made": -5.0},
+        Wish(5, 30, insists=True),
+        (5, None),
+    ),
     "a stop that is made later": ({"stopped_until": 900.0, "stop_made": 5.0}, Wish(5, 30), (5, None)),
     "what is left of the month": ({"used": 98, "stamps": [-100.0]}, Wish(5, 30, most=100), (2, None)),
     "the API's word of the month": ({"used": 98, "period_limit": 99}, Wish(5, 30, most=500), (1, None)),
@@ -135,6 +139,7 @@ _WISHES = st.builds(
     most=st.none() | st.integers(1, 12),
     reserve=st.sampled_from([0.0, 0.05, 0.29, 0.5]),
     tries=st.booleans(),
+    insists=st.booleans(),
 )
 
 
