@@ -118,9 +118,8 @@ def test_the_file_is_made_of_the_names_in_their_order() -> None:
 
 def test_every_name_has_its_field_and_every_field_its_name() -> None:
     known = {each.name for kind in (Metrics, PortalMetrics, WebsiteMetrics) for each in fields(kind)}
-    assert {name for name, _ in NAMES} == {
-        f"visitor_sync_{key}" for key in (known | {"info"}) - {"version", "portals", "name", "websites", "website"}
-    }
+    labels = {"version", "portals", "name", "websites", "website"}
+    assert {name for name, _ in NAMES} == {f"visitor_sync_{key}" for key in (known | {"info"}) - labels}
 
 
 def test_labels_have_the_names_that_are_promised() -> None:
