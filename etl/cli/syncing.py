@@ -45,6 +45,9 @@ ONE_DAY = timedelta(days=1)
 LONGEST_SLACK = timedelta(seconds=10)
 """So much less than its interval may lie between the starts of a website's runs."""
 
+_MONTH_LASTS = timedelta(hours=1)
+"""What was seen to last for the month is looked at again after that: the runs of a day are read for it."""
+
 
 def sync_new(
     settings: Settings,
@@ -56,11 +59,14 @@ def sync_new(
     dry_run: bool = False,
     every: Mapping[str, timedelta] | None = None,
     rest: timedelta | None = None,
+    peeks: bool = True,
 ) -> int:
     """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code.
 
     ``every`` says how often each website is read, where that is not as SYNC_MIN_INTERVAL says; ``rest`` holds
-    for all instead. Any thread may call this: who calls it sets up the log, and what signals do.
+    for all instead. Where it ``peeks``, it looks first whether there is anything to do, before the clients
+    are imported and the lock is taken; a process that has imported them asks only under the lock, by one
+    connection. Any thread may call this: who calls it sets up the log, and what signals do.
     """
     orders = _orders(
         settings,
@@ -81,7 +87,7 @@ def sync_new(
     budget = Budget(
         clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
     )
-    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget)
+    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget, peeks=peeks)
 
 
 def past(
@@ -269,18 +275,20 @@ def _sync_all(
     *,
     schedule: _Schedule,
     budget: Budget,
+    peeks: bool = True,
 ) -> int:
-    if idle := _all_idle(settings, orders, schedule, clock):
+    if peeks and (idle := _all_idle(settings, orders, schedule, clock)):
         for summary in idle:
             report.add(summary)
         return report.close()
     from etl.cli.wiring import session  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
-        opened.store.notes += _newness(settings, orders[0], opened)
         campaign, knows_links = _campaign(orders, opened, settings.zenovay.website_id), False
         for mine in orders:
             with opened.store.reading() as state:
+                if mine is orders[0]:
+                    opened.store.notes += _newness(settings, mine, state)
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
@@ -294,13 +302,12 @@ def _sync_all(
     return report.close()
 
 
-def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
+def _newness(settings: Settings, order: Order, state: Transaction) -> tuple[str, ...]:
     """That nothing was ever synced into this state, should that be so: it may be the wrong one."""
     from etl.cli.derived import days, state_place  # noqa: PLC0415 -- likewise
 
-    with opened.store.reading() as state:
-        if state.runs.websites():
-            return ()
+    if state.runs.known_website(order.website) or state.runs.websites():
+        return ()
     reads = f"; this run reads the last {days(order.initial)}" if order.kind == "incremental" else ""
     return (f"This state is new ({state_place(settings.sync)}){reads}.",)
 
@@ -355,8 +362,14 @@ def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | Non
             _tell("window", summary, written, now)
         if _was_told("month", summary.website, written, now):
             return []
-        warning = opened.month(written, clock).warning
+        looked = state.notebook.get(_looked(summary.website))
+        if looked and abs(now - datetime.fromisoformat(looked)) < _MONTH_LASTS:
+            return []
+        month = opened.month(written, clock)
+        warning = month.warning
         if warning is None:
+            if month.is_settled:
+                state.notebook.put(_looked(summary.website), now.isoformat())
             return []
         _tell("month", summary, written, now)
         return [warning]
@@ -373,6 +386,10 @@ def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> boo
 def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> None:
     summary.is_news = True
     state.notebook.put(_told(kind, summary.website), now.isoformat())
+
+
+def _looked(website: str) -> str:
+    return f"month_looked_{website}"
 
 
 def _told(kind: str, website: str) -> str:

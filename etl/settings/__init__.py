@@ -3,10 +3,9 @@
 Of several portals each has settings of its own, which the configuration file declares.
 """
 
+from etl.settings.choice import choose_portal, chosen_portal
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
-    choose_portal,
-    chosen_portal,
     declares_fleet,
     load,
     load_fleet,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from etl import envfile
 from etl.errors import SettingsError
 from etl.settings import demand
+from etl.settings.choice import chosen_portal
 from etl.settings.faults import wrong
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.reading import given, made, read
@@ -43,34 +44,20 @@ if TYPE_CHECKING:
 _EARLY = timedelta(seconds=10)
 """A run may begin so much before a whole interval has passed since the last one."""
 
-_chosen: str | None = None
-"""The portal that the settings are read for."""
-
 
 def load() -> Settings:
     """All settings. Raises SettingsError, which lists everything that is missing or wrong, without values."""
-    if _chosen is not None:
-        return _only_tenant(load_fleet(), _chosen).settings
+    if (portal := chosen_portal()) is not None:
+        return _only_tenant(load_fleet(), portal).settings
     sections = _load(ZenovaySettings, HubSpotSettings, SyncSettings, WatchSettings)
     return Settings(*sections)  # type: ignore[arg-type]  # one of each, in this order
 
 
 def load_one() -> Settings:
     """All settings; of a portal that is read with several keys those with the first. Raises SettingsError."""
-    if _chosen is None:
+    if (portal := chosen_portal()) is None:
         return load()
-    return _any_tenant(load_fleet(), _chosen).settings
-
-
-def choose_portal(name: str) -> None:
-    """Have the settings read as they are for one portal of the configuration file."""
-    global _chosen  # noqa: PLW0603 -- of the process, as the env file that is chosen
-    _chosen = name
-
-
-def chosen_portal() -> str | None:
-    """The portal that the settings are read for; None where none was chosen."""
-    return _chosen
+    return _any_tenant(load_fleet(), portal).settings
 
 
 def declares_fleet() -> bool:
@@ -91,14 +78,14 @@ def load_fleet() -> Fleet:
 
     reading = read()
     names = reading.portals.names()
-    if _chosen is not None:
-        reading.chosen(_chosen)
+    if (portal := chosen_portal()) is not None:
+        reading.chosen(portal)
     elif not names and not reading.problems:
         raise SettingsError(
             f"{reading.sources.config} declares no portals.", fix="visitor-sync help fleet shows how."
         )
     base = reading.base()
-    wanted = names if _chosen is None else (_chosen,)
+    wanted = names if portal is None else (portal,)
     tenants = [tenant for name in wanted for tenant in _tenants(reading, name, base)]
     reading.end()
     return Fleet(tuple(tenants), shared_url(str(base)), tuple(_notes(reading.config.fleet, tenants)))
@@ -160,14 +147,15 @@ def _any_tenant(fleet: Fleet, portal: str) -> Tenant:
 
 def _load(*sections: type[Section]) -> list[Section]:
     reading = read()
-    loaded = reading.loaded(sections, reading.chosen(_chosen))
+    portal = chosen_portal()
+    loaded = reading.loaded(sections, reading.chosen(portal))
     reading.end()
-    return loaded if _chosen is None else _hurried(loaded, reading.portals.sites(_chosen))
+    return loaded if portal is None else _hurried(loaded, reading.portals.sites(portal))
 
 
 def _sources() -> Sources:
     """What is set, for the chosen portal where one is chosen. Raises SettingsError."""
-    return read_sources() if _chosen is None else read().chosen(_chosen)
+    return read_sources() if chosen_portal() is None else read().chosen(chosen_portal())
 
 
 def load_shared() -> Shared | None:
