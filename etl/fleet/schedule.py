@@ -134,7 +134,9 @@ class Schedule:
             return None
         names = (f"zenovay/{site.key}", f"hubspot/{site.portal}")
         last = self.connection.execute(
-            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(limits.c.name.in_(names))
+            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(
+                limits.c.name.in_(names), limits.c.stop_made <= self.now
+            )
         ).scalar()
         return max(filter(None, (last, outcome.until)), default=None)
 

@@ -166,7 +166,7 @@ class Worker:
         """One run of one site."""
         site = self._roster.sites.get(name)
         if site is None:
-            facts = {"action": "job_left", "portal": name.portal, "website": name.website}
+            facts = {"action": "job_left", "portal_name": name.portal, "website": name.website}
             log.info("this worker's declaration has no such site", extra=facts)
         elif not self._stopping():
             await self._in_thread(lambda: self._run(site, worker))
@@ -175,7 +175,7 @@ class Worker:
         started = self._begin(site, worker)
         if started is None:
             return
-        facts = {"portal": site.portal, "website": site.website}
+        facts = {"portal_name": site.portal, "website": site.website}
         log.info("a job begins", extra={"action": "job_started", **facts})
         outcome = self._guarded(lambda: self._work.run(site, at_once=started.at_once))
         self._record(
@@ -228,7 +228,7 @@ class Worker:
         wanted = self._wanted(number)
         if wanted is None or not self._roster.has(wanted.portal, wanted.key):
             return
-        facts = {"portal": wanted.portal, "key": wanted.key}
+        facts = {"portal_name": wanted.portal, "key": wanted.key}
         log.info("a slice of a backfill begins", extra={"action": "slice_started", **facts})
         outcome = self._guarded(
             lambda: self._work.backfill(wanted.portal, wanted.key, since=wanted.since, until=wanted.until)
