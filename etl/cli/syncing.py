@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
-LONGEST_SLACK = timedelta(seconds=10)
-"""So much less than its interval may lie between the starts of a website's runs."""
-
 _MONTH_LASTS = timedelta(hours=1)
 """What was seen to last for the month is looked at again after that: the runs of a day are read for it."""
 
@@ -52,14 +49,13 @@ def sync_new(
     now: bool,
     websites: Sequence[str] = (),
     dry_run: bool = False,
-    every: Mapping[str, timedelta] | None = None,
-    rest: timedelta | None = None,
+    rests: Mapping[str, timedelta] | None = None,
     peeks: bool = True,
 ) -> int:
     """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code.
 
-    ``every`` says how often each website is read, where that is not as SYNC_MIN_INTERVAL says; ``rest`` holds
-    for all instead. Where it ``peeks``, it looks first whether there is anything to do, before the clients
+    ``rests`` says of websites what lies between the starts of two runs, where that is not SYNC_MIN_INTERVAL.
+    Where it ``peeks``, it looks first whether there is anything to do, before the clients
     are imported and the lock is taken; a process that has imported them asks only under the lock, by one
     connection. Any thread may call this: who calls it sets up the log, and what signals do.
     """
@@ -72,10 +68,10 @@ def sync_new(
         sweep_interval=settings.sync.sweep_interval,
         initial=settings.sync.initial_range,
     )
-    rest = timedelta(0) if now or dry_run else rest
+    at_once = now or dry_run
     schedule = _Schedule(
-        rest=settings.sync.min_interval if rest is None else rest,
-        every={} if every is None or rest is not None else every,
+        rest=timedelta(0) if at_once else settings.sync.min_interval,
+        rests={} if at_once or rests is None else rests,
         obey_stops=not now,
     )
     plan = settings.zenovay
@@ -173,16 +169,12 @@ def start(settings: Settings | None = None) -> Settings:
 class _Schedule:
     """When not to run: less than ``rest`` after the start of the last run, or before a stop has ended.
 
-    A website of ``every`` rests almost so long: who starts runs so often starts none a moment too early.
+    ``rests`` has the websites with one of their own.
     """
 
     rest: timedelta = timedelta(0)
-    every: Mapping[str, timedelta] = field(default_factory=dict)
+    rests: Mapping[str, timedelta] = field(default_factory=dict)
     obey_stops: bool = True
-
-    def _rest(self, website: str) -> timedelta:
-        every = self.every.get(website)
-        return self.rest if every is None else every - min(LONGEST_SLACK, every / 10)
 
     def idle(self, order: Order, state: Transaction, now: datetime) -> RunSummary | None:
         """The summary of a run that is not to be begun now, None if it is."""
@@ -191,9 +183,9 @@ class _Schedule:
         owner = state.ownership.owner()
         summary.portal = owner.portal_id if owner else None
         start = state.runs.last_success(order.website, now=now)
-        if start and now - self._rest(order.website) < start:
+        if start and now - self.rests.get(order.website, self.rest) < start:
             summary.status = Status.SKIPPED
-            within = "this site's interval" if order.website in self.every else "SYNC_MIN_INTERVAL"
+            within = "this site's interval" if order.website in self.rests else "SYNC_MIN_INTERVAL"
             summary.reason = f"The last run started at {utc_second(start)}, within {within}."
             return summary
         stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
