@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.cli.derived import accounts, state_url
-from etl.cli.sharing import shared_stops
 from etl.cli.wiring import READ_AHEAD, zenovay_beside, zenovay_client, zenovay_pace
 from etl.errors import UnavailableError
 from etl.extract.analytics import traffic
@@ -191,5 +190,7 @@ def beside_runs(settings: Settings, clock: Clock, *, reserve: float) -> Iterator
         store.make_ready()
         with ExitStack() as stack:
             if settings.shared:
+                from etl.cli.sharing import shared_stops  # noqa: PLC0415 -- a fleet alone needs it
+
                 store.limited_by(stack.enter_context(shared_stops(settings.shared, clock)))
             yield Beside(store, settings, clock, reserve=reserve)

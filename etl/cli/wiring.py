@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from etl.cli import sharing
 from etl.cli.derived import accounts, state_url
 from etl.cli.memory import collect_seldom, share_one_heap
 from etl.cli.month import look
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from etl.load.properties import WantedProperty
     from etl.pipeline import Order
     from etl.settings import HubSpotSettings, Settings, Shared, SyncSettings, ZenovaySettings
+    from etl.state.elsewhere import Elsewhere
     from etl.state.store import Transaction
 
 MINUTE_S = 60.0
@@ -96,9 +96,13 @@ def hubspot_beside(
 ) -> Iterator[HubSpotClient]:
     """A client for what is no run: its limits are its own, where they are not ``shared``."""
     with ExitStack() as stack:
-        opened = sharing.hubspot_limits(shared, settings, clock, insists=True) if shared else None
-        limits = stack.enter_context(opened) if opened else None
-        pace = limits.pace if limits else hubspot_pace(settings, clock)
+        limits: HubSpotLimits | None = None
+        pace: HubSpotSlots = hubspot_pace(settings, clock)
+        if shared:
+            from etl.cli import sharing  # noqa: PLC0415 -- a fleet alone needs it
+
+            limits = stack.enter_context(sharing.hubspot_limits(shared, settings, clock, insists=True))
+            pace = limits.pace
         client = hubspot_client(settings, clock, pace, patience, shared=limits)
         stack.callback(client.close)
         yield client
@@ -113,6 +117,8 @@ def zenovay_beside(
         pace: Slots = zenovay_pace(settings.zenovay, clock)
         month: Allowance = budget
         if settings.shared:
+            from etl.cli import sharing  # noqa: PLC0415 -- as above
+
             key = stack.enter_context(sharing.zenovay_limits(settings.shared, settings, clock, budget.terms))
             pace, month = key.pace, key.budget
         client = zenovay_client(settings.zenovay, clock, pace, month, patience)
@@ -183,8 +189,8 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         taken_over = stack.enter_context(store.locked())
         _take_up_texts(store, settings.sync.synced)
         if settings.shared:
-            limits = _shared_limits(settings, settings.shared, clock, budget, stack)
-            store.limited_by(stack.enter_context(sharing.shared_stops(settings.shared, clock)))
+            limits, stops = _shared_limits(settings, settings.shared, clock, budget, stack)
+            store.limited_by(stops)
             verified = _prepare(store, settings)
         else:
             limits, paces = _own_limits(settings, clock, budget)
@@ -233,12 +239,15 @@ class _Limits:
 
 def _shared_limits(
     settings: Settings, shared: Shared, clock: Clock, budget: Budget, stack: ExitStack
-) -> _Limits:
-    """Limits that other portals and processes keep, too; the state keeps none."""
+) -> tuple[_Limits, Elsewhere]:
+    """Limits that other portals and processes keep, too, and where their stops are; the state has none."""
+    from etl.cli import sharing  # noqa: PLC0415 -- as above
+
     key = stack.enter_context(sharing.zenovay_limits(shared, settings, clock, budget.terms))
     opened = sharing.hubspot_limits(shared, settings.hubspot, clock, insists=budget.terms.tries)
     portal = stack.enter_context(opened)
-    return _Limits(key.pace, portal.pace, key.budget, portal)
+    stops = stack.enter_context(sharing.shared_stops(shared, clock))
+    return _Limits(key.pace, portal.pace, key.budget, portal), stops
 
 
 def _own_limits(settings: Settings, clock: Clock, budget: Budget) -> tuple[_Limits, dict[str, Pace]]:

@@ -92,10 +92,8 @@ class Turns:
         except NotGrantedError as refused:
             raise self._told(refused) from None
         self._counting.sends(at)
-        try:
-            yield
-        finally:
-            self._permits.answered(at)
+        yield
+        self._permits.answered(at)  # a request that failed may be counted later
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: the other side asked for it."""

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -512,6 +513,14 @@ def test_two_portals_count_one_month(program: Program, another: Program, sqlite_
     for portal in ("acme", "globex"):
         code, told, _ = agency.run(portal, "status", "--json")
         assert f'"used":{agency.zenovay.month_used},"limit":1000' in told
+
+    with closing(sqlite3.connect(agency.folder.parent / "fleet.db")) as tables, tables:
+        tables.execute("UPDATE alembic_version SET version_num = '9999'")
+    sent = len(agency.zenovay.requests)
+    code, stdout, stderr = agency.run("acme", "run", "--now", "--json")
+    assert code == 7
+    assert "newer visitor-sync" in stdout + stderr
+    assert len(agency.zenovay.requests) == sent
 
 
 @pytest.mark.slow
