@@ -107,6 +107,7 @@ def test_a_run_that_is_asked_for_does_not_wait_for_a_tick(fleet: Fleet) -> None:
 def slowed(fleet: Fleet, worker: FleetWorker, *, latency_s: float) -> StormyHubSpot:
     """The HubSpot of acme, in the middle of a batch for its website a1, which takes long."""
     hubspot = fleet.portals["acme"].hubspot
+    visit(fleet, "acme", "a1", row(100))  # so that its properties are known by then
     fleet("run", "acme")
     soon(lambda: len(worker.said("job_finished", portal_name="acme")) >= 2)
     visit(fleet, "acme", "a1", *(row(number) for number in range(30)))
@@ -118,7 +119,7 @@ def slowed(fleet: Fleet, worker: FleetWorker, *, latency_s: float) -> StormyHubS
 
 def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: Fleet) -> None:
     first = fleet.start()
-    hubspot = slowed(fleet, first, latency_s=60)
+    hubspot = slowed(fleet, first, latency_s=20)
     fleet("run", "acme")  # the same site waits in the queue, as a sibling of the one that is about to die
     soon(lambda: len(fleet.asked("SELECT id FROM procrastinate_jobs WHERE lock = 'acme'")) == 3)
     running = fleet.site("acme", "a1")["runner"]
@@ -131,7 +132,7 @@ def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: F
     soon(lambda: second.said("job_finished", website="a1", exit_code=0))
     soon(lambda: second.said("job_finished", website="a2", exit_code=0))
 
-    assert contacts(fleet, "acme") == 30
+    assert contacts(fleet, "acme") == 31
     assert second.said("job_reaped", portal_name="acme")
     assert second.said("worker_died", pid=first.pid)
     assert [each["alive"] for each in fleet.status["workers"] if each["pid"] == first.pid] == [False]
@@ -192,7 +193,7 @@ def test_a_signal_lets_what_is_in_flight_come_back(fleet: Fleet, number: signal.
     assert worker.ended() == 128 + number
     ended = worker.said("job_finished", website="a1")[-1]
     assert ended["exit_code"] in {0, 128 + number}
-    assert contacts(fleet, "acme") == 30
+    assert contacts(fleet, "acme") == 31
     assert fleet.site("acme", "a1")["runner"] is None
     assert fleet.status["workers"] == []
     assert fleet.asked("SELECT id FROM procrastinate_jobs WHERE status = 'doing'") == []
