@@ -43,9 +43,8 @@ def sync_tenant(
     """Sync the new visitors of all sites or these ``websites``, each once in its interval. Raises nothing.
 
     ``rest`` is what must lie between the starts of two runs of a site, where that is not its interval;
-    ``now`` asks for no rest, and for no heed of limits that are spent. ``peeks`` as in
-    ``sync_new``. ``tell`` hears of each site as soon as its run has ended. Who calls this sets up the log, and
-    stops ``clock``.
+    ``now`` asks for no rest, and for no heed of limits that are spent. ``peeks`` as in ``sync_new``. ``tell``
+    hears of each site as soon as its run has ended. Who calls this sets up the log, and stops ``clock``.
     """
     return _ended(
         tenant,
