@@ -172,7 +172,7 @@ def met(made: Agency, barrier: threading.Barrier) -> Iterator[None]:
             with before(call):
                 yield
 
-        storm.zenovay.working_on = waiting  # type: ignore[method-assign]
+        storm.zenovay.working_on = waiting  # type: ignore[method-assign,assignment]
     yield
 
 
@@ -197,7 +197,7 @@ def test_with_one_job_they_take_turns_and_the_one_that_waits_longest_begins(thre
                 yield
             asked.append(f"{name} ends")
 
-        storm.zenovay.working_on = noted  # type: ignore[method-assign]
+        storm.zenovay.working_on = noted  # type: ignore[method-assign,assignment]
 
     assert three(*ALL, "--jobs", "1").exit_code == 0
 
