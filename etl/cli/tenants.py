@@ -37,13 +37,15 @@ def sync_tenant(
     now: bool = False,
     rest: timedelta | None = None,
     dry_run: bool = False,
+    peeks: bool = True,
     tell: Callable[[RunSummary], None] | None = None,
 ) -> TenantRun:
     """Sync the new visitors of all sites or these ``websites``, each once in its interval. Raises nothing.
 
     ``rest`` is what must lie between the starts of two runs of a site, where that is not its interval;
-    ``now`` asks for no rest, and for no heed of limits that are spent. ``tell`` hears of each site as soon as
-    its run has ended. Who calls this sets up the log, and stops ``clock``.
+    ``now`` asks for no rest, and for no heed of limits that are spent. ``peeks`` as in
+    ``sync_new``. ``tell`` hears of each site as soon as its run has ended. Who calls this sets up the log, and
+    stops ``clock``.
     """
     return _ended(
         tenant,
@@ -56,6 +58,7 @@ def sync_tenant(
             dry_run=dry_run,
             every=tenant.every,
             rest=rest,
+            peeks=peeks,
         ),
         tell=tell,
     )

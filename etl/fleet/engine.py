@@ -18,11 +18,14 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.schema import SchemaManager
 from procrastinate.worker import Worker
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
 
 from etl.errors import StateError
 from etl.fleet.database import newer
 from etl.fleet.roster import Name
+from etl.state.database import unhurried
+from etl.state.failures import translated
 from etl.state.urls import SCHEMA, parse_url, place, schema_of
 
 if TYPE_CHECKING:
@@ -34,8 +37,14 @@ HEARTBEAT_S = 10.0
 STALE_S = 30.0
 """A worker that was silent for so long is dead: three heartbeats."""
 
+EACH_MINUTE = "* * * * *"
+_EACH_HOUR = "17 * * * *"
 LOOK_S = 0.25
-_POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": 10.0}
+_POLL_S = 1.0
+"""Nobody tells a worker that the lock of a waiting job is free: it looks."""
+
+_PATIENCE_S = 10.0
+_POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": _PATIENCE_S}
 _OPTIONS = "-c statement_timeout=15000"
 _KEEPALIVE = {
     "connect_timeout": 10,
@@ -81,23 +90,30 @@ class Duties(Protocol):
     async def backfill(self, number: int) -> None: ...
 
 
+class _Pool(AsyncConnectionPool[Any]):
+    """Connections whose first one is not waited for longer than for any other."""
+
+    async def open(self, wait: bool = False, timeout: float = _PATIENCE_S) -> None:  # noqa: FBT001, FBT002, ASYNC109 -- as it is declared there
+        await super().open(wait=wait, timeout=timeout)
+
+
 class Engine:
     """The queue, for a worker; to be used between ``opened``."""
 
     def __init__(self, url: str, duties: Duties) -> None:
-        self._app = App(connector=PsycopgConnector(kwargs=_arguments(url), **_POOL))
+        self._app = App(connector=PsycopgConnector(pool_factory=_Pool, kwargs=_arguments(url), **_POOL))
         self._jobs = self._app.job_manager
         self._register(duties)
 
     def _register(self, duties: Duties) -> None:
         app = self._app
 
-        @app.periodic(cron="* * * * *", queueing_lock=_TICK, priority=_URGENT)
+        @app.periodic(cron=EACH_MINUTE, queueing_lock=_TICK, priority=_URGENT)
         @app.task(name=_TICK)
         async def tick(timestamp: int) -> None:  # noqa: ARG001 -- the engine passes it
             await duties.tick()
 
-        @app.periodic(cron="17 * * * *", queueing_lock=_CLEAN, priority=_URGENT)
+        @app.periodic(cron=_EACH_HOUR, queueing_lock=_CLEAN, priority=_URGENT)
         @app.task(name=_CLEAN)
         async def clean(timestamp: int) -> None:  # noqa: ARG001 -- likewise
             await self.clean()
@@ -127,6 +143,7 @@ class Engine:
             app=self._app,
             concurrency=concurrency,
             install_signal_handlers=False,
+            fetch_job_polling_interval=_POLL_S,
             delete_jobs="successful",
             update_heartbeat_interval=HEARTBEAT_S,
             stalled_worker_timeout=STALE_S,
@@ -247,33 +264,42 @@ def waiting(connection: Connection) -> set[str]:
     return set(connection.execute(_WAITING).scalars())
 
 
-def is_installed(connection: Connection) -> bool:
-    return connection.execute(text("SELECT to_regclass('procrastinate_jobs')")).scalar() is not None
-
-
 def install(connection: Connection) -> str:
-    """Make the engine's tables beside the shared ones, or upgrade them, inside a transaction.
+    """Make the engine's tables beside the shared ones, or upgrade them, outside of a transaction.
 
+    Each of its migrations has a transaction of its own: some use what the one before must have committed.
     Returns what was done, as the end of a sentence. Raises NewerError where a newer version has been here.
     """
-    found, ours = noted_version(connection), version()
-    raw: Any = connection.connection.driver_connection
-    if not is_installed(connection):
-        raw.execute(SchemaManager.get_schema())
-        done = "made"
-    elif found is None or found == ours:
-        done = "were there"
-    elif found > ours:
-        raise newer(connection, f"engine {found}")
-    else:
-        for script in _scripts():
-            if script.name > found:
-                raw.execute(script.read_text())
-        done = "upgraded"
-    connection.execute(_NOTE, {"name": _FACT, "value": ours})
+    done = "were there"
+    while step := _step(connection):
+        done = step
     return done
 
 
+def _step(connection: Connection) -> str | None:
+    """Go on by one transaction; None where there is nothing to do. Two that begin at once take turns."""
+    with translated(connection.engine.url), connection.begin(), unhurried(connection):
+        connection.execute(_ALONE)
+        found, raw = noted_version(connection), _raw(connection)
+        if found is None:
+            raw.execute(SchemaManager.get_schema())
+            connection.execute(_NOTE, {"name": _FACT, "value": version()})
+            return "made"
+        if found > version():
+            raise newer(connection, f"engine {found}")
+        script = next((each for each in _scripts() if each.name > found), None)
+        if script is None:
+            return None
+        raw.execute(script.read_text())
+        connection.execute(_NOTE, {"name": _FACT, "value": script.name})
+        return "upgraded"
+
+
+def _raw(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+_ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
 _NOTE = text(
     "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value"
 )

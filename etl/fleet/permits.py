@@ -42,7 +42,7 @@ class NotGrantedError(Exception):
 
 @dataclass(slots=True)
 class _Block:
-    """Permits that were granted ``at`` an instant of the tables' clock, good until our monotonic ``use_by``."""
+    """Permits that were granted ``at`` an instant of the tables, good until our monotonic ``use_by``."""
 
     left: int = 0
     at: int = 0

@@ -29,7 +29,7 @@ async def end_jobs(queue: Queue) -> None:
     """End the jobs of dead workers, so that others of their portals can run."""
     for job in await queue.dead():
         if await queue.fail(job.number):
-            facts = {"action": "job_reaped", "portal": job.site and job.site.portal}
+            facts = {"action": "job_reaped", "portal_name": job.site and job.site.portal}
             log.warning(
                 "the worker of a job is dead", extra={**facts, "website": job.site and job.site.website}
             )

@@ -34,9 +34,8 @@ _LONGEST_AFTER_DEATH = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that has begun: since when it had been due, and whether somebody wants it at all costs."""
+    """A run that has begun, and whether somebody wants it at all costs."""
 
-    due: datetime
     at: datetime
     at_once: bool
 
@@ -85,7 +84,7 @@ class Schedule:
     def begin(self, site: Site, worker: int | None) -> Started | None:
         """Write down that ``worker`` runs the site; None where it is not to be run now, after all."""
         found = self.connection.execute(
-            select(_S.due_at, _S.at_once, _P.paused_at, _P.resumes_at)
+            select(_S.at_once, _P.paused_at, _P.resumes_at)
             .join_from(sites, portals, _P.name == _S.portal)
             .where(_is(site.name))
             .with_for_update(of=sites)
@@ -95,7 +94,7 @@ class Schedule:
         if found.resumes_at and found.resumes_at > self.now and not found.at_once:
             return None
         self._change(site.name, worker=worker, running_since=self.now, at_once=False)
-        return Started(min(found.due_at, self.now), self.now, found.at_once)
+        return Started(self.now, found.at_once)
 
     def end(
         self, site: Site, outcome: Outcome, *, started: Started, longest: timedelta, worker: int | None
@@ -105,7 +104,7 @@ class Schedule:
         ``longest`` is the longest interval of its portal, which is left alone for so long at most.
         """
         failures = self._failures(site.name)
-        turn = Turn(started.due, started.at, self.now, failures, self._until(site, outcome))
+        turn = Turn(started.at, self.now, failures, self._until(site, outcome))
         due = due_again(site, outcome, turn)
         mine = _S.worker == worker
         facts: dict[str, Any] = {
@@ -135,7 +134,9 @@ class Schedule:
             return None
         names = (f"zenovay/{site.key}", f"hubspot/{site.portal}")
         last = self.connection.execute(
-            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(limits.c.name.in_(names))
+            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(
+                limits.c.name.in_(names), limits.c.stop_made <= self.now
+            )
         ).scalar()
         return max(filter(None, (last, outcome.until)), default=None)
 

@@ -27,12 +27,11 @@ _MOST_DOUBLINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A run that has ended: when it had been due, when it ``started``, and when it is over.
+    """A run that has ended: when it ``started``, and when it is over.
 
     ``failures``: so many runs before it in a row were in vain. ``until``: a stop is known to last so long.
     """
 
-    due: datetime
     started: datetime
     now: datetime
     failures: int = 0
@@ -65,7 +64,7 @@ def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
         if turn.until and turn.until > turn.now:
             return turn.until + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, _SPREAD)))
         return turn.now + pause(turn.failures + 1, site.every)
-    return on_grid(site, max(turn.due, turn.started - site.every / 2))
+    return on_grid(site, turn.started)
 
 
 def pause(failures: int, longest: timedelta) -> timedelta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from etl.errors import StateError, SyncError
 from etl.fleet.desk import Desk
@@ -128,13 +128,13 @@ class Worker:
             with self._desk.transaction() as connection:
                 change(Roll(connection, Schedule(connection).now))
         except SyncError as exc:
-            self._trouble("worker_not_recorded", exc)
+            self._trouble({"action": "worker_not_recorded"}, exc)
 
-    def _trouble(self, action: str, exc: Exception) -> None:
+    def _trouble(self, action: dict[str, str], exc: Exception) -> None:
         if isinstance(exc, NewerError):
             self._leave(exc)
         what = str(exc) if isinstance(exc, SyncError) else type(exc).__name__
-        log.warning("the shared tables could not be used", extra={"action": action, "why": what})
+        log.warning("the shared tables could not be used", extra=action | {"why": what})
 
     async def tick(self) -> None:
         """Free what dead workers held, and queue what is due."""
@@ -144,7 +144,7 @@ class Worker:
             orders = await self._in_thread(lambda: self._decide(live))
             queued = await self._engine.defer(orders)
         except (SyncError, *GONE_WRONG) as exc:
-            self._trouble("tick_failed", exc)
+            self._trouble({"action": "tick_failed"}, exc)
             return
         log.info("looked for what is due", extra={"action": "tick", "queued": queued, "live": len(live) - 1})
 
@@ -166,7 +166,7 @@ class Worker:
         """One run of one site."""
         site = self._roster.sites.get(name)
         if site is None:
-            facts = {"action": "job_left", "portal": name.portal, "website": name.website}
+            facts = {"action": "job_left", "portal_name": name.portal, "website": name.website}
             log.info("this worker's declaration has no such site", extra=facts)
         elif not self._stopping():
             await self._in_thread(lambda: self._run(site, worker))
@@ -175,7 +175,7 @@ class Worker:
         started = self._begin(site, worker)
         if started is None:
             return
-        facts = {"portal": site.portal, "website": site.website}
+        facts = {"portal_name": site.portal, "website": site.website}
         log.info("a job begins", extra={"action": "job_started", **facts})
         outcome = self._guarded(lambda: self._work.run(site, at_once=started.at_once))
         self._record(
@@ -183,7 +183,8 @@ class Worker:
                 site, outcome, started=started, longest=self._roster.longest(site.portal), worker=worker
             )
         )
-        told = {"exit_code": outcome.exit_code, "run": outcome.run, "rested": outcome.rested}
+        told: dict[str, Any] = {"exit_code": outcome.exit_code, "run": outcome.run, "rested": outcome.rested}
+        told |= {"reason": outcome.reason} if outcome.reason else {}
         log.info("a job ended", extra={"action": "job_finished", **facts, **told})
 
     def _begin(self, site: Site, worker: int | None) -> Started | None:
@@ -191,7 +192,7 @@ class Worker:
             with self._desk.transaction() as connection:
                 return Schedule(connection).begin(site, worker)
         except SyncError as exc:
-            self._trouble("job_not_begun", exc)
+            self._trouble({"action": "job_not_begun"}, exc)
             return None
 
     def _guarded(self, do: Callable[[], Outcome]) -> Outcome:
@@ -215,7 +216,7 @@ class Worker:
             except SyncError as exc:
                 if again and not isinstance(exc, NewerError):
                     continue
-                self._trouble("job_not_recorded", exc)
+                self._trouble({"action": "job_not_recorded"}, exc)
             return
 
     async def backfill(self, number: int) -> None:
@@ -227,13 +228,14 @@ class Worker:
         wanted = self._wanted(number)
         if wanted is None or not self._roster.has(wanted.portal, wanted.key):
             return
-        facts = {"portal": wanted.portal, "key": wanted.key}
+        facts = {"portal_name": wanted.portal, "key": wanted.key}
         log.info("a slice of a backfill begins", extra={"action": "slice_started", **facts})
         outcome = self._guarded(
             lambda: self._work.backfill(wanted.portal, wanted.key, since=wanted.since, until=wanted.until)
         )
         self._record(lambda schedule: Slices(schedule.connection, schedule.now).end(wanted, outcome))
-        told = {"exit_code": outcome.exit_code, "requests": outcome.requests}
+        told: dict[str, Any] = {"exit_code": outcome.exit_code, "requests": outcome.requests}
+        told |= {"reason": outcome.reason} if outcome.reason else {}
         log.info("a slice of a backfill ended", extra={"action": "slice_finished", **facts, **told})
 
     def _wanted(self, number: int) -> Range | None:
@@ -241,5 +243,5 @@ class Worker:
             with self._desk.transaction() as connection:
                 return Slices(connection, Schedule(connection).now).begin(number)
         except SyncError as exc:
-            self._trouble("job_not_begun", exc)
+            self._trouble({"action": "job_not_begun"}, exc)
             return None

@@ -41,6 +41,7 @@ class ZenovayChecks:
     """``samples`` are the pages of the websites that could be read. ``stack`` closes what is opened."""
 
     def __init__(self, settings: Settings, state: StateChecks, clock: Clock, stack: ExitStack) -> None:
+        self._all = settings
         self._settings = settings.zenovay
         self._synced = settings.sync.synced
         self._state = state
@@ -64,7 +65,7 @@ class ZenovayChecks:
 
     def quota(self) -> Quota | None:
         """The month by Zenovay's own word, else by what the runs so far know; None where nobody says it."""
-        heard, usage = self._budget.quota, self._usage
+        heard, usage = self._client.budget.quota, self._usage
         if usage is None or usage.used is None:
             return heard if self._known or heard.limit else None
         limit, end = usage.limit or heard.limit, usage.resets_at or heard.resets_at
@@ -72,10 +73,8 @@ class ZenovayChecks:
 
     @cached_property
     def _client(self) -> ZenovayClient:
-        pace = wiring.zenovay_pace(self._settings, self._clock)
-        client = wiring.zenovay_client(self._settings, self._clock, pace, self._budget, BRIEF)
-        self._stack.callback(client.close)
-        return client
+        opened = wiring.zenovay_beside(self._all, self._clock, self._budget, BRIEF)
+        return self._stack.enter_context(opened)
 
     @cached_property
     def _visitors(self) -> ZenovayVisitors:
@@ -110,7 +109,7 @@ class ZenovayChecks:
 
     def _limits(self) -> str:
         usage = self._usage = account.usage(self._client)
-        limit = usage.limit or month_limit(self._budget.quota, self._settings)
+        limit = usage.limit or month_limit(self._client.budget.quota, self._settings)
         kept = limit - unreserved(limit, self._settings.reserve)
         reserve = f", the last {kept} of them kept for people (ZENOVAY_RESERVE)" if kept else ""
         used = "an unknown number" if usage.used is None else str(usage.used)

@@ -8,7 +8,7 @@ from etl.clock import SystemClock
 from etl.fleet.database import open_fleet, revision
 from etl.fleet.engine import install
 from etl.fleet.schedule import Schedule
-from etl.state.database import connect, unhurried
+from etl.state.database import connect
 from etl.state.failures import translated
 from etl.state.urls import parse_url, place
 
@@ -23,8 +23,8 @@ def make_tables() -> int:
         before = revision(connection)
     with open_fleet(fleet.url, clock, upgrades=True) as connection:
         after = revision(connection)
-        with translated(connection.engine.url), connection.begin(), unhurried(connection):
-            engine = install(connection)
+        engine = install(connection)
+        with translated(connection.engine.url), connection.begin():
             Schedule(connection).enrol(roster_of(fleet))
     done = "made" if before is None else "were there" if before == after else "upgraded"
     say(f"shared tables at {place(parse_url(fleet.url))}: {done}")

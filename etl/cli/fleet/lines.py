@@ -109,7 +109,9 @@ def _next(portal: PortalState, now: datetime) -> str | None:
     if any(site.waiting for site in portal.sites):
         return "queued"
     known = [site.next_run for site in portal.sites if site.next_run]
-    return ago(min(known), now) if known else None
+    if not known:
+        return None
+    return ago(min(known), now) if min(known) > now else "due"
 
 
 def _runner(portal: PortalState, now: datetime) -> str | None:

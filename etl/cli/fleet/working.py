@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from importlib import import_module
 from importlib.metadata import version
 
 from etl.cli.fleet.opening import declared, roster_of, shared
@@ -16,6 +17,9 @@ from etl.fleet.worker import Worker
 
 log = logging.getLogger(__name__)
 
+_OF_EVERY_RUN = ("etl.cli.wiring", "etl.state.postgres")
+"""What a run imports late; here no thread has to wait for another that does."""
+
 
 def work(*, concurrency: int) -> int:
     """Do the fleet's jobs until a signal. Returns the exit code.
@@ -25,6 +29,8 @@ def work(*, concurrency: int) -> int:
     fleet, clock = declared(), SystemClock()
     with shared(fleet):
         pass
+    for name in _OF_EVERY_RUN:
+        import_module(name)
     who = Who(socket.gethostname(), os.getpid(), version("visitor-sync"))
     worker = Worker(
         fleet.url, roster_of(fleet), TenantWork(fleet, clock), clock=clock, concurrency=concurrency, who=who

@@ -1,0 +1,313 @@
+"""The schedule on a real PostgreSQL: who is due, who runs, how it ended."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from etl.clock import SystemClock
+from etl.fleet.database import open_fleet
+from etl.fleet.outcome import Counts, Outcome
+from etl.fleet.roll import Roll, Worker
+from etl.fleet.roster import Name, Roster, Site
+from etl.fleet.schedule import DIED, Schedule
+from etl.fleet.slices import Slices
+from etl.fleet.tables import backfills, limits, portals, sites, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+MINUTE = timedelta(minutes=1)
+EVERY = timedelta(minutes=15)
+ONE, TWO = Site("acme", "one", "agency", EVERY), Site("acme", "two", "agency", EVERY)
+OTHER = Site("beta", "one", "agency", EVERY)
+ROSTER = Roster.of([ONE, TWO, OTHER], {"agency": 30})
+WORKER = 7
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[Connection]:
+    with open_fleet(f"{postgres_url}?schema=shared", SystemClock()) as connection:
+        with scheduling(connection) as schedule:
+            schedule.enrol(ROSTER)
+        yield connection
+
+
+@contextmanager
+def scheduling(connection: Connection) -> Iterator[Schedule]:
+    with connection.begin():
+        yield Schedule(connection)
+
+
+def make_due(connection: Connection, *due: Site) -> None:
+    with scheduling(connection) as schedule:
+        for site in due:
+            schedule._change(site.name, due_at=schedule.now - MINUTE)
+
+
+def is_due(connection: Connection) -> list[str]:
+    with scheduling(connection) as schedule:
+        return [str(each.name) for each in schedule.due()]
+
+
+def row(connection: Connection, site: Site) -> Any:
+    c = sites.c
+    with connection.begin():
+        where = (c.portal == site.portal, c.website == site.website)
+        return connection.execute(select(sites).where(*where)).one()
+
+
+def portal(connection: Connection, name: str) -> Any:
+    with connection.begin():
+        return connection.execute(select(portals).where(portals.c.name == name)).one()
+
+
+def ran(connection: Connection, site: Site, outcome: Outcome) -> Any:
+    """The row of a site after a run that ended so."""
+    with scheduling(connection) as schedule:
+        started = schedule.begin(site, WORKER)
+    assert started
+    with scheduling(connection) as schedule:
+        schedule.end(site, outcome, started=started, longest=EVERY, worker=WORKER)
+    return row(connection, site)
+
+
+def test_a_new_site_is_due_within_its_interval_and_keeps_its_time(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        now = schedule.now
+    first = row(connection, ONE).due_at
+    with scheduling(connection) as schedule:
+        schedule.enrol(ROSTER)
+
+    assert now < first <= now + EVERY
+    assert row(connection, ONE).due_at == first
+
+
+def test_an_interval_that_was_shortened_holds_at_once(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        schedule._change(ONE.name, due_at=schedule.now + EVERY)
+        often = Site("acme", "one", "agency", MINUTE)
+        schedule.enrol(Roster.of([often], {"agency": 30}))
+        now = schedule.now
+
+    assert row(connection, ONE).due_at <= now + MINUTE
+    assert row(connection, ONE).every == 60
+
+
+def test_the_oldest_comes_first_and_nothing_before_its_time(connection: Connection) -> None:
+    assert is_due(connection) == []
+    with scheduling(connection) as schedule:
+        schedule._change(TWO.name, due_at=schedule.now - 2 * MINUTE)
+    make_due(connection, ONE)
+
+    assert is_due(connection) == ["acme/two", "acme/one"]
+
+
+def test_a_paused_portal_is_not_due_and_a_run_that_was_queued_before_does_not_begin(
+    connection: Connection,
+) -> None:
+    make_due(connection, ONE, OTHER)
+    with scheduling(connection) as schedule:
+        assert schedule.pause("acme")
+        assert not schedule.pause("acme")
+
+    assert is_due(connection) == ["beta/one"]
+    with scheduling(connection) as schedule:
+        assert schedule.begin(ONE, WORKER) is None
+    assert row(connection, ONE).worker is None
+    with scheduling(connection) as schedule:
+        assert schedule.resume("acme")
+        assert not schedule.resume("acme")
+    assert is_due(connection) == ["acme/one", "beta/one"]
+
+
+def test_a_run_that_is_done_is_written_down(connection: Connection) -> None:
+    make_due(connection, ONE)
+    with scheduling(connection) as schedule:
+        watermark = schedule.now - timedelta(seconds=5)
+    outcome = Outcome(0, run="abc", watermark=watermark, counts=Counts(2, 3))
+    found = ran(connection, ONE, outcome)
+
+    assert (found.exit_code, found.run, found.watermark, found.failures) == (0, "abc", watermark, 0)
+    assert found.succeeded == found.started <= found.ended < found.due_at <= found.ended + EVERY
+    assert (found.worker, found.running_since) == (None, None)
+    assert (portal(connection, "acme").contacts_due, portal(connection, "acme").contacts_rejected) == (2, 3)
+    assert is_due(connection) == []
+
+
+def test_a_run_that_rested_is_no_success_and_no_failure(connection: Connection) -> None:
+    ran(connection, ONE, Outcome(5, "refused", run="abc"))
+    found = ran(connection, ONE, Outcome(0, "too soon", run="def", rested=True))
+
+    assert (found.succeeded, found.run, found.failures, found.exit_code) == (None, "abc", 1, 0)
+
+
+def test_an_outage_leaves_the_whole_portal_alone_longer_each_time_and_no_other(
+    connection: Connection,
+) -> None:
+    waits = []
+    for _ in range(6):
+        ran(connection, ONE, Outcome(4, "down"))
+        found = portal(connection, "acme")
+        waits.append((found.resumes_at - row(connection, ONE).ended) // MINUTE)
+        with connection.begin():
+            connection.execute(update(portals).values(resumes_at=None))
+
+    assert waits == [1, 2, 4, 8, 15, 15]
+    make_due(connection, ONE, TWO, OTHER)
+    ran(connection, TWO, Outcome(4, "down"))
+    make_due(connection, ONE, TWO)
+    assert is_due(connection) == ["beta/one"]
+    with scheduling(connection) as schedule:
+        assert schedule.begin(ONE, WORKER) is None, "queued before it was known to be down"
+    ran(connection, OTHER, Outcome(0))
+    assert portal(connection, "acme").failures == 7
+
+
+def test_a_portal_that_answers_again_is_as_others(connection: Connection) -> None:
+    ran(connection, ONE, Outcome(4, "down"))
+    with scheduling(connection) as schedule:
+        schedule.hurry([TWO.name], at_once=False)
+    with scheduling(connection) as schedule:
+        assert [each.down for each in schedule.due()] == [True]
+    ran(connection, TWO, Outcome(3))
+
+    assert (portal(connection, "acme").failures, portal(connection, "acme").resumes_at) == (0, None)
+
+
+def test_a_stop_of_the_key_is_waited_for_and_is_no_outage_of_the_portal(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        until = schedule.now + timedelta(hours=7)
+        row_of_key = {
+            "name": "zenovay/agency",
+            "stamps": [],
+            "stopped_until": until,
+            "stop_made": schedule.now,
+        }
+        connection.execute(insert(limits).values(row_of_key))
+    found = ran(connection, ONE, Outcome(4, "spent"))
+
+    assert until <= found.due_at < until + 5 * MINUTE
+    assert portal(connection, "acme").resumes_at is None
+
+
+def test_at_once_holds_for_one_run_also_if_it_is_asked_for_during_another(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        started = schedule.begin(ONE, WORKER)
+    with scheduling(connection) as schedule:
+        schedule.hurry([ONE.name], at_once=True)
+    with scheduling(connection) as schedule:
+        assert started
+        schedule.end(ONE, Outcome(0), started=started, longest=EVERY, worker=WORKER)
+
+    assert is_due(connection) == ["acme/one"]
+    with scheduling(connection) as schedule:
+        again = schedule.begin(ONE, WORKER)
+    assert again
+    assert again.at_once
+    assert not row(connection, ONE).at_once
+
+
+def test_what_a_dead_worker_ran_is_due_at_once_and_later_if_it_dies_of_it_again(
+    connection: Connection,
+) -> None:
+    for expected in (0, 1, 2, 4):
+        with scheduling(connection) as schedule:
+            assert schedule.begin(ONE, WORKER)
+        with scheduling(connection) as schedule:
+            orphans = schedule.orphans([WORKER + 1])
+            schedule.bereave(orphans)
+            now = schedule.now
+        assert orphans == [Name("acme", "one")]
+        assert row(connection, ONE).due_at == now + expected * MINUTE
+    assert (row(connection, ONE).exit_code, row(connection, ONE).reason) == (None, DIED)
+    with scheduling(connection) as schedule:
+        assert schedule.orphans([WORKER + 1]) == []
+
+
+def test_the_end_of_a_run_does_not_hide_that_another_worker_has_begun_one(connection: Connection) -> None:
+    """As after a pause of the process: it was thought dead, and is not."""
+    with scheduling(connection) as schedule:
+        started = schedule.begin(ONE, WORKER)
+    with scheduling(connection) as schedule:
+        schedule.begin(ONE, WORKER + 1)
+    with scheduling(connection) as schedule:
+        assert started
+        schedule.end(ONE, Outcome(0), started=started, longest=EVERY, worker=WORKER)
+
+    assert row(connection, ONE).worker == WORKER + 1
+
+
+def slices(connection: Connection) -> Any:
+    with connection.begin():
+        return connection.execute(select(backfills).order_by(backfills.c.id)).one()
+
+
+def test_a_backfill_goes_on_slice_by_slice_to_its_end(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        since, now = schedule.now - timedelta(days=30), schedule.now
+        mine = Slices(connection, now)
+        assert mine.ask("acme", "agency", since, None)
+        assert not mine.ask("acme", "agency", since, None)
+        (wanted,) = mine.due()
+    for outcome in (Outcome(4, "spent", requests=20, rows=900), Outcome(0, requests=5, rows=80)):
+        with scheduling(connection) as schedule:
+            mine = Slices(connection, schedule.now)
+            assert mine.begin(wanted.number) == wanted
+            mine.end(wanted, outcome)
+
+    found = slices(connection)
+    assert (found.requests, found.rows, found.exit_code) == (25, 980, 0)
+    assert found.ended_at
+    with scheduling(connection) as schedule:
+        assert Slices(connection, schedule.now).due() == []
+        assert Slices(connection, schedule.now).begin(wanted.number) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "goes_on", "wait"),
+    [
+        (Outcome(4, "spent", requests=20), True, timedelta(0)),
+        (Outcome(4, "down"), True, MINUTE),
+        (Outcome(143), True, timedelta(0)),
+        (Outcome(75), True, MINUTE),
+        (Outcome(7), True, MINUTE),
+        (Outcome(5, "refused"), False, None),
+        (Outcome(2, "wrong"), False, None),
+        (Outcome(3), False, None),
+    ],
+)
+def test_a_slice_ends_a_backfill_or_says_when_it_goes_on(
+    connection: Connection, outcome: Outcome, *, goes_on: bool, wait: timedelta | None
+) -> None:
+    with scheduling(connection) as schedule:
+        now, mine = schedule.now, Slices(connection, schedule.now)
+        mine.ask("acme", "agency", now - timedelta(days=3), now)
+        (wanted,) = mine.due()
+        mine.end(wanted, outcome)
+
+    found = slices(connection)
+    assert (found.ended_at is None) == goes_on
+    if wait is not None:
+        assert found.due_at == now + wait
+
+
+def test_a_worker_that_is_gone_is_marked_once_and_forgotten_a_day_later(connection: Connection) -> None:
+    who = Worker("host", 4711, "1.0")
+    with scheduling(connection) as schedule:
+        roll = Roll(connection, schedule.now)
+        for number in (1, 2):
+            roll.sign_on(number, who)
+    with scheduling(connection) as schedule:
+        assert Roll(connection, schedule.now).bury([2]) == [who]
+    with scheduling(connection) as schedule:
+        assert Roll(connection, schedule.now).bury([2]) == []
+        later = Roll(connection, schedule.now + timedelta(days=2))
+        assert later.bury([2]) == []
+        assert connection.execute(select(workers.c.id)).scalars().all() == [2]
