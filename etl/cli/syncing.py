@@ -41,7 +41,7 @@ _MONTH_LASTS = timedelta(hours=1)
 """What was seen to last for the month is looked at again after that: the runs of a day are read for it."""
 
 
-def sync_new(  # noqa: PLR0913 -- what a run may be told, each by name
+def sync_new(
     settings: Settings,
     clock: SystemClock,
     report: Printout | Collector,
