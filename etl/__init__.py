@@ -80,11 +80,11 @@ etl.transform                          pure: visitors to contacts, their propert
 etl.fields                             the synced fields, said once
 etl.kinds                              what a field may hold: read, written, and which rules fit
 etl.rules                              what several statements of one fact come to
-etl.exclusions | etl.files | etl.pace | etl.policies | etl.retry
-                                       whom the settings leave out; whole files; the rate limit; what may be
-                                       written over; retrying
+etl.context | etl.exclusions | etl.files | etl.pace | etl.policies | etl.retry
+                                       what a thread knows; whom the settings leave out; whole files; the rate
+                                       limit; what may be written over; retrying
 etl.clock | etl.deadline | etl.instants | etl.jsontext | etl.countries | etl.redact | etl.envfile | etl.naming
-| etl.context                          time as an argument, bounded waiting, and what values are made of
+                                       time as an argument, bounded waiting, and what values are made of
 etl.models                             the values that travel through the job
 etl.errors                             what can go wrong, with its exit code
 """

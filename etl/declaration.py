@@ -87,26 +87,36 @@ def declared(
         for kind, tables in (("keys", keys), ("portals", portals))
     }
     names = {kind: [owner.name for owner in owners if owner.name] for kind, owners in found.items()}
-    for kind, given in names.items():
-        problems += [
-            f"{kind}.{name} is declared twice" for name, times in Counter(given).items() if times > 1
-        ]
-    read = [_site(_Table("sites", number, table, problems), names) for number, table in enumerate(sites, 1)]
-    right = [site for site in read if site]
-    pairs = Counter((site.portal, site.website) for site in right)
-    problems += [
-        f"sites: {website} is declared twice for the portal {portal}"
-        for (portal, website), times in pairs.items()
-        if times > 1
-    ]
-    if bool(portals or sites) and not (portals and sites and keys):
-        absent = [
-            f"[[{kind}]]"
-            for kind, given in zip((*found, "sites"), (keys, portals, sites), strict=True)
-            if not given
-        ]
-        problems.append(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing")
-    return Declaration(_named(found["keys"]), _named(found["portals"]), tuple(right)), problems
+    tables = [_Table("sites", number, table, problems) for number, table in enumerate(sites, 1)]
+    read = tuple(site for site in (_site(table, names) for table in tables) if site)
+    problems += [*_twice(names, read), *_alike(names["portals"]), *_absent(keys, portals, sites)]
+    return Declaration(_named(found["keys"]), _named(found["portals"]), read), problems
+
+
+def _twice(names: Mapping[str, Sequence[str]], sites: Sequence[Site]) -> Iterator[str]:
+    """What is declared more than once."""
+    owners = Counter(f"{kind}.{name}" for kind, given in names.items() for name in given)
+    yield from (f"{name} is declared twice" for name, times in owners.items() if times > 1)
+    for (portal, website), times in Counter((site.portal, site.website) for site in sites).items():
+        if times > 1:
+            yield f"sites: {website} is declared twice for the portal {portal}"
+
+
+def _alike(portals: Sequence[str]) -> Iterator[str]:
+    """Portals whose states would have one name: a schema has underscores where a name has hyphens."""
+    first: dict[str, str] = {}
+    for name in portals:
+        other = first.setdefault(name.replace("-", "_"), name)
+        if other != name:
+            yield f"portals.{other} and portals.{name} differ in - and _ alone, and their states could not"
+
+
+def _absent(keys: Sequence[Any], portals: Sequence[Any], sites: Sequence[Any]) -> Iterator[str]:
+    """The kinds of tables without which the others come to nothing."""
+    given = {"[[keys]]": keys, "[[portals]]": portals, "[[sites]]": sites}
+    absent = [kind for kind, tables in given.items() if not tables]
+    if 0 < len(absent) < len(given):
+        yield f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
 
 
 def _named(owners: Sequence[Owner]) -> tuple[Owner, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.cli.derived import accounts, state_url
-from etl.cli.wiring import READ_AHEAD, zenovay_client, zenovay_pace
+from etl.cli.wiring import READ_AHEAD, zenovay_beside, zenovay_client, zenovay_pace
 from etl.errors import UnavailableError
 from etl.extract.analytics import traffic
 from etl.extract.budget import Budget
@@ -67,6 +67,9 @@ class Beside:
         """The answer to a question of few requests, which count against the limits that runs keep, too."""
         with self.store.beside() as state:
             budget = self._budget(state)
+        if self._settings.shared:
+            with zenovay_beside(self._settings, self._clock, budget, PATIENCE) as client:
+                return self._asked(client, question)
         plan = self._settings.zenovay
         pace = SharedPace(
             self.store,
@@ -77,15 +80,19 @@ class Beside:
         )
         client = zenovay_client(plan, self._clock, pace, budget, PATIENCE)
         try:
+            return self._asked(client, question)
+        finally:
+            client.close()
+            self._keep_month(budget)
+
+    def _asked(self, client: ZenovayClient, question: Callable[[ZenovayClient], T]) -> T:
+        try:
             return question(client)
         except UnavailableError as exc:
             if stop := Stop.asked_by(exc):
                 with self.store.beside() as state:
                     state.limits.remember_stop(_API, stop)
             raise
-        finally:
-            client.close()
-            self._keep_month(budget)
 
     def _budget(self, state: Transaction) -> Budget:
         """What is left of the month. Raises UnavailableError while nothing is to be asked."""
@@ -94,7 +101,8 @@ class Beside:
             raise UnavailableError(str(stop), fix=fix, until=stop.until)
         plan = self._settings.zenovay
         budget = Budget(clock=self._clock, limit=plan.requests_per_month, reserve=self._reserve)
-        budget.restore(state.limits.quota(_API), unlogged=0, last=state.limits.last_sent(_API))
+        if not self._settings.shared:
+            budget.restore(state.limits.quota(_API), unlogged=0, last=state.limits.last_sent(_API))
         return budget
 
     def _keep_month(self, budget: Budget) -> None:
@@ -180,4 +188,9 @@ def beside_runs(settings: Settings, clock: Clock, *, reserve: float) -> Iterator
     with open_state(state_url(settings.sync), clock) as connection:
         store = Store(connection, clock=clock, accounts=accounts(settings))
         store.make_ready()
-        yield Beside(store, settings, clock, reserve=reserve)
+        with ExitStack() as stack:
+            if settings.shared:
+                from etl.cli.sharing import shared_stops  # noqa: PLC0415 -- a fleet alone needs it
+
+                store.limited_by(stack.enter_context(shared_stops(settings.shared, clock)))
+            yield Beside(store, settings, clock, reserve=reserve)

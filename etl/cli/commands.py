@@ -99,7 +99,7 @@ def backfill(
         return plan_backfill(
             since=since, until=until, max_requests=max_requests, websites=websites, as_json=as_json
         )
-    from etl.cli.syncing import past
+    from etl.cli.backfilling import past
 
     code = past(
         since=since,
@@ -163,12 +163,14 @@ def status(
         from etl.cli.one_run import show_run
 
         return show_run(one_run, most=limit or SHOWN_CONTACTS, as_json=as_json)
-    from etl.cli.state_reports import show_contacts, show_health, show_status
+    if healthy:
+        from etl.cli.health import show_health
+
+        return show_health(websites=websites, as_json=as_json)
+    from etl.cli.state_reports import show_contacts, show_status
 
     if contacts:
         return show_contacts(contacts, most=limit or SHOWN_CONTACTS, as_json=as_json)
-    if healthy:
-        return show_health(websites=websites, as_json=as_json)
     return show_status(runs=runs, websites=websites, as_json=as_json)
 
 

@@ -22,7 +22,7 @@ from etl.models.contact import EMAIL, RECORD, VISITOR, ContactKey
 from etl.models.erasure import Holdings, Person
 from etl.pipeline.books import Books
 from etl.pipeline.forgetting import forget, found, is_known, joined
-from etl.settings import load_hubspot, load_sync
+from etl.settings import load_hubspot, load_shared, load_sync
 from etl.state.store import Store, open_state, read_state
 
 if TYPE_CHECKING:
@@ -134,14 +134,10 @@ def _forget(
 
 @contextmanager
 def _opened(settings: HubSpotSettings, clock: SystemClock) -> Iterator[HubSpotClient]:
-    from etl.cli.wiring import hubspot_client, hubspot_pace  # noqa: PLC0415 -- 100 ms of imports
+    from etl.cli.wiring import hubspot_beside  # noqa: PLC0415 -- 100 ms of imports
 
-    with stoppable(clock):
-        client = hubspot_client(settings, clock, hubspot_pace(settings, clock))
-        try:
-            yield client
-        finally:
-            client.close()
+    with stoppable(clock), hubspot_beside(settings, clock, load_shared()) as client:
+        yield client
 
 
 def _prove_portal(owner: Owner | None, client: HubSpotClient) -> None:

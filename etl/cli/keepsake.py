@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from etl.errors import SyncError
 from etl.files import replace
-from etl.settings import load_places
+from etl.settings import chosen_portal, load_places
 from etl.state.urls import default_url, parse_url, place, sqlite_path
 from etl.watch.troubles import Memory, from_json
 
@@ -68,7 +68,8 @@ def find() -> tuple[Path | None, Keepsake]:
     beside = path.absolute().with_name(LOG_NAME) if path else home and home / LOG_NAME
     log = (settings and settings.log_file) or beside
     first = log.with_name(f"{log.stem}-{_digest(place(state))}.json") if log and state else None
-    others = [folder / f"told-{_digest(_working_directory())}.json" for folder in (home, spare) if folder]
+    told = f"told-{_digest(_working_directory() + (chosen_portal() or ''))}.json"
+    others = [folder / told for folder in (home, spare) if folder]
     return log, Keepsake(tuple(path for path in (first, *others) if path))
 
 

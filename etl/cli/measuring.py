@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from etl.cli.derived import state_url
+from etl.cli.limited import limited
 from etl.cli.month import month_limit
 from etl.errors import SyncError
 from etl.state.store import read_state
@@ -52,7 +53,11 @@ def _portal(name: str | None, subjects: Sequence[Subject], now: datetime, clock:
     """What one state says; nothing where it cannot be read."""
     settings = subjects[0].settings
     websites = [website for each in subjects for website in each.settings.zenovay.website_id]
-    with suppress(SyncError), read_state(state_url(settings.sync), clock) as state:
+    with (
+        suppress(SyncError),
+        read_state(state_url(settings.sync), clock) as state,
+        limited(settings.shared, state, clock),
+    ):
         if state:
             quota = state.limits.latest_quota("zenovay")
             return PortalMetrics(

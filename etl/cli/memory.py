@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from functools import cache
 
 _M_ARENA_MAX = -8
 """``mallopt``'s name for how many heaps glibc may make; a constant of its ABI."""
@@ -18,18 +19,19 @@ def start_without_collecting() -> None:
     gc.set_threshold(_MORE_THAN_IMPORTS_MAKE)
 
 
+@cache
 def collect_seldom() -> None:
     """Look for cycles among what is made from now on, and no more in what was imported before.
 
     Rows and contacts refer to nothing that refers back, but each request leaves some dozen objects that do:
-    a run over a million rows would keep 10 MiB of them, were they looked for less often.
-    A second run of a process freezes nothing more: what the first has left is to be collected.
+    a run over a million rows would keep 10 MiB of them, were they looked for less often. Once in a process:
+    what a run has left in cycles would be kept for good, were it set aside by the next one.
     """
-    if not gc.get_freeze_count():
-        gc.freeze()
+    gc.freeze()
     gc.set_threshold(*_SELDOM)
 
 
+@cache
 def share_one_heap() -> None:
     """Keep glibc from giving each thread a heap of its own.
 

@@ -109,6 +109,11 @@ class Month:
         return " ".join(filter(None, (self._stop, said, self._used)))
 
     @property
+    def is_settled(self) -> bool:
+        """Whether enough runs were observed for an alarm, so that one more changes little."""
+        return self.schedule is not None and self.schedule.runs >= _SETTLED
+
+    @property
     def stopped(self) -> bool:
         """Whether scheduled runs wait for the end of the month, as the rest of it is kept for people."""
         return self._is_on and self.left == 0

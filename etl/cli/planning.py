@@ -15,11 +15,12 @@ from etl.cli import logs
 from etl.cli.beside import beside_runs
 from etl.cli.campaign import Days
 from etl.cli.derived import accounts, state_url
+from etl.cli.limited import limited
 from etl.cli.month import MONTH, Month, look, month_limit
 from etl.cli.stopping import stoppable
 from etl.cli.syncing import parse_range
 from etl.cli.websites import chosen
-from etl.cli.wiring import zenovay_client, zenovay_pace
+from etl.cli.wiring import zenovay_beside
 from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, SyncError
 from etl.extract.budget import Budget, month_after
@@ -223,7 +224,7 @@ class _Zenovay:
     def looking(self, question: Callable[[Transaction | None], T]) -> T:
         """The answer of the state as it is now; None for one that is not there, or is of an older version."""
         url, names = state_url(self._settings.sync), accounts(self._settings)
-        with peek_state(url, self._clock, names) as state:
+        with peek_state(url, self._clock, names) as state, limited(self._settings.shared, state, self._clock):
             return question(state)
 
     def now(self) -> datetime:
@@ -253,7 +254,6 @@ def _zenovay(settings: Settings, clock: SystemClock) -> Iterator[_Zenovay]:
         if is_ready:
             ask: Ask = stack.enter_context(beside_runs(settings, clock, reserve=0.0)).ask
         else:
-            client = zenovay_client(plan, clock, zenovay_pace(plan, clock), budget, _PATIENCE)
-            stack.callback(client.close)
+            client = stack.enter_context(zenovay_beside(settings, clock, budget, _PATIENCE))
             ask = lambda question: question(client)  # noqa: E731 -- the other way to ask
         yield _Zenovay(settings, clock, ask=ask, budget=budget)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from etl.cli import logs
 from etl.cli.people import say, tabbed
 from etl.cli.stopping import stoppable
-from etl.cli.wiring import hubspot_client, hubspot_pace, wanted_of
+from etl.cli.wiring import hubspot_beside, wanted_of
 from etl.clock import SystemClock
 from etl.load.portal import read_portal
 from etl.load.properties import Properties
-from etl.settings import load_hubspot, load_sync
+from etl.settings import load_hubspot, load_shared, load_sync
 
 if TYPE_CHECKING:
     from etl.load.properties import WantedProperty
@@ -24,13 +24,9 @@ def install_properties() -> int:
     logs.configure(sync.log_format, [hubspot.access_token.get_secret_value()])
     clock = SystemClock()
     wanted = wanted_of(sync)
-    with stoppable(clock):
-        client = hubspot_client(hubspot, clock, hubspot_pace(hubspot, clock))
-        try:
-            portal = read_portal(client)
-            created = Properties(client, wanted).install()
-        finally:
-            client.close()
+    with stoppable(clock), hubspot_beside(hubspot, clock, load_shared()) as client:
+        portal = read_portal(client)
+        created = Properties(client, wanted).install()
     say(f"portal: {portal or 'HubSpot does not say which one the token opens'}")
     for each in wanted:
         say(f"{each.name}: {'created' if each.name in created else 'there already'}")

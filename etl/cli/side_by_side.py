@@ -11,6 +11,7 @@ from etl.cli import logs
 from etl.cli.derived import state_url
 from etl.cli.tenants import not_come_to, sync_tenant
 from etl.errors import SettingsError
+from etl.fleet.permits import permits
 from etl.state.store import peek_state
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def sync_fleet(fleet: Fleet, clock: SystemClock, report: Printout | Collector, w
         with alone:
             report.add(summary)
 
-    with ThreadPoolExecutor(wish.jobs, thread_name_prefix="portal") as threads:
+    with (
+        permits(fleet.url, {}, clock),  # one connection for all runs
+        ThreadPoolExecutor(wish.jobs, thread_name_prefix="portal") as threads,
+    ):
         if len(parts) > wish.jobs:
             since = threads.map(lambda part: _synced(part, clock), parts)
             parts = [part for _, part in sorted(zip(since, parts, strict=True), key=lambda pair: pair[0])]

@@ -10,24 +10,23 @@ import orjson
 
 from etl.cli import logs
 from etl.cli.derived import state_place, state_title, state_url
+from etl.cli.limited import limited
 from etl.cli.people import ago, say, shortened, tabbed
 from etl.cli.state_lines import ONE_RUN, run_cells, status_lines, website_cells, website_lines, wrong_lines
 from etl.cli.state_status import EMPTY, look_at
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
-from etl.errors import SyncError
-from etl.models.summary import Status, utc_second, utc_text
-from etl.settings import load, load_status
+from etl.models.summary import utc_second, utc_text
+from etl.settings import load_shared, load_status
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from etl.cli.state_status import StateStatus, WebsiteStatus
     from etl.models.listed import ListedContact
     from etl.settings import PlanSettings, SyncSettings
-    from etl.state.store import Transaction
 
 SHOWN_RUNS = 10
 """Of each website, for programs."""
@@ -42,9 +41,10 @@ def show_status(*, runs: int | None = None, websites: Sequence[str] = (), as_jso
     Returns the exit code.
     """
     plan, sync, clock = *_settings(), SystemClock()
+    shared = load_shared()
     shown = chosen(websites, plan.website_id or ()) if websites else None
     now = clock.now()
-    with read_state(state_url(sync), clock) as state:
+    with read_state(state_url(sync), clock) as state, limited(shared, state, clock):
         most = SHOWN_RUNS if runs is None else runs
         found = look_at(state, plan, sync.min_interval, now, runs=most) if state else None
         title = state_title(sync, state)
@@ -94,48 +94,6 @@ def _print_contacts(listed: Sequence[ListedContact], now: datetime) -> None:
     for each in listed:
         since = utc_second(each.since) if each.since else None
         tabbed((each.key, each.kind, each.record, since, each.reason))
-
-
-def show_health(*, websites: Sequence[str] = (), as_json: bool) -> int:
-    """Print why the sync of all or these ``websites`` is not healthy, if it is not: for monitors.
-
-    Returns 0 if it is, else 1.
-    """
-    why = list(_ailments(websites))
-    if as_json:
-        click.echo(orjson.dumps({"healthy": not why, "why": why}))
-    else:
-        for sentence in why or ["healthy"]:
-            say(sentence)
-    return 1 if why else 0
-
-
-def _ailments(websites: Sequence[str]) -> Iterator[str]:
-    """What ``run --cron`` would tell of, as far as settings and state show it."""
-    try:
-        settings, clock = load(), SystemClock()
-        logs.configure(settings.sync.log_format, settings.secrets())
-        names = chosen(websites, settings.zenovay.website_id)
-        with read_state(state_url(settings.sync), clock) as state:
-            if state is None:
-                yield f"There is no state yet ({state_place(settings.sync)}): no run has begun."
-                return
-            for website in names:
-                yield from _ailment(state, website, settings.sync.stale_after, clock.now())
-    except SyncError as exc:
-        yield str(exc)
-
-
-def _ailment(state: Transaction, website: str, stale_after: timedelta, now: datetime) -> Iterator[str]:
-    last = next(iter(state.runs.last(website, 1)), None)
-    good = state.runs.last_success(website, now=now)
-    reason = f" {last['reason']}" if last and last.get("reason") else ""
-    if last and last["status"] == Status.FAILED.value:
-        yield f"{website}: the last run failed with exit code {last.get('exit_code')}.{reason}"
-    elif good is None:
-        yield f"{website}: nothing was synced yet.{reason}"
-    elif now - good > stale_after:
-        yield f"{website}: nothing was synced since {utc_second(good)}.{reason}"
 
 
 def _print_status(found: StateStatus, now: datetime, *, runs: int | None) -> None:

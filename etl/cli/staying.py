@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import click
@@ -43,6 +44,7 @@ def stay(wish: Wish, *, every: timedelta, as_json: bool) -> int:
         wish = wish.again()
         while rhythm.wait():
             code = residence.run(wish)
+            gc.collect()  # now that nobody waits: what a run leaves behind is not to add up
         interruption = clock.interruption()
         return interruption.exit_code if interruption else code
 

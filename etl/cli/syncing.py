@@ -10,28 +10,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 from etl.cli import logs
 from etl.cli.campaign import Campaign
+from etl.cli.limited import limited
 from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
-from etl.cli.printout import Printout
-from etl.cli.stopping import stoppable
-from etl.cli.subjects import Subject
 from etl.cli.websites import chosen
-from etl.clock import SystemClock
-from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
+from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
 from etl.instants import parsed
 from etl.models.summary import RunSummary, Status, utc_second
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
-from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from etl.cli.options import DryRun
-    from etl.cli.printout import Collector
+    from etl.cli.printout import Collector, Printout
     from etl.cli.wiring import Session
+    from etl.clock import SystemClock
     from etl.models.summary import RunKind
     from etl.pipeline import ports
     from etl.pipeline.ports import Adviser
@@ -41,8 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
-LONGEST_SLACK = timedelta(seconds=10)
-"""So much less than its interval may lie between the starts of a website's runs."""
+_MONTH_LASTS = timedelta(hours=1)
+"""What was seen to last for the month is looked at again after that: the runs of a day are read for it."""
 
 
 def sync_new(
@@ -53,13 +49,15 @@ def sync_new(
     now: bool,
     websites: Sequence[str] = (),
     dry_run: bool = False,
-    every: Mapping[str, timedelta] | None = None,
-    rest: timedelta | None = None,
+    rests: Mapping[str, timedelta] | None = None,
+    peeks: bool = True,
 ) -> int:
     """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code.
 
-    ``every`` says how often each website is read, where that is not as SYNC_MIN_INTERVAL says; ``rest`` holds
-    for all instead. Any thread may call this: who calls it sets up the log, and what signals do.
+    ``rests`` says of websites what lies between the starts of two runs, where that is not SYNC_MIN_INTERVAL.
+    Where it ``peeks``, it looks first whether there is anything to do, before the clients
+    are imported and the lock is taken; a process that has imported them asks only under the lock, by one
+    connection. Any thread may call this: who calls it sets up the log, and what signals do.
     """
     orders = _orders(
         settings,
@@ -70,56 +68,17 @@ def sync_new(
         sweep_interval=settings.sync.sweep_interval,
         initial=settings.sync.initial_range,
     )
-    rest = timedelta(0) if now or dry_run else rest
+    at_once = now or dry_run
     schedule = _Schedule(
-        rest=settings.sync.min_interval if rest is None else rest,
-        every={} if every is None or rest is not None else every,
+        rest=timedelta(0) if at_once else settings.sync.min_interval,
+        rests={} if at_once or rests is None else rests,
         obey_stops=not now,
     )
     plan = settings.zenovay
     budget = Budget(
         clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
     )
-    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget)
-
-
-def past(
-    *,
-    since: str,
-    until: str | None,
-    max_requests: int | None,
-    websites: Sequence[str],
-    dry_run: DryRun | None,
-    as_json: bool,
-) -> int:
-    """Sync a past range of all or these ``websites``, with so many requests to Zenovay.
-
-    Returns the exit code.
-    """
-    settings, clock = start(), SystemClock()
-    begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    report = Printout(as_json=as_json, always=True, dry_run=dry_run)
-    code = SyncError.exit_code
-    try:
-        with stoppable(clock):
-            code = sync_past(
-                settings,
-                clock,
-                report,
-                window=(begin, end),
-                max_requests=max_requests,
-                websites=websites,
-                dry_run=bool(dry_run),
-            )
-    except SyncError as exc:
-        code = exc.exit_code
-        raise
-    finally:
-        if settings.watch.metrics_file and not dry_run:
-            from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
-
-            measure(settings.watch.metrics_file, [Subject(settings)], Outcome(clock.now(), code), clock)
-    return code
+    return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget, peeks=peeks)
 
 
 def sync_past(
@@ -143,9 +102,9 @@ def sync_past(
     return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
 
-def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
+def source_clock(settings: Settings, clock: SystemClock) -> datetime:
     """The API's clock, as far as earlier runs have seen it."""
-    with _looking(settings, clock) as state:
+    with _looking(settings, clock) as state, limited(settings.shared, state, clock):
         quota = state.limits.quota("zenovay") if state else None
     return clock.now() + (quota.ahead if quota else timedelta(0))
 
@@ -198,9 +157,9 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     return stated, len(text.strip()) <= len("2026-01-31")
 
 
-def start() -> Settings:
-    """The settings, with the log set up as they say."""
-    settings = load()
+def start(settings: Settings | None = None) -> Settings:
+    """The ``settings``, read unless they are given, with the log set up as they say."""
+    settings = settings or load()
     file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
     logs.configure(settings.sync.log_format, settings.secrets(), file)
     return settings
@@ -210,16 +169,12 @@ def start() -> Settings:
 class _Schedule:
     """When not to run: less than ``rest`` after the start of the last run, or before a stop has ended.
 
-    A website of ``every`` rests almost so long: who starts runs so often starts none a moment too early.
+    ``rests`` has the websites with one of their own.
     """
 
     rest: timedelta = timedelta(0)
-    every: Mapping[str, timedelta] = field(default_factory=dict)
+    rests: Mapping[str, timedelta] = field(default_factory=dict)
     obey_stops: bool = True
-
-    def _rest(self, website: str) -> timedelta:
-        every = self.every.get(website)
-        return self.rest if every is None else every - min(LONGEST_SLACK, every / 10)
 
     def idle(self, order: Order, state: Transaction, now: datetime) -> RunSummary | None:
         """The summary of a run that is not to be begun now, None if it is."""
@@ -228,9 +183,9 @@ class _Schedule:
         owner = state.ownership.owner()
         summary.portal = owner.portal_id if owner else None
         start = state.runs.last_success(order.website, now=now)
-        if start and now - self._rest(order.website) < start:
+        if start and now - self.rests.get(order.website, self.rest) < start:
             summary.status = Status.SKIPPED
-            within = "this site's interval" if order.website in self.every else "SYNC_MIN_INTERVAL"
+            within = "this site's interval" if order.website in self.rests else "SYNC_MIN_INTERVAL"
             summary.reason = f"The last run started at {utc_second(start)}, within {within}."
             return summary
         stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]
@@ -268,18 +223,20 @@ def _sync_all(
     *,
     schedule: _Schedule,
     budget: Budget,
+    peeks: bool = True,
 ) -> int:
-    if idle := _all_idle(settings, orders, schedule, clock):
+    if peeks and (idle := _all_idle(settings, orders, schedule, clock)):
         for summary in idle:
             report.add(summary)
         return report.close()
     from etl.cli.wiring import session  # noqa: PLC0415 -- the clients take 100 ms to import
 
     with session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
-        opened.store.notes += _newness(settings, orders[0], opened)
         campaign, knows_links = _campaign(orders, opened, settings.zenovay.website_id), False
         for mine in orders:
             with opened.store.reading() as state:
+                if mine is orders[0]:
+                    opened.store.notes += _newness(settings, mine, state)
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
@@ -293,13 +250,12 @@ def _sync_all(
     return report.close()
 
 
-def _newness(settings: Settings, order: Order, opened: Session) -> tuple[str, ...]:
+def _newness(settings: Settings, order: Order, state: Transaction) -> tuple[str, ...]:
     """That nothing was ever synced into this state, should that be so: it may be the wrong one."""
     from etl.cli.derived import days, state_place  # noqa: PLC0415 -- likewise
 
-    with opened.store.reading() as state:
-        if state.runs.websites():
-            return ()
+    if state.runs.known_website(order.website) or state.runs.websites():
+        return ()
     reads = f"; this run reads the last {days(order.initial)}" if order.kind == "incremental" else ""
     return (f"This state is new ({state_place(settings.sync)}){reads}.",)
 
@@ -354,8 +310,14 @@ def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | Non
             _tell("window", summary, written, now)
         if _was_told("month", summary.website, written, now):
             return []
-        warning = opened.month(written, clock).warning
+        looked = state.notebook.get(_looked(summary.website))
+        if looked and abs(now - datetime.fromisoformat(looked)) < _MONTH_LASTS:
+            return []
+        month = opened.month(written, clock)
+        warning = month.warning
         if warning is None:
+            if month.is_settled:
+                state.notebook.put(_looked(summary.website), now.isoformat())
             return []
         _tell("month", summary, written, now)
         return [warning]
@@ -372,6 +334,10 @@ def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> boo
 def _tell(kind: str, summary: RunSummary, state: Transaction, now: datetime) -> None:
     summary.is_news = True
     state.notebook.put(_told(kind, summary.website), now.isoformat())
+
+
+def _looked(website: str) -> str:
+    return f"month_looked_{website}"
 
 
 def _told(kind: str, website: str) -> str:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from etl.cli.derived import accounts, state_url
+from etl.cli.limited import limited
 from etl.cli.one_run import named_run
 from etl.cli.orders import order_of
 from etl.cli.people import say
@@ -19,6 +20,7 @@ from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
 from etl.models.summary import RunSummary, Status, UndoneCounts
 from etl.pipeline.undoing import take_back
+from etl.settings import load_one
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool)
     """
     from etl.cli.wiring import session  # noqa: PLC0415 -- the clients take 100 ms to import
 
-    settings, clock = start(), SystemClock()
+    settings, clock = start(load_one()), SystemClock()
     past, stop = _found(named, settings, clock)
     order, printout = _order(past, settings, dry_run=dry_run), Printout(as_json=as_json, always=True)
     if stop:
@@ -71,7 +73,10 @@ def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool)
 
 def _found(named: str, settings: Settings, clock: SystemClock) -> tuple[PastRun, Stop | None]:
     """The run, and until when HubSpot does not want to be asked. Raises SettingsError."""
-    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
+    with (
+        read_state(state_url(settings.sync), clock, accounts(settings)) as state,
+        limited(settings.shared, state, clock),
+    ):
         past = named_run(named, state)
         _prove_kept(past, settings, clock, state)
         return past, state.limits.stop("hubspot", clock.now()) if state else None

@@ -23,20 +23,22 @@ from etl.state.store import Store, open_state
 from etl.transform import properties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
     from etl.cli.month import Month
+    from etl.cli.sharing import HubSpotLimits
     from etl.clock import Clock, SystemClock
-    from etl.extract.budget import Budget
+    from etl.extract.budget import Allowance, Budget
     from etl.extract.client import Slots
     from etl.fields import SyncedFields
     from etl.load.client import Slots as HubSpotSlots
     from etl.load.properties import WantedProperty
     from etl.pipeline import Order
-    from etl.settings import HubSpotSettings, Settings, SyncSettings, ZenovaySettings
+    from etl.settings import HubSpotSettings, Settings, Shared, SyncSettings, ZenovaySettings
+    from etl.state.elsewhere import Elsewhere
     from etl.state.store import Transaction
 
 MINUTE_S = 60.0
@@ -54,7 +56,7 @@ _AT_ONCE = 5000
 
 
 def zenovay_client(
-    settings: ZenovaySettings, clock: Clock, pace: Slots, budget: Budget, patience: Patience = PATIENCE
+    settings: ZenovaySettings, clock: Clock, pace: Slots, budget: Allowance, patience: Patience = PATIENCE
 ) -> ZenovayClient:
     return ZenovayClient(
         base_url=settings.base_url,
@@ -67,9 +69,15 @@ def zenovay_client(
 
 
 def hubspot_client(
-    settings: HubSpotSettings, clock: Clock, pace: HubSpotSlots, patience: Patience = PATIENCE
+    settings: HubSpotSettings,
+    clock: Clock,
+    pace: HubSpotSlots,
+    patience: Patience = PATIENCE,
+    *,
+    shared: HubSpotLimits | None = None,
 ) -> HubSpotClient:
-    return HubSpotClient(
+    """A client that keeps ``pace``; what is ``shared`` holds for others, too, and counts the day."""
+    client = HubSpotClient(
         access_token=settings.access_token.get_secret_value(),
         base_url=settings.base_url,
         api_version=settings.api_version,
@@ -77,6 +85,45 @@ def hubspot_client(
         pace=pace,
         patience=patience,
     )
+    if shared:
+        client.day, client.search = shared.day, shared.search
+    return client
+
+
+@contextmanager
+def hubspot_beside(
+    settings: HubSpotSettings, clock: Clock, shared: Shared | None, patience: Patience = PATIENCE
+) -> Iterator[HubSpotClient]:
+    """A client for what is no run: its limits are its own, where they are not ``shared``."""
+    with ExitStack() as stack:
+        limits: HubSpotLimits | None = None
+        pace: HubSpotSlots = hubspot_pace(settings, clock)
+        if shared:
+            from etl.cli import sharing  # noqa: PLC0415 -- a fleet alone needs it
+
+            limits = stack.enter_context(sharing.hubspot_limits(shared, settings, clock, insists=True))
+            pace = limits.pace
+        client = hubspot_client(settings, clock, pace, patience, shared=limits)
+        stack.callback(client.close)
+        yield client
+
+
+@contextmanager
+def zenovay_beside(
+    settings: Settings, clock: Clock, budget: Budget, patience: Patience = PATIENCE
+) -> Iterator[ZenovayClient]:
+    """A client for what is no run: its limits are its own, and ``budget``, where they are not shared."""
+    with ExitStack() as stack:
+        pace: Slots = zenovay_pace(settings.zenovay, clock)
+        month: Allowance = budget
+        if settings.shared:
+            from etl.cli import sharing  # noqa: PLC0415 -- as above
+
+            key = stack.enter_context(sharing.zenovay_limits(settings.shared, settings, clock, budget.terms))
+            pace, month = key.pace, key.budget
+        client = zenovay_client(settings.zenovay, clock, pace, month, patience)
+        stack.callback(client.close)
+        yield client
 
 
 def zenovay_pace(settings: ZenovaySettings, clock: Clock) -> Pace:
@@ -96,7 +143,7 @@ class Session:
     store: Store
     source: ZenovayVisitors
     destination: HubSpotContacts | Preview
-    budget: Budget
+    budget: Allowance
     plan: ZenovaySettings
     setup_digest: str
 
@@ -139,17 +186,19 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
             anonymous=settings.sync.anonymous != "skip",
             accounts=accounts(settings),
         )
-        paces = {
-            "zenovay": zenovay_pace(settings.zenovay, clock),
-            "hubspot": hubspot_pace(settings.hubspot, clock),
-        }
         taken_over = stack.enter_context(store.locked())
         _take_up_texts(store, settings.sync.synced)
-        store.keep(paces, {"zenovay": budget})  # what they count is the state's as soon as they are restored
-        verified = _prepare(store, settings, paces, budget, unlogged=taken_over)
-        zenovay = zenovay_client(settings.zenovay, clock, paces["zenovay"], budget)
+        if settings.shared:
+            limits, stops = _shared_limits(settings, settings.shared, clock, budget, stack)
+            store.limited_by(stops)
+            verified = _prepare(store, settings)
+        else:
+            limits, paces = _own_limits(settings, clock, budget)
+            store.keep(paces, {"zenovay": budget})  # what they count is the state's once they are restored
+            verified = _prepare(store, settings, paces, budget, unlogged=taken_over)
+        zenovay = zenovay_client(settings.zenovay, clock, limits.zenovay, limits.budget)
         stack.callback(zenovay.close)
-        hubspot = hubspot_client(settings.hubspot, clock, paces["hubspot"])
+        hubspot = hubspot_client(settings.hubspot, clock, limits.hubspot, shared=limits.shared)
         stack.callback(hubspot.close)
         wanted = wanted_of(settings.sync)
         yield Session(
@@ -166,7 +215,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
             else HubSpotContacts(
                 hubspot, wanted, clock=clock, verified=verified, max_rejected=settings.sync.max_rejected
             ),
-            budget=budget,
+            budget=limits.budget,
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),
         )
@@ -178,8 +227,42 @@ def _snapshot(url: str, clock: Clock) -> AbstractContextManager[Connection]:
     return snapshot(url, clock=clock)
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What the two clients of a run keep; ``shared`` is what holds for others at HubSpot, too."""
+
+    zenovay: Slots
+    hubspot: HubSpotSlots
+    budget: Allowance
+    shared: HubSpotLimits | None = None
+
+
+def _shared_limits(
+    settings: Settings, shared: Shared, clock: Clock, budget: Budget, stack: ExitStack
+) -> tuple[_Limits, Elsewhere]:
+    """Limits that other portals and processes keep, too, and where their stops are; the state has none."""
+    from etl.cli import sharing  # noqa: PLC0415 -- as above
+
+    key = stack.enter_context(sharing.zenovay_limits(shared, settings, clock, budget.terms))
+    opened = sharing.hubspot_limits(shared, settings.hubspot, clock, insists=budget.terms.tries)
+    portal = stack.enter_context(opened)
+    stops = stack.enter_context(sharing.shared_stops(shared, clock))
+    return _Limits(key.pace, portal.pace, key.budget, portal), stops
+
+
+def _own_limits(settings: Settings, clock: Clock, budget: Budget) -> tuple[_Limits, dict[str, Pace]]:
+    """Limits that the state keeps, and what is to be restored of them."""
+    zenovay, hubspot = zenovay_pace(settings.zenovay, clock), hubspot_pace(settings.hubspot, clock)
+    return _Limits(zenovay, hubspot, budget), {"zenovay": zenovay, "hubspot": hubspot}
+
+
 def _prepare(
-    store: Store, settings: Settings, paces: dict[str, Pace], budget: Budget, *, unlogged: bool
+    store: Store,
+    settings: Settings,
+    paces: Mapping[str, Pace] | None = None,
+    budget: Budget | None = None,
+    *,
+    unlogged: bool = False,
 ) -> bool:
     """Take up what earlier runs left. Returns whether HubSpot's properties are known to be right.
 
@@ -189,21 +272,23 @@ def _prepare(
         verified = state.notebook.get(_VERIFIED) == _setup_digest(settings)
         looks = 0 if verified else len(wanted_of(settings.sync))
         unknown = {"zenovay": READ_AHEAD, "hubspot": settings.hubspot.concurrency + looks} if unlogged else {}
-        for api, pace in paces.items():
+        for api, pace in (paces or {}).items():
             sent, stated = state.limits.sent(api), state.limits.stated(api)
             pace.restore(sent, unlogged=unknown.get(api, 0), stated=stated)
             pace.count_others(state.limits.beside(api)[0])
-        quota, (_, beside) = state.limits.quota("zenovay"), state.limits.beside("zenovay")
-        if beside:
-            state.limits.take_over("zenovay", beside)
-        budget.restore(
-            quota,
-            unlogged=unknown.get("zenovay", 0),
-            last=state.limits.last_sent("zenovay"),
-        )
+        if budget:
+            _restore(budget, state, unlogged=unknown.get("zenovay", 0))
         _take_up_names(state, settings.sync.synced)
         _take_up_policies(state, settings.sync.synced)
         return verified
+
+
+def _restore(budget: Budget, state: Transaction, *, unlogged: int) -> None:
+    """Go on counting the month."""
+    quota, (_, beside) = state.limits.quota("zenovay"), state.limits.beside("zenovay")
+    if beside:
+        state.limits.take_over("zenovay", beside)
+    budget.restore(quota, unlogged=unlogged, last=state.limits.last_sent("zenovay"))
 
 
 def wanted_of(settings: SyncSettings) -> tuple[WantedProperty, ...]:

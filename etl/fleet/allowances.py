@@ -1,4 +1,4 @@
-"""What clients know of limits, kept in the shared rows: the turns to send, the month of a key, a portal's day."""
+"""What clients know of limits, by the shared rows: turns to send, the month of a key, the day of a portal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from etl.fleet.grants import SECOND, Learnt, Wish
 from etl.fleet.limits import stopped
 from etl.fleet.permits import NotGrantedError
 from etl.instants import microseconds, microseconds_or_none
-from etl.models.stop import Stop
 from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from etl.fleet.grants import Standing
     from etl.fleet.permits import Permits
     from etl.models.reading import Quota
+    from etl.models.stop import Stop
     from etl.network.reply import Reply
 
 _SAME = timedelta(seconds=1)
@@ -88,16 +88,12 @@ class Turns:
     def slot(self) -> Iterator[None]:
         """Wait for a permit, then hold it around one request. Raises UnavailableError where there is none."""
         try:
-            at = self._permits.take(
-                self._counting.wish(self._configured), self._clock, title=self._title
-            )
+            at = self._permits.take(self._counting.wish(self._configured), self._clock, title=self._title)
         except NotGrantedError as refused:
             raise self._told(refused) from None
         self._counting.sends(at)
-        try:
-            yield
-        finally:
-            self._permits.answered(at)
+        yield
+        self._permits.answered(at)  # a request that failed may be counted later
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for ``seconds``: the other side asked for it."""
@@ -173,7 +169,14 @@ class SharedMonth:
     def wish(self, limit: int) -> Wish:
         """What to ask for: a first request may be tried, and all once it was disproved that none is left."""
         tries = self._disproved or (self._terms.tries and self._sent <= 1)
-        return Wish(1, limit, most=self._terms.limit, reserve=self._terms.reserve, tries=tries)
+        return Wish(
+            1,
+            limit,
+            most=self._terms.limit,
+            reserve=self._terms.reserve,
+            tries=tries,
+            insists=self._terms.tries,
+        )
 
     def sends(self, at: int) -> None:
         self._last = at, self._permits.known()
@@ -227,14 +230,16 @@ class SharedDay:
     zone, which is not known here; so it is taken to end in UTC, and the headers put that right.
     """
 
-    def __init__(self, permits: Permits, clock: Clock, *, most: int | None) -> None:
+    def __init__(self, permits: Permits, clock: Clock, *, most: int | None, insists: bool = False) -> None:
+        """Who ``insists`` asks although the day is spent, or HubSpot wants to be left alone."""
         self._permits = permits
         self._clock = clock
         self._most = most
+        self._insists = insists
         self._learnt_at = float("-inf")
 
     def wish(self, limit: int) -> Wish:
-        return Wish(1, limit, most=self._most)
+        return Wish(1, limit, most=self._most, tries=self._insists, insists=self._insists)
 
     def sends(self, at: int) -> None:
         """The headers tell."""
@@ -291,12 +296,8 @@ class SharedStops:
         permits, ours, since = self._permits[api], self._clock.now(), self._began[api]
         if stop is None and not permits.standing(self._clock).stopped:
             return
-        permits.change(
-            lambda row: stopped(row, stop, ours=ours, since=since), self._clock
-        )
+        permits.change(lambda row: stopped(row, stop, ours=ours, since=since), self._clock)
 
     def _stop(self, api: str) -> Stop | None:
         standing = self._permits[api].standing(self._clock, fresh=True)
         return standing.stop(self._clock.now())
-
-

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import inspect, text
 
 from etl.errors import StateError
-from etl.state import migrate
 from etl.state.database import connect, rebuilding, unhurried
 from etl.state.failures import NewerError, translated
 from etl.state.urls import place
@@ -111,6 +110,8 @@ def newer(connection: Connection, what: str) -> NewerError:
 
 
 def _upgrade(connection: Connection) -> None:
+    from etl.state import migrate  # noqa: PLC0415 -- alembic costs 150 ms, needed once per release
+
     if connection.dialect.name == "sqlite":
         raw: Any = connection.connection.driver_connection
         with suppress(sqlite3.OperationalError):  # somebody else may be making them now

@@ -1,9 +1,9 @@
 """How many permits a limit can give now. Pure: microseconds throughout, by the clock of the shared tables.
 
-A permit is used at most ``use_by_s`` after it was asked for, and a request arrives at most ``ARRIVAL_S`` after
-it was sent. So a permit that was granted at an instant stands for an arrival between it and that much later:
-it counts for as long as the window and both of these, and no sliding window ever sees more arrivals than its
-limit, whoever asks, and whoever was killed.
+A permit is used at most ``use_by_s`` after it was asked for, and a request arrives at most ``ARRIVAL_S``
+after it was sent. So a permit that was granted at an instant stands for an arrival between it and that much
+later: it counts for as long as the window and both of these, and no sliding window ever sees more arrivals
+than its limit, whoever asks, and whoever was killed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Wish:
     """What is asked for: ``count`` permits, of a ``limit`` by the settings, in a window.
 
     ``most`` is the limit of the period by the settings, None where they name none; the share ``reserve`` of
-    it is left untouched. ``tries``: neither that nor a stop holds one request back.
+    it is left untouched. ``tries``: that does not hold one request back. ``insists``: no stop does.
     """
 
     count: int
@@ -88,6 +88,7 @@ class Wish:
     most: int | None = None
     reserve: float = 0.0
     tries: bool = False
+    insists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,7 @@ def _allowed(row: Standing, rule: Rule, wish: Wish) -> int:
 def _refusal(row: Standing, rule: Rule, wish: Wish) -> Why | None:
     if row.paused_until is not None and row.paused_until > row.now:
         return "pause"
-    if row.stopped and not wish.tries:
+    if row.stopped and not wish.insists:
         return "stop"
     return "period" if _allowed(row, rule, wish) < 1 else None
 

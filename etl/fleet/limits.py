@@ -1,9 +1,10 @@
 """The rows of the limits that several processes keep together: permits are taken and given back here.
 
-On PostgreSQL one statement takes them, in autocommit: it locks the row, then reads the server's clock, decides
-and writes. READ COMMITTED has the lock wait for whoever has the row, and shows what that one committed; the
-UPDATE then takes its values from the locked row alone, never from the older one of its own snapshot. In a
-SQLite file, a transaction that alone may write does the same by ``grants.decide``; tests hold the two equal.
+On PostgreSQL one statement takes them, in autocommit: it locks the row, then reads the server's clock,
+decides and writes. READ COMMITTED has the lock wait for whoever has the row, and shows what that one
+committed; the UPDATE then takes its values from the locked row alone, never from the older one of its own
+snapshot. In a SQLite file, a transaction that alone may write does the same by ``grants.decide``; tests hold
+the two equal.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.clock import Clock
-    from etl.fleet.grants import Learnt, Rule, Wish
+    from etl.fleet.grants import Rule, Wish
     from etl.models.stop import Stop
 
 T = TypeVar("T")
@@ -68,7 +69,8 @@ WITH mine AS MATERIALIZED (
     SELECT timed.*,
         CASE WHEN %(stated_wins)s::boolean THEN coalesce(period_limit, %(most)s::bigint)
             ELSE least(period_limit, %(most)s::bigint) END AS plan,
-        least(paused_until, now + %(longest_pause)s::bigint) AS pause,
+        CASE WHEN paused_until IS NOT NULL
+            THEN least(paused_until, now + %(longest_pause)s::bigint) END AS pause,
         period_ends IS NULL OR now + ahead >= period_ends
             OR period_ends - now - ahead > %(longest)s::bigint AS turns,
         ARRAY(SELECT least(s, now) FROM unnest(stamps) AS s
@@ -97,7 +99,7 @@ WITH mine AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT allowing.*,
         CASE WHEN coalesce(pause > now, false) THEN 'pause'
-            WHEN coalesce(stop_made <= now AND now < stopped_until, false) AND NOT %(tries)s::boolean
+            WHEN coalesce(stop_made <= now AND now < stopped_until, false) AND NOT %(insists)s::boolean
                 THEN 'stop'
             WHEN allowed < 1 THEN 'period'
             WHEN free < 1 THEN 'window' END AS why

@@ -42,7 +42,7 @@ class NotGrantedError(Exception):
 
 @dataclass(slots=True)
 class _Block:
-    """Permits that were granted ``at`` an instant of the tables' clock, good until our monotonic ``use_by``."""
+    """Permits that were granted ``at`` an instant of the tables, good until our monotonic ``use_by``."""
 
     left: int = 0
     at: int = 0
@@ -61,6 +61,7 @@ class Permits:
         self._size = 1
         self._closed_until = float("-inf")
         self._answered: deque[int] = deque(maxlen=1000)
+        self._answering = threading.Lock()
         self._seen: tuple[Standing, int] | None = None
         self._limit: int | None = None
 
@@ -93,11 +94,13 @@ class Permits:
 
     def answered(self, at: int) -> None:
         """The request of a permit has its answer: it is counted by whatever is asked later."""
-        self._answered.append(at)
+        with self._answering:
+            self._answered.append(at)
 
     def known(self) -> tuple[int, ...]:
         """The grants of those that have their answer."""
-        return tuple(self._answered)
+        with self._answering:
+            return tuple(self._answered)
 
     def standing(self, clock: Clock, *, fresh: bool = False) -> Standing:
         """The row by the last look, a ``fresh`` one if asked for; its ``now`` is that of now."""

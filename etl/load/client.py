@@ -58,7 +58,8 @@ class HubSpotClient:
     """Sends requests and returns complete replies. Safe to use from several threads.
 
     ``base_url`` as ``https://api.hubapi.com``; ``api_version`` is ``v3`` or a dated one. ``timeout_s`` and
-    ``deadline_s`` as in ``Wire``.
+    ``deadline_s`` as in ``Wire``. Where others keep the limits, too, ``day`` is told of every answer, and
+    ``search`` is that of searches.
     """
 
     def __init__(
@@ -72,10 +73,7 @@ class HubSpotClient:
         patience: Patience = _PATIENCE,
         timeout_s: tuple[float, float] = (5.0, 30.0),
         deadline_s: float = 25.0,
-        day: Heeding | None = None,
-        search: Slots | None = None,
     ) -> None:
-        """``day`` is told of every answer, ``search`` is the limit of searches where others keep it, too."""
         self._token = credential(access_token, setting="HUBSPOT_ACCESS_TOKEN")
         self.route = route_to(base_url, api="HubSpot", setting="HUBSPOT_BASE_URL")
         dated = "" if api_version == "v3" else f"/{api_version}"
@@ -85,8 +83,8 @@ class HubSpotClient:
         self.account_path = f"/account-info/{api_version}/details"
         self._clock = clock
         self._pace = pace
-        self._day = day
-        self.search = search
+        self.day: Heeding | None = None
+        self.search: Slots | None = None
         self._patience = patience
         self._wire = Wire(self.route, timeout_s=timeout_s, deadline_s=deadline_s)
         self.circuit = Circuit()
@@ -132,8 +130,8 @@ class HubSpotClient:
                 reply = trace.of(lambda: self._exchange(method, path, payload))
             if (limit := ten_second_limit(reply)) is not None:
                 self._pace.lower_limit(limit)
-            if self._day:
-                self._day.heed(reply)
+            if self.day:
+                self.day.heed(reply)
             if error := stranger(reply, self.route):
                 raise error
             if not reply.ok and reply.status not in expects:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from etl.models.visitor import Facts, Visitor
 
@@ -66,6 +67,17 @@ class Member(NamedTuple):
 
     website_id: int
     visitor: Visitor
+
+
+class Waiting(NamedTuple):
+    """Since when the longest waits that may be looked at again: as absent, or for what was kept of it.
+
+    ``due`` says whether there is any that waits for nothing.
+    """
+
+    absent: Mapping[ContactKind, datetime | None]
+    kept: datetime | None
+    due: bool
 
 
 Texts = dict[str, str]

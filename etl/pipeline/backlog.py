@@ -52,6 +52,10 @@ class Backlog:
         self._is_complete = False
         self._has_late = False
 
+    def begin_empty(self) -> None:
+        """The ledger holds nothing that is due, so that nothing need be looked up."""
+        self._is_complete = True
+
     def wait_with_some(self) -> None:
         """Some contacts that were sent are due once more: they can wait until no more changes come."""
         self._has_late = True

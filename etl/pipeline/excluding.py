@@ -22,22 +22,23 @@ _NOTE = "exclusions"
 _AT_ONCE = 5000
 
 
-def follow_exclusions(order: Order, store: Store) -> None:
+def follow_exclusions(order: Order, store: Store) -> bool:
     """Once the exclusions have changed, go through all visitors and addresses, page by page.
 
     Who is excluded now leaves its contact; who was, is seen with fresh eyes when its next row comes. A kill
-    in between costs a repetition.
+    in between costs a repetition. Returns whether they have changed.
     """
     with store.reading() as state:
         noted = state.notebook.get(_NOTE)
+        if noted == order.exclusions.digest or (noted is None and not order.exclusions):
+            return False
         websites = [website.id for website in state.runs.websites().values()]
-    if noted == order.exclusions.digest or (noted is None and not order.exclusions):
-        return
     for website_id in websites:
         _screen_visitors(website_id, order, store)
     _erase_addresses(order, store)
     with store.transaction() as state:
         state.notebook.put(_NOTE, order.exclusions.digest)
+    return True
 
 
 def _screen_visitors(website_id: int, order: Order, store: Store) -> None:

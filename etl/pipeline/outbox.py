@@ -109,6 +109,10 @@ class Outbox:
         self._backlog.renew(renewed | dict.fromkeys(late))
         self.look_again()
 
+    def begin_empty(self) -> None:
+        """Nothing is due so far."""
+        self._backlog.begin_empty()
+
     def look_again(self) -> None:
         """Something has changed: there may be a batch to send."""
         self._may_send = True

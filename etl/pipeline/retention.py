@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import orjson
@@ -27,6 +27,10 @@ MOST_STEPS = 8
 """And so many steps are taken in one run, as long as each finds somebody."""
 
 
+REST = timedelta(days=1)
+"""So long after all were looked at nobody is: who has expired meanwhile waits for that."""
+
+
 def pruned_to(website: str, state: Transaction) -> datetime | None:
     """Rows that are older were taken off the state: read again, they would be counted twice."""
     text = state.notebook.mapping(_note(website)).get("to")
@@ -48,8 +52,16 @@ def prune(order: Order, *, website_id: int, clock: datetime, store: Store) -> in
     return pruned
 
 
+def _is_through(note: Mapping[str, str], cutoff: datetime) -> bool:
+    """Whether all were looked at, a short while ago, for such as were last seen before ``cutoff``."""
+    through = note.get("through")
+    return through is not None and cutoff < datetime.fromisoformat(through) + REST
+
+
 def _step(order: Order, website_id: int, cutoff: datetime, state: Transaction) -> int:
     note = state.notebook.mapping(_note(order.website))
+    if _is_through(note, cutoff):
+        return 0
     seen = state.visitors.seen(website_id, after=note.get("after", ""), most=STEP)
     expired = [visitor_id for visitor_id, at in seen if at < cutoff]
     known = state.visitors.known(website_id, expired)
@@ -58,8 +70,9 @@ def _step(order: Order, website_id: int, cutoff: datetime, state: Transaction) -
         _take_off(pruned, website_id, order.synced, state)
         note["to"] = max(cutoff, datetime.fromisoformat(note.get("to", cutoff.isoformat()))).isoformat()
     note["after"] = seen[-1][0] if len(seen) == STEP else ""
-    if pruned or note["after"]:
-        state.notebook.put(_note(order.website), orjson.dumps(note).decode())
+    if not note["after"]:
+        note["through"] = cutoff.isoformat()
+    state.notebook.put(_note(order.website), orjson.dumps(note).decode())
     return len(pruned)
 
 

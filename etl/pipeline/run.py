@@ -136,10 +136,10 @@ class _Run:
         )
         try:
             self._recognise()
-            self._make_due()
-            follow_exclusions(self.order, self.store)
-            self._link()
-            self._carry_over()
+            some_due = self._make_due()
+            some_due |= follow_exclusions(self.order, self.store)
+            some_due |= self._link()
+            self._carry_over(some_due=some_due)
             self._loop(threads)
             self._merge()
             self._prune()
@@ -181,18 +181,25 @@ class _Run:
             self._warn([found.doubt])
         return found.owner
 
-    def _make_due(self) -> None:
-        """What the settings, or the time that has passed, make due by themselves."""
-        with self.store.transaction() as state:
-            look_again(self.order, state, now=self.clock.now())
+    def _make_due(self) -> bool:
+        """What the settings, or the time that has passed, make due by themselves.
 
-    def _link(self) -> None:
-        """Learn who is who before anything is read; where that cannot be asked, nothing is sent either."""
+        Returns whether anybody may be due then.
+        """
+        with self.store.transaction() as state:
+            return look_again(self.order, state, now=self.clock.now())
+
+    def _link(self) -> bool:
+        """Learn who is who before anything is read; where that cannot be asked, nothing is sent either.
+
+        Returns whether anything may have been learnt.
+        """
         links = self.outbox.destination.links
         if links is None or self.outbox.stop or not self.order.links:
-            return
+            return False
         with self._stopping_the_outbox():
             follow_links(links, self.order, self.store)
+        return True
 
     @contextmanager
     def _stopping_the_outbox(self) -> Iterator[None]:
@@ -204,7 +211,11 @@ class _Run:
         except SyncError as failure:
             self.outbox.stop = failure
 
-    def _carry_over(self) -> None:
+    def _carry_over(self, *, some_due: bool) -> None:
+        """Who is due before anything is read; where nobody is, the ledger need not be asked any more."""
+        if not some_due:
+            self.outbox.begin_empty()
+            return
         with self.store.reading() as state:
             for contact_id in state.ledger.due_ids():
                 self.books.carry_over(contact_id)

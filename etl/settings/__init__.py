@@ -3,17 +3,18 @@
 Of several portals each has settings of its own, which the configuration file declares.
 """
 
+from etl.settings.choice import choose_portal, chosen_portal
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
-    choose_portal,
-    chosen_portal,
     declares_fleet,
     load,
     load_fleet,
     load_hubspot,
     load_link_property,
     load_live,
+    load_one,
     load_places,
+    load_shared,
     load_status,
     load_sync,
     load_token,
@@ -64,7 +65,9 @@ __all__ = [
     "load_hubspot",
     "load_link_property",
     "load_live",
+    "load_one",
     "load_places",
+    "load_shared",
     "load_status",
     "load_sync",
     "load_token",

@@ -25,6 +25,7 @@ _MISSING = {
     "ZENOVAY_WEBSITE_ID": "the id of the website; several are separated by commas",
     "HUBSPOT_ACCESS_TOKEN": "the token of a private app or service key (HubSpot: settings, integrations)",
 }
+_SWAPPED = re.compile(r"it and \w+ seem swapped")
 _VARIABLE = "is missing: the variable"
 """Of a portal or a key."""
 
@@ -92,7 +93,8 @@ def _of_portal(given: Given, error: Any, sources: Sources) -> Iterator[str]:
     if error["type"] in {"missing", "too_short"}:
         yield from [f"{sources.config}: {given.missing}"] * bool(given.missing)
     else:
-        yield f"{sources.config}: {_placed(_sentence(given.named, error), given.origin)}"
+        sentence = _SWAPPED.sub("a key and a token seem swapped", _sentence(given.named, error))
+        yield f"{sources.config}: {_placed(sentence, given.origin)}"
 
 
 def _sentence(variable: str, error: Any) -> str:

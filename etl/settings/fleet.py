@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl import envfile
 from etl.errors import SettingsError
 from etl.naming import nearest
 from etl.settings.sections import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from etl.settings.sections import Settings
@@ -47,7 +48,7 @@ class Fleet:
         """The tenants of a portal, one for each of its keys. Raises SettingsError for an unknown one."""
         found = tuple(tenant for tenant in self.tenants if tenant.portal == portal)
         if not found:
-            raise unknown_portal(portal, self.portals())
+            raise unknown_portal(portal, self.portals(), kind="portal with websites")
         return found
 
     def tenant(self, portal: str, website: str) -> Tenant:
@@ -71,9 +72,11 @@ class Fleet:
         return [*self.notes]
 
 
-def unknown_portal(name: str, known: tuple[str, ...]) -> SettingsError:
-    """That no portal has this name."""
-    fix = f"The nearest one is {nearest(name, known)}; there are {', '.join(known)}." if known else ""
+def unknown_portal(name: str, known: Sequence[str], *, kind: str = "portal") -> SettingsError:
+    """That no portal, or none of a ``kind``, has this name."""
     return SettingsError(
-        f"No portal is named {name!r}.", fix=fix or "None is declared: visitor-sync help fleet."
+        f"No {kind} is named {envfile.printable(name)!r}.",
+        fix=f"The nearest one is {nearest(name, known)}; there are {', '.join(known)}."
+        if known
+        else "None is declared: visitor-sync help fleet shows how.",
     )

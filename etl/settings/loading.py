@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from etl import envfile
 from etl.errors import SettingsError
+from etl.settings import demand
+from etl.settings.choice import chosen_portal
 from etl.settings.faults import wrong
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.reading import given, made, read
@@ -35,34 +37,27 @@ from etl.settings.sources import read_sources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from etl.declaration import Site
+    from etl.declaration import Declaration, Site
     from etl.settings.reading import AnySection, Reading
     from etl.settings.sources import Sources
 
 _EARLY = timedelta(seconds=10)
 """A run may begin so much before a whole interval has passed since the last one."""
 
-_chosen: str | None = None
-"""The portal that the settings are read for."""
-
 
 def load() -> Settings:
     """All settings. Raises SettingsError, which lists everything that is missing or wrong, without values."""
-    if _chosen is not None:
-        return _only_tenant(load_fleet(), _chosen).settings
+    if (portal := chosen_portal()) is not None:
+        return _only_tenant(load_fleet(), portal).settings
     sections = _load(ZenovaySettings, HubSpotSettings, SyncSettings, WatchSettings)
     return Settings(*sections)  # type: ignore[arg-type]  # one of each, in this order
 
 
-def choose_portal(name: str) -> None:
-    """Have the settings read as they are for one portal of the configuration file."""
-    global _chosen  # noqa: PLW0603 -- of the process, as the env file that is chosen
-    _chosen = name
-
-
-def chosen_portal() -> str | None:
-    """The portal that the settings are read for; None where none was chosen."""
-    return _chosen
+def load_one() -> Settings:
+    """All settings; of a portal that is read with several keys those with the first. Raises SettingsError."""
+    if (portal := chosen_portal()) is None:
+        return load()
+    return _any_tenant(load_fleet(), portal).settings
 
 
 def declares_fleet() -> bool:
@@ -83,17 +78,27 @@ def load_fleet() -> Fleet:
 
     reading = read()
     names = reading.portals.names()
-    if _chosen is not None:
-        reading.chosen(_chosen)
+    if (portal := chosen_portal()) is not None:
+        reading.chosen(portal)
     elif not names and not reading.problems:
         raise SettingsError(
             f"{reading.sources.config} declares no portals.", fix="visitor-sync help fleet shows how."
         )
     base = reading.base()
-    wanted = names if _chosen is None else (_chosen,)
+    wanted = names if portal is None else (portal,)
     tenants = [tenant for name in wanted for tenant in _tenants(reading, name, base)]
     reading.end()
-    return Fleet(tuple(tenants), shared_url(str(base)))
+    return Fleet(tuple(tenants), shared_url(str(base)), tuple(_notes(reading.config.fleet, tenants)))
+
+
+def _notes(declaration: Declaration, tenants: Sequence[Tenant]) -> Iterator[str]:
+    """What may not be meant: of all portals, also where one is chosen, as they share keys."""
+    used = {name for site in declaration.sites for name in (f"portal {site.portal}", f"key {site.key}")}
+    declared = [f"portal {each.name}" for each in declaration.portals]
+    declared += [f"key {each.name}" for each in declaration.keys]
+    yield from (f"The {name} has no site." for name in declared if name not in used)
+    for key, plan in {tenant.key: tenant.settings.zenovay for tenant in tenants}.items():
+        yield from demand.remarks(key, [site.every for site in declaration.sites if site.key == key], plan)
 
 
 def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant]:
@@ -125,27 +130,49 @@ def _hurried(sections: Sequence[Section], sites: Sequence[Site]) -> list[Section
 
 def _only_tenant(fleet: Fleet, portal: str) -> Tenant:
     """The tenant of a portal that is read with one key. Raises SettingsError for any other."""
-    if not fleet.tenants:
-        raise SettingsError(f"The portal {portal} has no website.", fix="Name one in [[sites]].")
     if len(fleet.tenants) > 1:
         keys = ", ".join(tenant.key for tenant in fleet.tenants)
         raise SettingsError(
             f"The portal {portal} is read with several keys ({keys}), which this command cannot go through.",
             fix="run, backfill and check go through all of them.",
         )
+    return _any_tenant(fleet, portal)
+
+
+def _any_tenant(fleet: Fleet, portal: str) -> Tenant:
+    if not fleet.tenants:
+        raise SettingsError(f"The portal {portal} has no website.", fix="Name one in [[sites]].")
     return fleet.tenants[0]
 
 
 def _load(*sections: type[Section]) -> list[Section]:
     reading = read()
-    loaded = reading.loaded(sections, reading.chosen(_chosen))
+    portal = chosen_portal()
+    loaded = reading.loaded(sections, reading.chosen(portal))
     reading.end()
-    return loaded if _chosen is None else _hurried(loaded, reading.portals.sites(_chosen))
+    return loaded if portal is None else _hurried(loaded, reading.portals.sites(portal))
 
 
 def _sources() -> Sources:
     """What is set, for the chosen portal where one is chosen. Raises SettingsError."""
-    return read_sources() if _chosen is None else read().chosen(_chosen)
+    return read_sources() if chosen_portal() is None else read().chosen(chosen_portal())
+
+
+def load_shared() -> Shared | None:
+    """Where the limits of the chosen portal stand; None where none is chosen. Of its keys, the first's.
+
+    Raises SettingsError.
+    """
+    if (portal := chosen_portal()) is None:
+        return None
+    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+    reading = read()
+    reading.chosen(portal)
+    base, keys = reading.base(), tuple(reading.portals.keys(portal))
+    if base is None or not keys:
+        return None
+    return Shared(shared_url(base), portal, keys[0], reading.portals.per_day(portal))
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:

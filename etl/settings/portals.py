@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from etl.naming import nearest
 from etl.settings.sections import (
     HubSpotSettings,
-    WatchSettings,
     ZenovaySettings,
     sync_settings,
     variables,
@@ -36,7 +35,6 @@ ALONE = (API_KEY, WEBSITES, TOKEN)
 
 PER_DAY = "requests_per_day"
 _COMMON = frozenset({"SYNC_STATE_URL", "SYNC_CONFIG", "SYNC_LOG_FORMAT", "SYNC_LOG_FILE"})
-_SECRET = frozenset({"SYNC_NOTIFY", "SYNC_PING_URL", "SLACK_WEBHOOK_URL", API_KEY, TOKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +160,11 @@ def _key_variables() -> dict[str, str]:
 
 @cache
 def _portal_variables(own: tuple[Field, ...]) -> dict[str, str]:
-    sections: tuple[type[Section], ...] = (HubSpotSettings, sync_settings(own), WatchSettings)
+    sections: tuple[type[Section], ...] = (HubSpotSettings, sync_settings(own))
     return {
         key: variable
         for section in sections
-        for key, variable in _by_key(section, but=_COMMON | _SECRET).items()
+        for key, variable in _by_key(section, but=_COMMON | {TOKEN}).items()
     }
 
 

@@ -160,13 +160,22 @@ def made(
     secrets = sources.secrets(section)
     faults = {**secrets.faults, **_faults(section, sources)}
     found = [fault for variable, fault in faults.items() if variable not in told]
-    texts: dict[str, Any] = {"_env_file": sources.path, **secrets.texts, **given(section, sources)}
     try:
-        settings = section(**texts)
+        if sources.given:
+            settings = section.of(_texts(section, sources) | secrets.texts | given(section, sources))
+        else:
+            outside: dict[str, Any] = {"_env_file": sources.path, **secrets.texts}
+            settings = section(**outside)
     except ValidationError as exc:
         told = {*told, *faults} & {*variables(section).values()}
         return None, [*found, *sentences(section, exc, sources, secrets.files, told)]
     return None if found else settings, found
+
+
+def _texts(section: type[Section], sources: Sources) -> dict[str, str]:
+    """What the environment and the env file say."""
+    found = {key: sources.text(variable) for key, variable in variables(section).items()}
+    return {key: text for key, text in found.items() if text}
 
 
 def given(section: type[Section], sources: Sources) -> dict[str, Any]:

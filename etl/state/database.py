@@ -6,6 +6,7 @@ import os
 import sqlite3
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -18,7 +19,6 @@ from sqlalchemy import (
     create_engine,
     event,
     inspect,
-    text,
 )
 from sqlalchemy.pool import NullPool
 
@@ -29,7 +29,7 @@ from etl.state.lock import refuse_beside_an_older_version
 from etl.state.urls import COPY, file_behind, parse_url, place, sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -44,11 +44,18 @@ SCHEMA = REVISIONS[-1]
 _ROW_IS_LOCK = ("0001", "0002")
 
 _BUSY_S = 10
+_MOST_ENGINES = 256
 _PAUSES_S = (0.25, 0.5, 1.0, 2.0, 2.0)
 _RETRY_S = 6.0
 """A server that is away is asked again for so long: it may be restarting, or have too many clients."""
 
-_OUR_TABLE = "websites"  # in every revision
+_TABLES = ("alembic_version", "websites")  # in every revision
+_IS_THERE = {
+    "sqlite": "EXISTS(SELECT 1 FROM sqlite_master WHERE name = '{0}')",
+    "postgresql": "to_regclass('{0}') IS NOT NULL",
+}
+"""By dialect, whether there is a table: it need not be looked for among all."""
+
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
 _DAMAGED = "damaged"
@@ -71,12 +78,14 @@ def connect(
         _create_file(path, parsed)
     if path:
         refuse_a_stump(path, parsed)
-        engine = _engine_of_file(parsed, path, writing=writing)
+        opening: Callable[[], Connection] = _engine_of_file(parsed, path, writing=writing).connect
     else:
         from etl.state import postgres  # noqa: PLC0415 -- the driver is an extra
 
-        engine = postgres.engine(parsed, writing=writing, clock=clock or SystemClock(), create=create)
-    with _using(engine, parsed, clock or SystemClock()) as connection:
+        opening = partial(
+            postgres.opened, parsed, writing=writing, clock=clock or SystemClock(), create=create
+        )
+    with _using(opening, parsed, clock or SystemClock()) as connection:
         yield connection
 
 
@@ -88,35 +97,33 @@ def scratch(url: URL) -> Iterator[Connection]:
         named, poolclass=NullPool, creator=lambda: sqlite3.connect(""), execution_options={COPY: True}
     )
     _prepare(engine, begin="BEGIN")
-    with _using(engine, named, SystemClock()) as connection:
+    with _using(engine.connect, named, SystemClock()) as connection:
         yield connection
 
 
 @contextmanager
-def _using(engine: Engine, url: URL, clock: Clock) -> Iterator[Connection]:
+def _using(opening: Callable[[], Connection], url: URL, clock: Clock) -> Iterator[Connection]:
+    """The engines keep no connection, so that nothing is left of one that is closed."""
+    connection = _connected(opening, url, clock)
     try:
-        connection = _connected(engine, url, clock)
-        try:
-            yield connection
-        finally:
-            with suppress(SyncError), translated(url):
-                _close(connection)
+        yield connection
     finally:
-        engine.dispose()
+        with suppress(SyncError), translated(url):
+            _close(connection)
 
 
-def _connected(engine: Engine, url: URL, clock: Clock) -> Connection:
+def _connected(opening: Callable[[], Connection], url: URL, clock: Clock) -> Connection:
     started = clock.monotonic()
     for pause in _PAUSES_S:
         try:
             with translated(url):
-                return engine.connect()
+                return opening()
         except LostError:
             if clock.monotonic() - started > _RETRY_S:
                 raise
         clock.wait(pause, "the state database is away")
     with translated(url):
-        return engine.connect()
+        return opening()
 
 
 def _close(connection: Connection) -> None:
@@ -145,13 +152,16 @@ def revision(connection: Connection) -> str | None:
 
     Raises StateError where the database belongs to another program or to a newer visitor-sync.
     """
-    tables = set(inspect(connection).get_table_names())
-    if "alembic_version" not in tables:
-        if tables:
+    is_there = _IS_THERE[connection.dialect.name]
+    stamped, is_ours = connection.exec_driver_sql(
+        "SELECT " + ", ".join(is_there.format(name) for name in _TABLES)
+    ).one()
+    if not stamped:
+        if inspect(connection).get_table_names():
             raise _foreign(connection)
         return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if found is not None and _OUR_TABLE not in tables:
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if found is not None and not is_ours:
         raise _foreign(connection)
     if found is not None and found not in REVISIONS:
         raise NewerError(
@@ -254,6 +264,7 @@ def prove_sound(connection: Connection) -> None:
         raise damaged(url, f"the file is damaged, SQLite's quick_check finds {len(found)} faults")
 
 
+@lru_cache(maxsize=_MOST_ENGINES)
 def _engine_of_file(url: URL, path: Path, *, writing: bool) -> Engine:
     if writing:
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})

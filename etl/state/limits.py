@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from sqlalchemy import and_, func, select, text, update
@@ -15,10 +15,11 @@ from etl.models.reading import Quota
 from etl.models.stop import WAIT, Stop
 from etl.state import tables
 from etl.state.failures import of_a_row
-from etl.state.statements import Prepared, new, overwritten, value
+from etl.state.statements import Prepared, among, new, overwritten, value
+from etl.state.tally import Beside, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from etl.state.statements import Row, Statements
 
@@ -36,32 +37,36 @@ def _change(columns: Mapping[str, Any]) -> Prepared:
 _PLACE = Prepared(
     lambda _: text("INSERT INTO limits (api, account) VALUES (:api, :account) ON CONFLICT DO NOTHING")
 )
-_BESIDE = Prepared(lambda _: select(_C.beside, _C.beside_used).where(_MINE).with_for_update())
 _COUNT_BESIDE = Prepared(
     lambda _: (
         update(_T).values(beside=value("new_beside"), beside_used=_C.beside_used + value("more")).where(_MINE)
     )
 )
 _TAKE_OVER = _change({"beside_used": _C.beside_used - value("taken")})
-_SENT = Prepared(lambda _: select(_C.sent).where(_MINE))
-_ALL_SENT = Prepared(lambda _: select(_C.sent, _C.beside).where(_MINE))
-_STATED = Prepared(lambda _: select(_C.stated).where(_MINE))
-_REMEMBER_SENT = _change(
-    {name: func.coalesce(given, _C[name]) for name, given in overwritten("sent", "stated").items()}
-)
-_REMEMBER_STOP = _change(overwritten(*_STOP))
-_REMEMBER_QUOTA = _change(overwritten(*_QUOTA))
-_STOPPED = Prepared(
+_REMEMBER_SENT = Prepared(
     lambda _: (
-        select(_C.api, _C.account, *(_C[name] for name in _STOP))
-        .where(_C.stopped_until.is_not(None))
-        .order_by(_C.api, _C.account)
+        update(_T)
+        .values(
+            {name: func.coalesce(given, _C[name]) for name, given in overwritten("sent", "stated").items()}
+        )
+        .where(_MINE)
+        .returning(_C.beside, _C.beside_used)
     )
 )
+_REMEMBER_STOP = _change(overwritten(*_STOP))
+_END_STOP = Prepared(
+    lambda _: update(_T).values(dict.fromkeys(_STOP)).where(_MINE, _C.stopped_until.is_not(None))
+)
+_REMEMBER_QUOTA = _change(overwritten(*_QUOTA))
+_COUNTS = ("sent", "stated", "beside", "beside_used")
+_ROWS = select(*(_C[name] for name in ("api", "account", *_COUNTS, *_QUOTA, *_STOP))).order_by(
+    _C.api, _C.account
+)
+_ALL = Prepared(lambda _: _ROWS)
+_OURS = Prepared(lambda dialect: _ROWS.where(among(_C.account, dialect)).with_for_update())
 _KNOWN_QUOTAS = select(_C.used + _C.beside_used, *(_C[name] for name in _QUOTA[1:])).where(
     _C.used.is_not(None)
 )
-_QUOTA_OF_ACCOUNT = Prepared(lambda _: _KNOWN_QUOTAS.where(_MINE))
 _LATEST_QUOTA = Prepared(
     lambda _: _KNOWN_QUOTAS.where(_C.api == value("api")).order_by(_C.resets_at.desc()).limit(1)
 )
@@ -72,63 +77,83 @@ def account(credential: str) -> str:
     return blake2b(credential.encode(), digest_size=8).hexdigest()
 
 
-class Elsewhere(Protocol):
-    """What holds for others than this state, too, and is kept where they all see it."""
+class _Known(NamedTuple):
+    """A row of the table, but for its stop."""
 
-    def quota(self, api: str, /) -> Quota | None: ...
-    def stops(self) -> list[tuple[str, Stop]]:
-        """Those that are in force, with their API."""
-        ...
+    sent: Any = None
+    stated: Any = None
+    beside: Any = None
+    beside_used: Any = 0
+    used: Any = None
+    month_limit: Any = None
+    resets_at: Any = None
+    ahead: Any = None
 
-    def remember_stop(self, api: str, stop: Stop | None, /) -> None: ...
+
+_Table = dict[tuple[str, str], tuple[_Known, tuple[Any, ...]]]
+"""What is known of each account at each API, and its stop."""
 
 
 class Limits:
     """The limits of both APIs, inside one transaction. ``accounts`` names our account at each API.
 
-    ``now`` is the instant of what happens. What is kept ``elsewhere`` is read and written there at once.
+    ``now`` is the instant of what happens. The table, which has few rows, is read once, and once more after
+    something was written. Until a transaction that is ``writing`` ends, nobody else changes our rows.
     """
 
     def __init__(
-        self,
-        statements: Statements,
-        accounts: dict[str, str],
-        *,
-        now: datetime,
-        elsewhere: Elsewhere | None = None,
+        self, statements: Statements, accounts: dict[str, str], *, now: datetime, writing: bool = False
     ) -> None:
-        self.elsewhere = elsewhere
         self._statements = statements
         self._accounts = accounts
         self._now = now
+        self._writing = writing
+        self._table: _Table | None = None
+        self._ours: _Table | None = None
 
     def sent(self, api: str) -> list[int]:
         """When the last requests were sent, as far as the limit's window reaches: microseconds."""
-        sent = self._statements.value(_SENT, **self._place(api))
+        sent = self._known(api).sent
         return _stamps(sent) if sent else []
 
     def last_sent(self, api: str) -> datetime | None:
         """When the last request was sent, by whomever and be it long ago; None if there was none."""
-        row = self._statements.row(_ALL_SENT, **self._place(api)) or ()
-        return instant_or_none(max((stamp for sent in row if sent for stamp in _stamps(sent)), default=None))
+        known = self._known(api)
+        stamps = (stamp for sent in (known.sent, known.beside) if sent for stamp in _stamps(sent))
+        return instant_or_none(max(stamps, default=None))
 
-    def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> None:
-        """``stated`` is the limit that the API stated; None if it has said nothing new."""
+    def remember_sent(self, api: str, sent: Sequence[int], *, stated: int | None) -> Beside:
+        """``stated`` is the limit that the API stated; None if it has said nothing new.
+
+        Returns what ``beside`` does.
+        """
+        self._forget()
         new_sent = orjson.dumps(sent).decode() if sent else None
-        self._put(_REMEMBER_SENT, api, new_sent=new_sent, new_stated=stated)
+        values = {"new_sent": new_sent, "new_stated": stated, **self._place(api)}
+        row = self._statements.row(_REMEMBER_SENT, **values)
+        if row is None:
+            self._statements.change(_PLACE, **self._place(api))
+            row = self._statements.row(_REMEMBER_SENT, **values)
+        return _beside(*row) if row else ([], 0)
 
     def stated(self, api: str) -> int | None:
         """The limit that the API stated last, in requests per window."""
-        stated: int | None = self._statements.value(_STATED, **self._place(api))
+        stated: int | None = self._known(api).stated
         return stated
 
-    def beside(self, api: str) -> tuple[list[int], int]:
+    def beside(self, api: str) -> Beside:
         """When requests beside a run were sent, in microseconds, as far as the limit's window reaches.
 
-        And how many of them no run has counted yet.
+        And how many of them no run has counted yet. Until the transaction ends, nobody else changes that.
         """
-        row = self._statements.row(_BESIDE, **self._place(api))
-        return (_stamps(row[0]) if row[0] else [], int(row[1])) if row else ([], 0)
+        known = self._known(api, ours=True)
+        return _beside(known.beside, known.beside_used)
+
+    def tally(self, api: str) -> Tally:
+        """What runs have written down, requests beside them aside."""
+        known = self._known(api)
+        quota = _quota((known.used, known.month_limit, known.resets_at, known.ahead))
+        return Tally(_stamps(known.sent) if known.sent else (), known.stated, quota)
 
     def count_beside(self, api: str, sent: int, *, since: int, announced: int | None = None) -> None:
         """A request of somebody who is no run, beside those of others from ``since`` on.
@@ -147,14 +172,11 @@ class Limits:
 
     def quota(self, api: str) -> Quota | None:
         """The requests of the month, as far as they are known, with those beside runs."""
-        if self.elsewhere:
-            return self.elsewhere.quota(api)
-        return _quota(self._statements.row(_QUOTA_OF_ACCOUNT, **self._place(api)))
+        known = self._known(api)
+        return _quota((known.used, known.month_limit, known.resets_at, known.ahead), known.beside_used)
 
     def latest_quota(self, api: str) -> Quota | None:
         """The requests of the month of the account that was asked last, whichever it is."""
-        if self.elsewhere:
-            return self.elsewhere.quota(api)
         return _quota(self._statements.row(_LATEST_QUOTA, api=api))
 
     def remember_quota(self, api: str, quota: Quota) -> None:
@@ -164,35 +186,48 @@ class Limits:
 
     def stop(self, api: str, now: datetime) -> Stop | None:
         """The stop of our account that is in force, if any."""
-        if self.elsewhere:
-            return next((stop for of, stop in self.elsewhere.stops() if of == api), None)
         mine = self._accounts[api]
         return next((stop for of, at, stop in self._in_force(now) if (of, at) == (api, mine)), None)
 
     def stops(self) -> list[tuple[str, Stop]]:
         """The stops that are in force, of whichever account, with their API."""
-        if self.elsewhere:
-            return self.elsewhere.stops()
         return [(api, stop) for api, _, stop in self._in_force(self._now)]
 
     def remember_stop(self, api: str, stop: Stop | None) -> None:
-        if self.elsewhere:
-            self.elsewhere.remember_stop(api, stop)
+        if stop is None:
+            self._forget()
+            self._statements.change(_END_STOP, **self._place(api))
             return
-        values: Row = (None,) * len(_STOP)
-        if stop is not None:
-            until, made = microseconds(stop.until), microseconds(self._now)
-            values = (until, stop.reason, stop.kind, stop.said_by, made)
+        until, made = microseconds(stop.until), microseconds(self._now)
+        values = (until, stop.reason, stop.kind, stop.said_by, made)
         self._put(_REMEMBER_STOP, api, **_new(_STOP, values))
 
     def _in_force(self, now: datetime) -> Iterator[tuple[str, str, Stop]]:
-        for api, account, *row in self._statements.rows(_STOPPED):
-            stop, made = _stop(tuple(row))
-            if bounded := stop.bounded(made=made, now=now):
-                yield api, account, bounded
+        for (api, account), (_, row) in self._rows().items():
+            if row[0] is not None:
+                stop, made = _stop(row)
+                if bounded := stop.bounded(made=made, now=now):
+                    yield api, account, bounded
+
+    def _known(self, api: str, *, ours: bool = False) -> _Known:
+        """The row of our account; where it is to be ``ours``, nobody else changes it before we have."""
+        if (ours or self._writing) and self._ours is None:
+            self._ours = _table(self._statements.among(_OURS, [*self._accounts.values()]))
+        rows = self._rows() if self._ours is None else self._ours
+        known, _ = rows.get((api, self._accounts[api]), (_Known(), ()))
+        return known
+
+    def _rows(self) -> _Table:
+        if self._table is None:
+            self._table = _table(self._statements.rows(_ALL))
+        return self._table
+
+    def _forget(self) -> None:
+        self._table = self._ours = None
 
     def _put(self, statement: Prepared, api: str, **values: Any) -> None:
         """Update the row of our account at ``api``; made if it is missing."""
+        self._forget()
         place = self._place(api)
         if self._statements.change(statement, **values, **place) == 0:
             self._statements.change(_PLACE, **place)
@@ -204,6 +239,15 @@ class Limits:
 
 def _new(names: Sequence[str], values: Row) -> dict[str, Any]:
     return {new(name): value for name, value in zip(names, values, strict=True)}
+
+
+def _table(rows: Iterable[Row]) -> _Table:
+    return {(row[0], row[1]): (_Known(*row[2 : -len(_STOP)]), row[-len(_STOP) :]) for row in rows}
+
+
+@of_a_row
+def _beside(stamps: str | None, uncounted: int) -> Beside:
+    return (_stamps(stamps) if stamps else [], int(uncounted))
 
 
 @of_a_row
@@ -220,9 +264,9 @@ def _stop(row: Row) -> tuple[Stop, datetime | None]:
 
 
 @of_a_row
-def _quota(row: Row | None) -> Quota | None:
-    if row is None:
+def _quota(row: Row | None, beside: int = 0) -> Quota | None:
+    if row is None or row[0] is None:
         return None
     used, limit, resets_at, microseconds_ahead = row
     ahead = timedelta(microseconds=microseconds_ahead)
-    return Quota(int(used), limit, instant(resets_at), ahead if ahead <= FAR else timedelta(0))
+    return Quota(int(used) + int(beside), limit, instant(resets_at), ahead if ahead <= FAR else timedelta(0))

@@ -242,18 +242,16 @@ class Signature:
     def __init__(self) -> None:
         self.owner = uuid.uuid4().hex
 
-    def write(self, connection: Connection, now: datetime) -> bool:
-        """Sign. Returns whether an owner that was killed has left its signature."""
-        left = read(connection)
+    def write(self, connection: Connection, now: datetime, *, left: Holder | None) -> None:
+        """Sign, over what an owner that was killed has ``left``."""
+        statements = Statements(connection)
         if left:
             log.warning(
                 "the last run was killed: its lock is taken over",
                 extra={"action": "lock_taken_over", "pid": left.pid, "host": left.host},
             )
-        statements = Statements(connection)
-        statements.change(_ERASE_ALL)
+            statements.change(_ERASE_ALL)
         statements.add(_SIGN, 1, self.owner, socket.gethostname(), os.getpid(), microseconds(now))
-        return left is not None
 
     def erase(self, connection: Connection) -> None:
         Statements(connection).change(_ERASE, owner=self.owner)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import psycopg
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool
 
+from etl.clock import SystemClock
 from etl.errors import InterruptedRunError, StateError, SyncError
 from etl.state.urls import SCHEMA, place, schema_of
 
@@ -28,6 +31,8 @@ PATIENCE_S = 20.0
 CONNECT_S = 10
 MIGRATION_S = 600.0
 LOCK_S = 10
+_MOST_ENGINES = 256
+_LOOK_S = 0.1
 _GRACE_S = 3.0
 """After a signal, the statement under way has so long to end."""
 
@@ -44,11 +49,22 @@ class SilenceError(psycopg.OperationalError):
         self.meant = meant
 
 
-class PatientConnection(psycopg.Connection[Any]):
-    """A connection that waits ``patience_s`` at most, less once ``clock`` says that the run is to stop."""
+class _Opening(NamedTuple):
+    """How a connection is opened: whose signals end its waits, and whether a missing schema is made."""
 
     clock: Clock
-    patience_s = PATIENCE_S
+    create: bool = False
+
+
+_OPENING: ContextVar[_Opening] = ContextVar("opening")
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that waits ``patience_s`` at most, less once its clock says that the run is to stop."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.clock, self.patience_s = _opening().clock, PATIENCE_S
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         try:
@@ -60,7 +76,11 @@ class PatientConnection(psycopg.Connection[Any]):
     @classmethod
     def _connect_gen(cls, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         """Not public: where psycopg has none of that name, ``connect_timeout`` alone ends the wait."""
-        return _bounded(super()._connect_gen(*args, **kwargs), _Patience(cls.clock, float("inf")))
+        return _bounded(super()._connect_gen(*args, **kwargs), _Patience(_opening().clock, float("inf")))
+
+
+def _opening() -> _Opening:
+    return _OPENING.get(None) or _Opening(SystemClock())
 
 
 def _bounded(gen: Generator[Any, Any, T], patience: _Patience) -> Generator[Any, Any, T]:
@@ -82,13 +102,19 @@ class _Patience:
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
-        self._ends = time.monotonic() + seconds
+        self._looks_at = time.monotonic() + _LOOK_S
+        self._ends = self._looks_at - _LOOK_S + seconds
         self.meant: SyncError | None = None
 
     def is_over(self) -> bool:
+        """Costs nothing where the answer is there in an instant, as most are."""
+        now = time.monotonic()
+        if now < self._looks_at:
+            return False
+        self._looks_at = now + _LOOK_S
         if self.meant is None:
             self._look_for_a_signal()
-        return time.monotonic() > self._ends
+        return now > self._ends
 
     def _look_for_a_signal(self) -> None:
         try:
@@ -98,66 +124,70 @@ class _Patience:
             self._ends = min(self._ends, time.monotonic() + _GRACE_S)
 
 
-def engine(url: URL, *, writing: bool, clock: Clock, create: bool = False) -> Engine:
-    """What a parsed URL asks for; its options win over ours.
+def opened(url: URL, *, writing: bool, clock: Clock, create: bool) -> Connection:
+    """A connection to what a parsed URL names; its options win over ours.
 
-    With ``create``, a schema that it names is made when it is connected to, where it is missing.
+    With ``create``, a schema that it names is made where it is missing.
     """
-    schema = schema_of(url)
+    token = _OPENING.set(_Opening(clock, create))
+    try:
+        connection = _engine(url).connect()
+    finally:
+        _OPENING.reset(token)
+    return connection if writing else connection.execution_options(isolation_level="REPEATABLE READ")
 
-    class _Connection(PatientConnection):
-        pass
 
-    _Connection.clock, _Connection.patience_s = clock, PATIENCE_S
-
-    def connect(_dialect: object, _record: object, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        options.pop(SCHEMA, None)  # it is ours, the driver does not know it
-        raw = _Connection.connect(*args, **(_CLIENT | options))
-        if schema:
-            try:
-                _enter(raw, schema, url, create=create)
-            except BaseException:
-                raw.close()
-                raise
-        return raw
-
-    level = "READ COMMITTED" if writing else "REPEATABLE READ"
-    made = create_engine(url, poolclass=NullPool, isolation_level=level)
-    event.listen(made, "do_connect", connect)
-    event.listen(made, "connect", _bound_the_server)
+@lru_cache(maxsize=_MOST_ENGINES)
+def _engine(url: URL) -> Engine:
+    """One for all connections to ``url``, as the first one asks a server much; none of them is kept open."""
+    made = create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED", use_native_hstore=False)
+    event.listen(made, "do_connect", lambda _dialect, _record, args, options: _connect(url, args, options))
     return made
 
 
-def _enter(raw: Any, schema: str, url: URL, *, create: bool) -> None:
-    """Let ``schema``, a checked name, be the only one that is looked into."""
-    if create and raw.execute("SELECT to_regnamespace(%s)", [schema]).fetchone() == (None,):
+def _connect(url: URL, args: tuple[Any, ...], options: dict[str, Any]) -> PatientConnection:
+    ours = {name: value for name, value in options.items() if name != SCHEMA}  # the driver does not know it
+    raw: Any = PatientConnection.connect(*args, **(_CLIENT | ours), autocommit=True)
+    try:
+        _set_up(raw, url)
+        raw.autocommit = False
+    except BaseException:
+        raw.close()
+        raise
+    return raw  # type: ignore[no-any-return]
+
+
+def _set_up(raw: Any, url: URL) -> None:
+    """In one statement, look whether there is the schema, and let it be the only one that is looked into.
+
+    And have the server give up, too: on a statement, on a lock, and within a minute on a client that is gone.
+    """
+    schema = schema_of(url)
+    settings = {
+        "statement_timeout": f"{raw.patience_s * 750:.0f}ms",
+        "lock_timeout": f"{LOCK_S}s",
+        "tcp_user_timeout": "60s",
+        **{f"tcp_{name}": str(value) for name, value in _KEEPALIVE.items()},
+        **({"search_path": f'"{schema}"'} if schema else {}),
+    }
+    set_all = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    exists = f"to_regnamespace('{schema}') IS NOT NULL" if schema else "true"
+    (is_there, *_) = raw.execute(f"SELECT {exists}, {set_all}").fetchone()
+    if schema and not is_there and _opening().create:
         _make(raw, schema, url)
-    raw.execute(f'SET search_path = "{schema}"')
-    raw.commit()
 
 
 def _make(raw: Any, schema: str, url: URL) -> None:
+    """Make ``schema``, a checked name."""
     try:
         raw.execute(f'CREATE SCHEMA "{schema}"')
     except (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation):
-        raw.rollback()  # somebody else was faster
+        pass  # somebody else was faster
     except psycopg.errors.InsufficientPrivilege as exc:
         raise StateError(
             f"State database {place(url)}: there is no schema {schema}, and the user may not make it.",
             fix=f"Have its owner run: CREATE SCHEMA {schema} AUTHORIZATION {raw.info.user};",
         ) from exc
-
-
-def _bound_the_server(raw: Any, _record: object) -> None:
-    """The server, too, gives up: on a statement, on a lock, and within a minute on a client that is gone."""
-    settings: dict[str, Any] = {
-        "statement_timeout": f"{raw.patience_s * 750:.0f}ms",
-        "lock_timeout": f"{LOCK_S}s",
-        "tcp_user_timeout": "60s",
-        **{f"tcp_{name}": value for name, value in _KEEPALIVE.items()},
-    }
-    raw.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
-    raw.commit()
 
 
 @contextmanager

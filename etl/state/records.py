@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, false, func, not_, null, or_, select, text, true, update
 
-from etl.instants import microseconds
-from etl.models.contact import RECORD, VISITOR
+from etl.instants import instant_or_none, microseconds
+from etl.models.contact import EMAIL, RECORD, VISITOR, Waiting
 from etl.state import tables
 from etl.state.entries import (
     DOUBTED,
@@ -75,6 +75,16 @@ _RECHECKED = Prepared(
 _KEPT_SINCE = Prepared(
     lambda _: (
         select(_C.id).where(_C.kept_at < value("before")).order_by(_C.kept_at, _C.id).limit(value("most"))
+    )
+)
+_WAITING = Prepared(
+    lambda _: select(
+        *(
+            select(func.min(_C.absent_at)).where(_C.absent_at.is_not(None), _C.kind == kind).scalar_subquery()
+            for kind in (EMAIL.value, VISITOR.value)
+        ),
+        select(func.min(_C.kept_at)).where(_C.kept_at.is_not(None)).scalar_subquery(),
+        select(_C.id).where(text("due")).exists(),
     )
 )
 _KEPT_OF = Prepared(lambda _: select(_C.id, _C.kept).where(_C.kept.is_not(None)))
@@ -229,6 +239,11 @@ class Records:
         self._statements.change_among(_DROP_KEYS, contact_ids)
         self._statements.change_among(_DROP, contact_ids)
 
+    def waiting(self) -> Waiting:
+        """Since when somebody waits to be looked at again, and whether anybody is due, in one question."""
+        ((known, anonymous, kept, due),) = self._statements.rows(_WAITING)
+        return Waiting({EMAIL: _instant(known), VISITOR: _instant(anonymous)}, _instant(kept), bool(due))
+
     def recheck(self, kind: ContactKind, *, before: datetime, most: int) -> int:
         """Make due up to ``most`` of those that were absent ``before`` then, the longest ago first."""
         rows = self._statements.rows(_RECHECKED, of_kind=kind.value, before=microseconds(before), most=most)
@@ -264,6 +279,9 @@ class Records:
     def drop_linked(self) -> None:
         """Keep no contact to which only a link led; nobody belongs to one any more."""
         self._statements.change(_DROP_LINKED)
+
+
+_instant = of_a_row(instant_or_none)
 
 
 @of_a_row

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from etl.instants import instant, instant_or_none, microseconds
 from etl.models.clocks import FAR
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ScalarSelect
 
+    from etl.state.held import Held
     from etl.state.statements import Row, Statements
 
 KEPT_RUNS = 1000
@@ -64,12 +65,20 @@ _WEBSITE = Prepared(lambda _: select(*_KNOWN).where(_IS_NAMED))
 _ADD_WEBSITE = Prepared(lambda _: insert(tables.websites).values(name=value("named")).returning(_W.id))
 _CLOSE_WINDOW, _SET_RIGHT = _overwrite(_FOUND_OUT), _overwrite(_SET_BACK)
 _WATERMARK = Prepared(lambda _: select(_W.watermark).where(_IS_ITS_ID))
-_BEGIN = Insertion(tables.runs, "id", "website_id", "kind", "started", "number")
-_LARGEST_NUMBER = Prepared(lambda _: select(func.max(_R.number)))
-_WEBSITE_OF_RUN = Prepared(lambda _: select(_R.website_id).where(_R.id == value("run")))
+_BEGUN = ("id", "website_id", "kind", "started")
+_NEXT_NUMBER = func.coalesce(func.max(_R.number), 0) + 1
+_BEGIN = Prepared(
+    lambda _: insert(tables.runs).from_select(
+        [*_BEGUN, "number"],
+        select(*(bindparam(new(name), type_=_R[name].type) for name in _BEGUN), _NEXT_NUMBER),
+    )
+)
 _END = Prepared(
     lambda _: (
-        update(tables.runs).values(overwritten("ended", "status", "summary")).where(_R.id == value("run"))
+        update(tables.runs)
+        .values(overwritten("ended", "status", "summary"))
+        .where(_R.id == value("run"))
+        .returning(_R.website_id)
     )
 )
 _FORGET = Prepared(
@@ -168,22 +177,33 @@ _SUMMARIES = Prepared(
 
 
 class Runs:
-    """The history, inside one transaction."""
+    """The history, inside one transaction. What is ``held`` of websites is not read again."""
 
-    def __init__(self, statements: Statements) -> None:
+    def __init__(self, statements: Statements, held: Held | None = None) -> None:
         self._statements = statements
+        self._held = held
 
     def website(self, name: str) -> KnownWebsite:
         """What is known of a website; its row is made if need be."""
         found = self.known_website(name)
         if found:
             return found
-        return KnownWebsite(self._statements.value(_ADD_WEBSITE, named=name))
+        made = self._hold(name, KnownWebsite(self._statements.value(_ADD_WEBSITE, named=name)))
+        if self._held:
+            self._held.renew(made)
+        return made
 
     def known_website(self, name: str) -> KnownWebsite | None:
         """What is known of a website, if it is known at all."""
+        if self._held and (held := self._held.websites.get(name)):
+            return held
         row = self._statements.row(_WEBSITE, named=name)
-        return _website(row) if row else None
+        return self._hold(name, _website(row)) if row else None
+
+    def _hold(self, name: str, website: KnownWebsite) -> KnownWebsite:
+        if self._held:
+            self._held.websites[name] = website
+        return website
 
     def watermark(self, name: str) -> datetime | None:
         """The watermark of a website, known or not."""
@@ -221,11 +241,17 @@ class Runs:
 
     def close_window(self, website: KnownWebsite) -> KnownWebsite:
         """Write down what a reading has found out, and return it; the watermark never moves back."""
-        before = _instant(self._statements.value(_WATERMARK, website_id=website.id))
+        before = self._watermark(website.id)
         if before is not None and (website.watermark is None or website.watermark < before):
             website = replace(website, watermark=before)
         self._write(_CLOSE_WINDOW, _FOUND_OUT, website)
         return website
+
+    def _watermark(self, website_id: int) -> datetime | None:
+        for held in self._held.websites.values() if self._held else ():
+            if held.id == website_id:
+                return held.watermark
+        return _instant(self._statements.value(_WATERMARK, website_id=website_id))
 
     def _write(self, statement: Prepared, names: Sequence[str], website: KnownWebsite) -> None:
         found = {name: getattr(website, name) for name in names}
@@ -234,21 +260,22 @@ class Runs:
             for name, each in found.items()
         }
         self._statements.change(statement, website_id=website.id, **values)
+        if self._held:
+            self._held.renew(website)
 
     def begin(self, run: str, website_id: int, kind: str, started: datetime) -> None:
-        number = (self._statements.value(_LARGEST_NUMBER) or 0) + 1
-        self._statements.add(_BEGIN, run, website_id, kind, microseconds(started), number)
+        begun = (run, website_id, kind, microseconds(started))
+        self._statements.change(_BEGIN, **{new(name): each for name, each in zip(_BEGUN, begun, strict=True)})
 
     def end(self, run: str, ended: datetime, summary: dict[str, Any], *, kept_since: datetime) -> None:
         """Write down how a run ended, and forget the oldest ones; none that was started ``kept_since``."""
-        self._statements.change(
+        website_id = self._statements.value(
             _END,
             run=run,
             new_ended=microseconds(ended),
             new_status=summary["status"],
             new_summary=orjson.dumps(summary).decode(),
         )
-        website_id = self._statements.value(_WEBSITE_OF_RUN, run=run)
         since = microseconds(kept_since)
         for forgotten in self._statements.rows(
             _FORGET, website_id=website_id, kept=KEPT_RUNS, kept_since=since

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from etl.errors import LockedError, SyncError
 from etl.state.alerts import Alerts
@@ -19,12 +18,14 @@ from etl.state.database import (
     spare,
     upgrade,
 )
+from etl.state.elsewhere import LimitsElsewhere
 from etl.state.entries import Entries
 from etl.state.erasure import Erasure, scrub
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
 from etl.state.forgotten import Forgotten
+from etl.state.held import Held
 from etl.state.ledger import Ledger
-from etl.state.limits import Elsewhere, Limits
+from etl.state.limits import Limits
 from etl.state.links import Links
 from etl.state.listing import Listing
 from etl.state.lock import Signature, held_by, lock_of, take
@@ -39,6 +40,7 @@ from etl.state.screening import Screening
 from etl.state.snapshot import snapshot
 from etl.state.standings import Standings
 from etl.state.statements import Statements
+from etl.state.tallies import Tallies
 from etl.state.urls import exists, place
 from etl.state.verdicts import Verdicts
 from etl.state.visitors import Visitors
@@ -52,34 +54,11 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from etl.clock import Clock
-    from etl.models.reading import Quota
+    from etl.state.elsewhere import Elsewhere
     from etl.state.lock import Holder, Lock
+    from etl.state.tallies import Counted, History
 
 log = logging.getLogger(__name__)
-
-
-class History(Protocol):
-    """Something that knows when requests were sent, and what limit was stated, such as a pace."""
-
-    @property
-    def stated(self) -> int | None: ...
-
-    def history(self) -> Sequence[int]:
-        """Microseconds since 1970."""
-        ...
-
-    def count_others(self, history: Sequence[int], /) -> None:
-        """What others have sent to the same limit: all that is known of it."""
-
-
-class Counted(Protocol):
-    """Something that counts the requests of a month, such as a budget."""
-
-    @property
-    def quota(self) -> Quota: ...
-
-    def count_others(self, requests: int, /) -> None:
-        """So many more requests were made by others."""
 
 
 class Transaction:
@@ -93,19 +72,21 @@ class Transaction:
         now: datetime,
         anonymous: bool,
         accounts: dict[str, str],
-        elsewhere: Elsewhere | None = None,
+        held: Held | None = None,
+        writing: bool = False,
     ) -> None:
-        statements = Statements(connection)
+        self._statements = statements = Statements(connection)
+        self._accounts, self._now = accounts, now
         self.visitors = Visitors(statements)
         self.entries = Entries(statements)
         self.records = Records(statements, self.entries)
         self.ledger = Ledger(statements, self.entries, self.records, anonymous=anonymous, now=now)
         self.verdicts = Verdicts(statements)
         self.rejections = Rejections(statements, now=now)
-        self.runs = Runs(statements)
+        self.runs = Runs(statements, held)
         self.backfills = Backfills(statements, now=now)
-        self.limits = Limits(statements, accounts, now=now, elsewhere=elsewhere)
-        self.notebook = Notebook(statements)
+        self.limits: Limits = Limits(statements, accounts, now=now, writing=writing)
+        self.notebook = Notebook(statements, held)
         self.readings = Readings(statements)
         self.alerts = Alerts(statements)
         self.links = Links(statements, self.notebook)
@@ -113,12 +94,16 @@ class Transaction:
         self.erasure = Erasure(statements)
         self.screening = Screening(statements)
         self.listing = Listing(statements)
-        self.websites = Websites(statements, self.notebook)
+        self.websites = Websites(statements, self.notebook, held)
         self.standings = Standings(statements)
         self.ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection
         self._lock = lock
+
+    def limited_by(self, elsewhere: Elsewhere) -> None:
+        """The limits are others' as well, and kept ``elsewhere``."""
+        self.limits = LimitsElsewhere(self._statements, self._accounts, now=self._now, elsewhere=elsewhere)
 
     def holder(self) -> Holder | None:
         """Who holds the lock, now; None as well for somebody who has not signed yet."""
@@ -149,8 +134,8 @@ class Store:
         self._clock = clock
         self._anonymous = anonymous
         self._accounts = dict(accounts or {})
-        self._histories: dict[str, History] = {}
-        self._budgets: dict[str, Counted] = {}
+        self._tallies = Tallies(clock)
+        self._held = Held()
         self._elsewhere: Elsewhere | None = None
         self._lock = lock_of(connection)
         self._signature = Signature()
@@ -159,8 +144,7 @@ class Store:
 
     def keep(self, histories: Mapping[str, History], budgets: Mapping[str, Counted]) -> None:
         """Write these down with every commit, by API, so that limits are kept over restarts."""
-        self._histories.update(histories)
-        self._budgets.update(budgets)
+        self._tallies.keep(histories, budgets)
 
     def limited_by(self, elsewhere: Elsewhere) -> None:
         """The limits are others' as well, and kept ``elsewhere``."""
@@ -199,27 +183,12 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Everything or nothing. Raises LockedError without the lock, StateError if the database fails."""
-        with self._noting_failures(), self._connection.begin():
+        with self._noting_failures(), self._held.until_the_end(commits=True), self._connection.begin():
             self._prove_the_lock()
-            transaction = self._tables()
+            transaction = self._tables(self._held, writing=True)
             yield transaction
-            others = self._write_down_limits(transaction.limits)
-        for api, history in self._histories.items():
-            history.count_others(others[api][0])
-        for api, budget in self._budgets.items():
-            budget.count_others(others[api][1])
-
-    def _write_down_limits(self, limits: Limits) -> dict[str, tuple[list[int], int]]:
-        """What was sent, with what others sent beside this run; returned is that."""
-        others = {api: limits.beside(api) for api in {*self._histories, *self._budgets}}
-        for api, history in self._histories.items():
-            limits.remember_sent(api, history.history(), stated=history.stated)
-        for api, budget in self._budgets.items():
-            quota, (_, requests) = budget.quota, others[api]
-            limits.remember_quota(api, replace(quota, used=quota.used + requests))
-            if requests:
-                limits.take_over(api, requests)
-        return others
+            self._tallies.write_down(transaction.limits)
+        self._tallies.committed()
 
     @contextmanager
     def beside(self) -> Iterator[Transaction]:
@@ -248,8 +217,10 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A consistent view, without the lock; nothing is written."""
-        with self._noting_failures(), self._connection.begin() as transaction:
-            yield self._tables()
+        held = self._held if self._signed else None
+        ends = self._held.until_the_end(commits=False)
+        with self._noting_failures(), ends, self._connection.begin() as transaction:
+            yield self._tables(held)
             transaction.rollback()
 
     def scrub(self) -> None:
@@ -278,16 +249,28 @@ class Store:
         """Upgrade and sign. Returns whether the last owner was killed."""
         try:
             with self._noting_failures():
-                upgrade(self._connection, now=self._clock.now())
-                with self._connection.begin():
-                    killed = read_signature(self._connection) is not None
-                    if killed or self._tables().runs.last_is_open():
-                        prove_sound(self._connection)
-                    self._signature.write(self._connection, self._clock.now())
+                with self._connection.begin() as transaction:
+                    is_ready = revision(self._connection) == SCHEMA
+                    if is_ready:
+                        left = self._sign()
+                    else:
+                        transaction.rollback()
+                if not is_ready:
+                    upgrade(self._connection, now=self._clock.now())
+                    with self._connection.begin():
+                        left = self._sign()
         except BusyError as busy:
             raise LockedError(busy.what, fix=busy.fix) from busy
         self._signed = True
-        return killed
+        return left is not None
+
+    def _sign(self) -> Holder | None:
+        """Say who writes from now on, and look at what the last owner of the lock has left."""
+        left = read_signature(self._connection)
+        if left or self._tables().runs.last_is_open():
+            prove_sound(self._connection)
+        self._signature.write(self._connection, self._clock.now(), left=left)
+        return left
 
     def _end(self) -> None:
         """Erase the signature; where that cannot be, it does no harm."""
@@ -312,15 +295,19 @@ class Store:
         for note in notes:
             log.warning("the state needs a look", extra={"action": "state_warning", "why": note})
 
-    def _tables(self) -> Transaction:
-        return Transaction(
+    def _tables(self, held: Held | None = None, *, writing: bool = False) -> Transaction:
+        transaction = Transaction(
             self._connection,
             lock=self._lock,
             now=self._clock.now(),
             anonymous=self._anonymous,
             accounts=self._accounts,
-            elsewhere=self._elsewhere,
+            held=held,
+            writing=writing,
         )
+        if self._elsewhere:
+            transaction.limited_by(self._elsewhere)
+        return transaction
 
 
 @contextmanager

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column
 
+    from etl.state.held import Held
     from etl.state.notebook import Notebook
     from etl.state.statements import Statements
 
-_NOTES = ("told_window", "told_month", "retention", "backfilled")
+_NOTES = ("told_window", "told_month", "month_looked", "retention", "backfilled")
 """What is noted of each website, by its name."""
 
 _W, _V, _R = tables.websites.c, tables.visitors.c, tables.runs.c
@@ -51,9 +52,10 @@ _VISITORS = Prepared(lambda _: select(func.count()).where(_V.website_id == value
 class Websites:
     """What belongs to one website alone, inside one transaction."""
 
-    def __init__(self, statements: Statements, notebook: Notebook) -> None:
+    def __init__(self, statements: Statements, notebook: Notebook, held: Held | None = None) -> None:
         self._statements = statements
         self._notebook = notebook
+        self._held = held
 
     def visitors(self, website_id: int) -> int:
         """How many visitors it has."""
@@ -69,3 +71,5 @@ class Websites:
             self._statements.change(statement, website_id=website_id, named=name)
         for note in _NOTES:
             self._notebook.drop(f"{note}_{name}")
+        if self._held:
+            self._held.forget()

@@ -24,6 +24,7 @@ from etl.state.database import connect
 from etl.state.runs import KEPT_RUNS
 from etl.state.store import read_state
 from etl.state.tables import limits
+from etl.state.tallies import LEARN_S
 from etl.transform import fingerprint
 
 if TYPE_CHECKING:
@@ -569,7 +570,7 @@ def test_every_commit_writes_down_when_requests_were_sent_and_how_many(store: St
         assert (state.limits.stated("hubspot"), state.limits.stated("zenovay")) == (12, None)
 
 
-def test_requests_beside_a_run_count_once_for_both(store: Store) -> None:
+def test_requests_beside_a_run_count_once_for_both(store: Store, clock: FakeClock) -> None:
     pace, budget = Sent(), Counted()
     store.keep({"zenovay": pace}, {"zenovay": budget})
     with store.transaction():
@@ -579,6 +580,7 @@ def test_requests_beside_a_run_count_once_for_both(store: Store) -> None:
         state.limits.count_beside("zenovay", 7, since=0)
         state.limits.count_beside("zenovay", microseconds(LATER), since=microseconds(EARLIER), announced=7)
         asked = state.limits.quota("zenovay")
+    clock.advance(LEARN_S)
     for _ in range(2):
         with store.transaction():
             pass

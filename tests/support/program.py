@@ -100,14 +100,16 @@ class Program:
         }
         return inherited | self.sandbox.environment() | own | self.settings | dict(extra or {})
 
-    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, stdout: Any = subprocess.PIPE, stderr: Any = subprocess.PIPE, **settings: str
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [COMMAND, *arguments],
             env=self.environment(settings),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             text=True,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.cli import logs
@@ -17,10 +18,10 @@ from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import AccessRefusedError, SettingsError, UnavailableError
 from etl.load.records import is_marketing
-from etl.settings import exposed, load, remarks
+from etl.settings import chosen_portal, exposed, load, load_fleet, remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from etl.settings import Settings
 
@@ -28,24 +29,50 @@ SETTINGS = "settings"
 
 
 def check_all(*, as_json: bool) -> int:
-    """Run every check and print what it saw. Returns 0, or the exit code of the first failure."""
+    """Run every check and print what it saw. Returns 0, or the exit code of the first failure.
+
+    Of a portal that is read with several keys, all are made with each.
+    """
     try:
-        settings = load()
+        paths, notes = _paths()
     except SettingsError as exc:
         findings = [failed(SETTINGS, exc)]
     else:
-        logs.configure(settings.sync.log_format, settings.secrets())
-        findings = [found(SETTINGS, _settings(settings)), *_path(settings, SystemClock())]
+        first = next(iter(paths.values()))
+        secrets = [secret for settings in paths.values() for secret in settings.secrets()]
+        logs.configure(first.sync.log_format, secrets)
+        findings = [found(SETTINGS, _settings(list(paths.values()), notes))]
+        for key, settings in paths.items():
+            findings += _named(_path(settings, SystemClock()), key if len(paths) > 1 else None)
     print_findings(findings, as_json=as_json)
     return next((finding.exit_code for finding in findings if finding.failed), 0)
 
 
-def _settings(settings: Settings) -> Saw:
-    count = len(settings.zenovay.website_id)
+def _paths() -> tuple[dict[str | None, Settings], list[str]]:
+    """The settings by the keys of a portal, and what there is to remark. Raises SettingsError."""
+    if (portal := chosen_portal()) is None:
+        return {None: load()}, []
+    fleet = load_fleet()
+    return {tenant.key: tenant.settings for tenant in fleet.tenants_of(portal)}, fleet.remarks()
+
+
+def _named(findings: Sequence[Finding], key: str | None) -> list[Finding]:
+    """The ``findings``, told apart from those with other keys."""
+    if key is None:
+        return [*findings]
+    mark = f" (key {key})"
+    return [
+        replace(each, check=f"{each.check}{mark}", because=each.because and f"{each.because}{mark}")
+        for each in findings
+    ]
+
+
+def _settings(paths: Sequence[Settings], notes: Sequence[str]) -> Saw:
+    count = sum(len(settings.zenovay.website_id) for settings in paths)
     websites = f"{count} website{'' if count == 1 else 's'}"
-    concerns = [*filter(None, [exposed()]), *(remark.removesuffix(".") for remark in remarks())]
+    concerns = [*filter(None, [exposed()]), *(remark.removesuffix(".") for remark in (*remarks(), *notes))]
     return Saw(
-        f"complete; {websites}, HubSpot API {settings.hubspot.api_version}", "; ".join(concerns) or None
+        f"complete; {websites}, HubSpot API {paths[0].hubspot.api_version}", "; ".join(concerns) or None
     )
 
 

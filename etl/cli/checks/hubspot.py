@@ -30,6 +30,7 @@ class HubSpotChecks:
 
     def __init__(self, settings: Settings, state: StateChecks, clock: Clock, stack: ExitStack) -> None:
         self._settings = settings.hubspot
+        self._shared = settings.shared
         self._wanted = wiring.wanted_of(settings.sync)
         self._state = state
         self._clock = clock
@@ -45,10 +46,8 @@ class HubSpotChecks:
 
     @cached_property
     def client(self) -> HubSpotClient:
-        pace = wiring.hubspot_pace(self._settings, self._clock)
-        client = wiring.hubspot_client(self._settings, self._clock, pace, BRIEF)
-        self._stack.callback(client.close)
-        return client
+        opened = wiring.hubspot_beside(self._settings, self._clock, self._shared, BRIEF)
+        return self._stack.enter_context(opened)
 
     def _way(self) -> str:
         return way(self._settings.base_url, "HubSpot", "HUBSPOT_BASE_URL")

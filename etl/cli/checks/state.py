@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli import derived
 from etl.cli.checks.finding import STATE, NotCheckedError, Saw
+from etl.cli.limited import limited
 from etl.cli.month import look
 from etl.errors import InterruptedRunError, StateError, SyncError, UnavailableError
 from etl.state.database import open_to_others
@@ -104,7 +105,10 @@ class StateChecks:
         if not self._readable:
             raise NotCheckedError(STATE)
         try:
-            with read_state(self._url, self._clock, derived.accounts(self._settings)) as state:
+            with (
+                read_state(self._url, self._clock, derived.accounts(self._settings)) as state,
+                limited(self._settings.shared, state, self._clock),
+            ):
                 yield state
         except InterruptedRunError:
             raise

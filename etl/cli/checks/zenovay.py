@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from etl.cli.checks.state import StateChecks
     from etl.clock import Clock
     from etl.extract.account import Usage
+    from etl.extract.budget import Allowance
     from etl.extract.client import ZenovayClient
     from etl.fields import SyncedFields
     from etl.settings import Settings
@@ -41,6 +42,7 @@ class ZenovayChecks:
     """``samples`` are the pages of the websites that could be read. ``stack`` closes what is opened."""
 
     def __init__(self, settings: Settings, state: StateChecks, clock: Clock, stack: ExitStack) -> None:
+        self._all = settings
         self._settings = settings.zenovay
         self._synced = settings.sync.synced
         self._state = state
@@ -48,6 +50,7 @@ class ZenovayChecks:
         self._stack = stack
         self._unseen: frozenset[str] = frozenset()
         self._budget = Budget(clock=clock, limit=self._settings.requests_per_month, tries=True)
+        self._month: Allowance = self._budget
         self._known: Quota | None = None
         self._usage: Usage | None = None
         self.samples: dict[str, Page] = {}
@@ -64,7 +67,7 @@ class ZenovayChecks:
 
     def quota(self) -> Quota | None:
         """The month by Zenovay's own word, else by what the runs so far know; None where nobody says it."""
-        heard, usage = self._budget.quota, self._usage
+        heard, usage = self._month.quota, self._usage
         if usage is None or usage.used is None:
             return heard if self._known or heard.limit else None
         limit, end = usage.limit or heard.limit, usage.resets_at or heard.resets_at
@@ -72,9 +75,9 @@ class ZenovayChecks:
 
     @cached_property
     def _client(self) -> ZenovayClient:
-        pace = wiring.zenovay_pace(self._settings, self._clock)
-        client = wiring.zenovay_client(self._settings, self._clock, pace, self._budget, BRIEF)
-        self._stack.callback(client.close)
+        opened = wiring.zenovay_beside(self._all, self._clock, self._budget, BRIEF)
+        client = self._stack.enter_context(opened)
+        self._month = client.budget
         return client
 
     @cached_property
@@ -110,7 +113,7 @@ class ZenovayChecks:
 
     def _limits(self) -> str:
         usage = self._usage = account.usage(self._client)
-        limit = usage.limit or month_limit(self._budget.quota, self._settings)
+        limit = usage.limit or month_limit(self._month.quota, self._settings)
         kept = limit - unreserved(limit, self._settings.reserve)
         reserve = f", the last {kept} of them kept for people (ZENOVAY_RESERVE)" if kept else ""
         used = "an unknown number" if usage.used is None else str(usage.used)

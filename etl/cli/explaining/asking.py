@@ -16,6 +16,7 @@ from etl.load.preview import Preview
 from etl.load.words import HubSpotWords
 from etl.pipeline.explaining import looked_for_again
 from etl.pipeline.ownership import recognise
+from etl.settings import load_shared
 from etl.state.limits import account
 from etl.state.store import Store, open_state
 
@@ -107,6 +108,10 @@ def _raise_if_stopped(found: Findable) -> None:
 def _opened(
     found: Findable, hubspot: HubSpotSettings, sync: SyncSettings, clock: SystemClock
 ) -> Iterator[HubSpotClient]:
+    if shared := load_shared():
+        with stoppable(clock), wiring.hubspot_beside(hubspot, clock, shared, PATIENCE) as client:
+            yield client
+        return
     with stoppable(clock), _pace(found, hubspot, sync, clock) as pace:
         client = wiring.hubspot_client(hubspot, clock, pace, PATIENCE)
         try:

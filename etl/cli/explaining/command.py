@@ -14,11 +14,12 @@ from etl.cli.explaining.explanation import explained
 from etl.cli.explaining.printing import show
 from etl.cli.explaining.reading import Findable, look_up
 from etl.cli.keys import given_key
+from etl.cli.limited import limited
 from etl.cli.orders import order_of
 from etl.clock import SystemClock
 from etl.models.dossier import Dossier
 from etl.pipeline.explaining import parcel_of
-from etl.settings import load_status, load_token
+from etl.settings import load_shared, load_status, load_token
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def _found(
     clock: SystemClock,
 ) -> Findable:
     anonymous = sync.anonymous != "skip"
-    with read_state(state_url(sync), clock, account_of(hubspot), anonymous=anonymous) as state:
+    with (
+        read_state(state_url(sync), clock, account_of(hubspot), anonymous=anonymous) as state,
+        limited(load_shared(), state, clock),
+    ):
         if state is None:
             return Findable(Dossier(key))
         return look_up(key, sync.synced, state, websites=plan.website_id, hubspot=hubspot is not None)

@@ -26,7 +26,10 @@ def require_engine() -> None:
 
 @click.group(cls=Group)
 def fleet() -> None:
-    """Sync many portals by workers on several machines. visitor-sync help fleet tells how."""
+    """Sync many portals by workers on several machines.
+
+    visitor-sync help fleet tells how.
+    """
 
 
 @fleet.command()

@@ -36,7 +36,9 @@ class TenantWork:
         """A run of one site; between two lies half its interval, or less if the settings say so."""
         tenant = self._fleet.tenant(site.portal, site.website)
         rest = min(site.every / 2, tenant.settings.sync.min_interval)
-        ended = sync_tenant(tenant, self._clock, websites=(site.website,), now=at_once, rest=rest)
+        ended = sync_tenant(
+            tenant, self._clock, websites=(site.website,), now=at_once, rest=rest, peeks=False
+        )
         return self._outcome(tenant, ended)
 
     def backfill(self, portal: str, key: str, *, since: datetime, until: datetime | None) -> Outcome:

@@ -12,6 +12,7 @@ from etl.cli.fleet.opening import declared, roster_of, shared
 from etl.cli.fleet.work import TenantWork
 from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
+from etl.fleet.permits import permits
 from etl.fleet.roll import Worker as Who
 from etl.fleet.worker import Worker
 
@@ -38,7 +39,7 @@ def work(*, concurrency: int) -> int:
     log.info(
         "the worker starts", extra={"action": "worker_started", "concurrency": concurrency, **who._asdict()}
     )
-    with stoppable(clock):
+    with stoppable(clock), permits(fleet.url, {}, clock):  # one connection for all its runs
         worker.serve()
     stopped = clock.interruption()
     code = stopped.exit_code if stopped else 0

@@ -8,6 +8,7 @@ import click
 
 from etl.cli import logs, notices
 from etl.cli.derived import accounts, state_url
+from etl.cli.limited import limited
 from etl.cli.month import look, unreserved
 from etl.cli.scheduling import crontab, manager, table
 from etl.cli.scheduling.cadence import afforded
@@ -123,7 +124,10 @@ def _cadence(settings: Settings | None) -> Cadence:
 def _observed(settings: Settings) -> tuple[Sequence[Schedule | None], int]:
     """What the last runs of each website cost, and how many requests a month are for them."""
     plan, clock = settings.zenovay, SystemClock()
-    with read_state(state_url(settings.sync), clock, accounts(settings)) as state:
+    with (
+        read_state(state_url(settings.sync), clock, accounts(settings)) as state,
+        limited(settings.shared, state, clock),
+    ):
         if state is None:
             return [None] * len(plan.website_id), unreserved(plan.requests_per_month, plan.reserve)
         quota = state.limits.quota("zenovay")

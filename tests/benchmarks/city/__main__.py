@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .plan import city_of
 from .report import table
@@ -33,7 +35,10 @@ def main() -> int:
             kill_every_s=asked.kill_every,
             seed=asked.seed,
         )
-        courses.append(simulate(script, _say))
+        with TemporaryDirectory(prefix="fleet-") as passing:
+            folder = (asked.logs or Path(passing)) / f"{portals}-portals"
+            folder.mkdir(parents=True, exist_ok=True)
+            courses.append(simulate(script, folder, _say))
         print(table(courses[-1:]), file=sys.stderr, flush=True)
     print(table(courses))
     return 0
@@ -61,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--latency-ms", type=float, nargs=2, default=[20, 200], help="the least and the most")
     add("--kill-every", type=float, default=60.0, help="seconds, about")
     add("--seed", type=int, default=7)
+    add("--logs", type=Path, help="keep what the workers log in this folder")
     return parser
 
 

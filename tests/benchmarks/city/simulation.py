@@ -7,18 +7,17 @@ import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from .declared import settle
-from .findings import BEGINNING
+from .findings import BEGINNING, lost
 from .opened import open_city
 from .tables import database_of_its_own, look_into
 from .workers import COMMAND, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from .books import Books
     from .faults import Trouble
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from .tables import Tables
 
 _LOOK_S = 0.5
-_CALM_S = 10.0
-"""Without any request for so long, no run is at work any more."""
 _LONGEST_END_S = 240.0
+_STARTED_S = 30.0
+"""By then a worker that was started has done what only its start costs."""
 _TROUBLES: tuple[Trouble, ...] = ("down", "slow", "revoked", "gone")
 
 
@@ -98,10 +97,8 @@ class Stage:
         self._chance = random.Random(self.script.seed)
 
     def command(self, *arguments: str) -> None:
-        """Run one to its end. Raises CalledProcessError."""
-        subprocess.run(
-            [COMMAND, "fleet", *arguments], env=self.workers.environment, check=True, capture_output=True
-        )
+        """Run one of ``fleet``. Raises RuntimeError with what it said if it failed."""
+        run_fleet(arguments, self.workers.environment)
 
     def start_worker(self) -> None:
         self.workers.start()
@@ -113,10 +110,11 @@ class Stage:
         self.workers.kill(worker)
         self.deaths.append(Death(time.time(), tuple(cut)))
 
-    def kill_busy(self) -> bool:
-        """Kill a worker that is running something; whether there was one."""
+    def kill_busy(self, portals: Collection[str]) -> bool:
+        """Kill a worker that runs something of these portals; whether there was one."""
         for worker in self.workers.alive:
-            if cut := self.tables.running(worker.process.pid):
+            cut = self.tables.running(worker.process.pid)
+            if any(name.partition("/")[0] in portals for name in cut):
                 self.workers.kill(worker)
                 self.deaths.append(Death(time.time(), tuple(cut)))
                 return True
@@ -160,21 +158,35 @@ class Stage:
         for name in others:
             self.city.mend(name)
 
-    def settle(self, troubled: Sequence[str]) -> None:
-        """Let what was held up be delivered, and wait until nobody asks for anything."""
-        for name in troubled:
-            self.command("run", name, "--now")
-        last = asked = time.time()
-        seen = len(self.city.books().requests)
-        while time.time() - last < _CALM_S and time.time() - asked < _LONGEST_END_S:
+    def settle(self, portals: Collection[str], *, within_s: float) -> bool:
+        """Wait until all websites of these are read once more, and all that was told is delivered.
+
+        Returns whether that is so in time.
+        """
+        plan, seen = self.script.plan, len(self.city.books().requests)
+        unread = {site.website for site in plan.sites if site.portal in portals}
+        end = time.time() + within_s
+        while time.time() < end:
+            books = self.city.books(since=seen)
+            seen += len(books.requests)
+            unread -= {each.website for each in books.requests if each.what == BEGINNING}
+            if not unread and not lost(books, plan):
+                return True
             time.sleep(_LOOK_S)
-            if new := len(self.city.books(since=seen).requests):
-                last, seen = time.time(), seen + new
+        return False
 
 
-def simulate(script: Script, say: Callable[[str], None]) -> Course:
-    """Play ``script`` on a database of its own; tell how far it is."""
-    with staged(script) as stage:
+def run_fleet(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    ended = subprocess.run(
+        [COMMAND, "fleet", *arguments], env=environment, check=False, capture_output=True, text=True
+    )
+    if ended.returncode:
+        raise RuntimeError(f"fleet {' '.join(arguments)}: exit code {ended.returncode}\n{ended.stderr}")
+
+
+def simulate(script: Script, folder: Path, say: Callable[[str], None]) -> Course:
+    """Play ``script`` on a database of its own; tell how far it is. Logs go to ``folder``."""
+    with staged(script, folder) as stage:
         for _ in range(script.workers):
             stage.start_worker()
         say("the first runs")
@@ -186,10 +198,13 @@ def simulate(script: Script, say: Callable[[str], None]) -> Course:
         say("quiet")
         calm = time.time()
         stage.city.fall_quiet()
+        stage.play(calm + _STARTED_S)
         quiet = stage.play(time.time() + script.quiet_minutes * 60)
         ended = time.time()
         say("the end")
-        stage.settle(troubled)
+        for name in troubled:
+            stage.command("run", name, "--now")
+        stage.settle(troubled, within_s=_LONGEST_END_S)
         return Course(
             script=script,
             begun=stage.begun,
@@ -207,14 +222,13 @@ def simulate(script: Script, say: Callable[[str], None]) -> Course:
 
 
 @contextmanager
-def staged(script: Script) -> Iterator[Stage]:
+def staged(script: Script, folder: Path) -> Iterator[Stage]:
     """A city, a database that ``fleet init`` has prepared, and nobody at work yet."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="fleet-")))
         url = stack.enter_context(database_of_its_own())
         city = stack.enter_context(open_city(script.plan))
         workers = Workers(settle(city, folder, state_url=url), folder, script.concurrency)
         stack.callback(workers.stop)
-        subprocess.run([COMMAND, "fleet", "init"], env=workers.environment, check=True, capture_output=True)
+        run_fleet(["init"], workers.environment)
         tables = stack.enter_context(look_into(url))
         yield Stage(script, city, tables, workers)
