@@ -1,4 +1,4 @@
-"""What the limits hold of an API at one time."""
+"""What is counted against one limit, as the state holds it."""
 
 from __future__ import annotations
 
