@@ -419,4 +419,4 @@ def test_what_no_site_uses_is_remarked(declare: Callable[[str], Path]) -> None:
 
     assert load_fleet().remarks() == ["The portal be-ta has no site."]
     choose_portal("be-ta")
-    assert load_sync()
+    assert load_status()[0].website_id is None

@@ -99,7 +99,7 @@ def backfill(
         return plan_backfill(
             since=since, until=until, max_requests=max_requests, websites=websites, as_json=as_json
         )
-    from etl.cli.syncing import past
+    from etl.cli.backfilling import past
 
     code = past(
         since=since,

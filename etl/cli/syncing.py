@@ -13,26 +13,21 @@ from etl.cli.campaign import Campaign
 from etl.cli.limited import limited
 from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
-from etl.cli.printout import Printout
-from etl.cli.stopping import stoppable
-from etl.cli.subjects import Subject
 from etl.cli.websites import chosen
-from etl.clock import SystemClock
-from etl.errors import LockedError, SettingsError, StateError, SyncError, UnavailableError
+from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
 from etl.instants import parsed
 from etl.models.summary import RunSummary, Status, utc_second
 from etl.pipeline import Order, sync
 from etl.settings import LONGEST_RANGE, load
-from etl.watch.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from etl.cli.options import DryRun
-    from etl.cli.printout import Collector
+    from etl.cli.printout import Collector, Printout
     from etl.cli.wiring import Session
+    from etl.clock import SystemClock
     from etl.models.summary import RunKind
     from etl.pipeline import ports
     from etl.pipeline.ports import Adviser
@@ -42,9 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
-LONGEST_SLACK = timedelta(seconds=10)
-"""So much less than its interval may lie between the starts of a website's runs."""
-
 _MONTH_LASTS = timedelta(hours=1)
 """What was seen to last for the month is looked at again after that: the runs of a day are read for it."""
 
@@ -57,14 +49,13 @@ def sync_new(
     now: bool,
     websites: Sequence[str] = (),
     dry_run: bool = False,
-    every: Mapping[str, timedelta] | None = None,
-    rest: timedelta | None = None,
+    rests: Mapping[str, timedelta] | None = None,
     peeks: bool = True,
 ) -> int:
     """Sync the new visitors of all or these ``websites``, and tell ``report``. Returns the exit code.
 
-    ``every`` says how often each website is read, where that is not as SYNC_MIN_INTERVAL says; ``rest`` holds
-    for all instead. Where it ``peeks``, it looks first whether there is anything to do, before the clients
+    ``rests`` says of websites what lies between the starts of two runs, where that is not SYNC_MIN_INTERVAL.
+    Where it ``peeks``, it looks first whether there is anything to do, before the clients
     are imported and the lock is taken; a process that has imported them asks only under the lock, by one
     connection. Any thread may call this: who calls it sets up the log, and what signals do.
     """
@@ -77,10 +68,10 @@ def sync_new(
         sweep_interval=settings.sync.sweep_interval,
         initial=settings.sync.initial_range,
     )
-    rest = timedelta(0) if now or dry_run else rest
+    at_once = now or dry_run
     schedule = _Schedule(
-        rest=settings.sync.min_interval if rest is None else rest,
-        every={} if every is None or rest is not None else every,
+        rest=timedelta(0) if at_once else settings.sync.min_interval,
+        rests={} if at_once or rests is None else rests,
         obey_stops=not now,
     )
     plan = settings.zenovay
@@ -88,45 +79,6 @@ def sync_new(
         clock=clock, limit=plan.requests_per_month, reserve=0.0 if now else plan.reserve, tries=now
     )
     return _sync_all(settings, clock, orders, report, schedule=schedule, budget=budget, peeks=peeks)
-
-
-def past(
-    *,
-    since: str,
-    until: str | None,
-    max_requests: int | None,
-    websites: Sequence[str],
-    dry_run: DryRun | None,
-    as_json: bool,
-) -> int:
-    """Sync a past range of all or these ``websites``, with so many requests to Zenovay.
-
-    Returns the exit code.
-    """
-    settings, clock = start(), SystemClock()
-    begin, end = parse_range(since, until, now=clock.now(), there=_source_clock(settings, clock))
-    report = Printout(as_json=as_json, always=True, dry_run=dry_run)
-    code = SyncError.exit_code
-    try:
-        with stoppable(clock):
-            code = sync_past(
-                settings,
-                clock,
-                report,
-                window=(begin, end),
-                max_requests=max_requests,
-                websites=websites,
-                dry_run=bool(dry_run),
-            )
-    except SyncError as exc:
-        code = exc.exit_code
-        raise
-    finally:
-        if settings.watch.metrics_file and not dry_run:
-            from etl.cli.measuring import measure  # noqa: PLC0415 -- few need it
-
-            measure(settings.watch.metrics_file, [Subject(settings)], Outcome(clock.now(), code), clock)
-    return code
 
 
 def sync_past(
@@ -150,7 +102,7 @@ def sync_past(
     return _sync_all(settings, clock, orders, report, schedule=_Schedule(), budget=budget)
 
 
-def _source_clock(settings: Settings, clock: SystemClock) -> datetime:
+def source_clock(settings: Settings, clock: SystemClock) -> datetime:
     """The API's clock, as far as earlier runs have seen it."""
     with _looking(settings, clock) as state, limited(settings.shared, state, clock):
         quota = state.limits.quota("zenovay") if state else None
@@ -205,9 +157,9 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
     return stated, len(text.strip()) <= len("2026-01-31")
 
 
-def start() -> Settings:
-    """The settings, with the log set up as they say."""
-    settings = load()
+def start(settings: Settings | None = None) -> Settings:
+    """The ``settings``, read unless they are given, with the log set up as they say."""
+    settings = settings or load()
     file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
     logs.configure(settings.sync.log_format, settings.secrets(), file)
     return settings
@@ -217,16 +169,12 @@ def start() -> Settings:
 class _Schedule:
     """When not to run: less than ``rest`` after the start of the last run, or before a stop has ended.
 
-    A website of ``every`` rests almost so long: who starts runs so often starts none a moment too early.
+    ``rests`` has the websites with one of their own.
     """
 
     rest: timedelta = timedelta(0)
-    every: Mapping[str, timedelta] = field(default_factory=dict)
+    rests: Mapping[str, timedelta] = field(default_factory=dict)
     obey_stops: bool = True
-
-    def _rest(self, website: str) -> timedelta:
-        every = self.every.get(website)
-        return self.rest if every is None else every - min(LONGEST_SLACK, every / 10)
 
     def idle(self, order: Order, state: Transaction, now: datetime) -> RunSummary | None:
         """The summary of a run that is not to be begun now, None if it is."""
@@ -235,9 +183,9 @@ class _Schedule:
         owner = state.ownership.owner()
         summary.portal = owner.portal_id if owner else None
         start = state.runs.last_success(order.website, now=now)
-        if start and now - self._rest(order.website) < start:
+        if start and now - self.rests.get(order.website, self.rest) < start:
             summary.status = Status.SKIPPED
-            within = "this site's interval" if order.website in self.every else "SYNC_MIN_INTERVAL"
+            within = "this site's interval" if order.website in self.rests else "SYNC_MIN_INTERVAL"
             summary.reason = f"The last run started at {utc_second(start)}, within {within}."
             return summary
         stops = [stop for api in ("zenovay", "hubspot") if (stop := state.limits.stop(api, now))]

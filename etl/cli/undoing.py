@@ -20,6 +20,7 @@ from etl.errors import LockedError, SettingsError, StateError, UnavailableError
 from etl.extract.budget import Budget
 from etl.models.summary import RunSummary, Status, UndoneCounts
 from etl.pipeline.undoing import take_back
+from etl.settings import load_one
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def undo_run(named: str, *, archive_created: bool, dry_run: bool, as_json: bool)
     """
     from etl.cli.wiring import session  # noqa: PLC0415 -- the clients take 100 ms to import
 
-    settings, clock = start(), SystemClock()
+    settings, clock = start(load_one()), SystemClock()
     past, stop = _found(named, settings, clock)
     order, printout = _order(past, settings, dry_run=dry_run), Printout(as_json=as_json, always=True)
     if stop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect, text
@@ -15,6 +16,7 @@ from etl.state.urls import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -26,6 +28,7 @@ REVISIONS = ("0001",)
 SCHEMA = REVISIONS[-1]
 _OUR_TABLE = "limits"
 _REVISION = text("SELECT version_num FROM alembic_version")
+_CURRENT = text("SELECT version_num, clock_timestamp() FROM alembic_version")
 _ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
 
 
@@ -81,11 +84,15 @@ def revision(connection: Connection) -> str | None:
     return str(found)
 
 
-def prove_current(connection: Connection) -> None:
-    """Raise NewerError unless the shared tables still are of this version; within a transaction."""
-    found = connection.execute(_REVISION).scalar()
+def prove_current(connection: Connection) -> datetime:
+    """The clock of PostgreSQL; within a transaction.
+
+    Raises NewerError unless the shared tables still are of this version.
+    """
+    found, now = connection.execute(_CURRENT).one()
     if found != SCHEMA:
         raise newer(connection, f"revision {found}")
+    return now.astimezone(UTC)  # type: ignore[no-any-return]  # as the driver has it
 
 
 def _older(connection: Connection, found: str) -> StateError:

@@ -18,6 +18,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.schema import SchemaManager
 from procrastinate.worker import Worker
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
 
 from etl.errors import StateError
@@ -42,7 +43,8 @@ LOOK_S = 0.25
 _POLL_S = 1.0
 """Nobody tells a worker that the lock of a waiting job is free: it looks."""
 
-_POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": 10.0}
+_PATIENCE_S = 10.0
+_POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": _PATIENCE_S}
 _OPTIONS = "-c statement_timeout=15000"
 _KEEPALIVE = {
     "connect_timeout": 10,
@@ -88,11 +90,18 @@ class Duties(Protocol):
     async def backfill(self, number: int) -> None: ...
 
 
+class _Pool(AsyncConnectionPool[Any]):
+    """Connections whose first one is not waited for longer than for any other."""
+
+    async def open(self, wait: bool = False, timeout: float = _PATIENCE_S) -> None:  # noqa: FBT001, FBT002, ASYNC109 -- as it is declared there
+        await super().open(wait=wait, timeout=timeout)
+
+
 class Engine:
     """The queue, for a worker; to be used between ``opened``."""
 
     def __init__(self, url: str, duties: Duties) -> None:
-        self._app = App(connector=PsycopgConnector(kwargs=_arguments(url), **_POOL))
+        self._app = App(connector=PsycopgConnector(pool_factory=_Pool, kwargs=_arguments(url), **_POOL))
         self._jobs = self._app.job_manager
         self._register(duties)
 

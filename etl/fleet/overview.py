@@ -126,7 +126,9 @@ class _Look:
     def _known(connection: Connection) -> Mapping[int, WorkerState]:
         alive = living(connection)
         return {
-            row.id: WorkerState(row.host, row.pid, row.version, row.started, row.id in alive)
+            row.id: WorkerState(
+                row.host, row.pid, row.version, row.started, row.gone_at is None and row.id in alive
+            )
             for row in connection.execute(select(workers).order_by(workers.c.host, workers.c.pid))
         }
 
@@ -174,7 +176,9 @@ class _Look:
             return Quota(key)
         is_stopped = row.stopped_until is not None and row.stopped_until > self._now
         stop = (row.stopped_until, row.stop_reason) if is_stopped else (None, None)
-        return Quota(key, row.used, row.period_limit, row.period_ends, *stop)
+        is_over = row.period_ends is not None and row.period_ends <= self._now
+        used = (0, row.period_limit, None) if is_over else (row.used, row.period_limit, row.period_ends)
+        return Quota(key, *used, *stop)
 
     def _past(self, portal: str) -> list[BackfillState]:
         return [

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from etl.fleet.engine import living
 from etl.fleet.roll import Roll
-from etl.fleet.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
-
     from etl.fleet.engine import Dead
+    from etl.fleet.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +27,16 @@ async def end_jobs(queue: Queue) -> None:
     """End the jobs of dead workers, so that others of their portals can run."""
     for job in await queue.dead():
         if await queue.fail(job.number):
-            facts = {"action": "job_reaped", "portal": job.site and job.site.portal}
+            facts = {"action": "job_reaped", "portal_name": job.site and job.site.portal}
             log.warning(
                 "the worker of a job is dead", extra={**facts, "website": job.site and job.site.website}
             )
 
 
-def free_sites(connection: Connection) -> None:
+def free_sites(schedule: Schedule) -> None:
     """Make due what dead workers are said to run, and mark them; inside a transaction."""
-    alive, schedule = living(connection), Schedule(connection)
+    alive = living(schedule.connection)
     schedule.bereave(schedule.orphans(alive))
-    for worker in Roll(connection, schedule.now).bury(alive):
+    for worker in Roll(schedule.connection, schedule.now).bury(alive):
         facts = {"action": "worker_died", "host": worker.host, "pid": worker.pid}
         log.warning("a worker is dead", extra=facts)

@@ -34,18 +34,23 @@ _LONGEST_AFTER_DEATH = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that has begun, and whether somebody wants it at all costs."""
+    """A run that has begun, and whether somebody wants it at all costs.
+
+    So many runs of the site, and of any of its portal, were in vain before.
+    """
 
     at: datetime
     at_once: bool
+    failures: int = 0
+    portal_failures: int = 0
 
 
 class Schedule:
     """Inside one transaction of PostgreSQL. ``now`` is the database's clock, which all workers share."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, now: datetime | None = None) -> None:
         self.connection = connection
-        self.now: datetime = connection.execute(_NOW).scalar_one()
+        self.now: datetime = now or connection.execute(_NOW).scalar_one()
 
     def enrol(self, roster: Roster) -> None:
         """Take up what is declared and not known yet, and intervals that are others now."""
@@ -84,7 +89,7 @@ class Schedule:
     def begin(self, site: Site, worker: int | None) -> Started | None:
         """Write down that ``worker`` runs the site; None where it is not to be run now, after all."""
         found = self.connection.execute(
-            select(_S.at_once, _P.paused_at, _P.resumes_at)
+            select(_S.at_once, _S.failures, _P.failures.label("in_vain"), _P.paused_at, _P.resumes_at)
             .join_from(sites, portals, _P.name == _S.portal)
             .where(_is(site.name))
             .with_for_update(of=sites)
@@ -94,7 +99,7 @@ class Schedule:
         if found.resumes_at and found.resumes_at > self.now and not found.at_once:
             return None
         self._change(site.name, worker=worker, running_since=self.now, at_once=False)
-        return Started(self.now, found.at_once)
+        return Started(self.now, found.at_once, found.failures, found.in_vain)
 
     def end(
         self, site: Site, outcome: Outcome, *, started: Started, longest: timedelta, worker: int | None
@@ -103,8 +108,7 @@ class Schedule:
 
         ``longest`` is the longest interval of its portal, which is left alone for so long at most.
         """
-        failures = self._failures(site.name)
-        turn = Turn(started.at, self.now, failures, self._until(site, outcome))
+        turn = Turn(started.at, self.now, started.failures, self._until(site, outcome))
         due = due_again(site, outcome, turn)
         mine = _S.worker == worker
         facts: dict[str, Any] = {
@@ -114,7 +118,7 @@ class Schedule:
             "ended": self.now,
             "exit_code": outcome.exit_code,
             "reason": outcome.reason,
-            "failures": _count(outcome, failures),
+            "failures": _count(outcome, started.failures),
         }
         if not outcome.rested:
             facts |= {"run": outcome.run, "started": started.at}
@@ -122,7 +126,8 @@ class Schedule:
         if outcome.watermark:
             facts["watermark"] = outcome.watermark
         self._change(site.name, **facts)
-        self._tell_portal(site, outcome, turn, longest)
+        is_stop = turn.until is not None and turn.until > self.now
+        self._tell_portal(site, outcome, started, None if is_stop else longest)
         return due
 
     def _failures(self, name: Name) -> int:
@@ -134,20 +139,22 @@ class Schedule:
             return None
         names = (f"zenovay/{site.key}", f"hubspot/{site.portal}")
         last = self.connection.execute(
-            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(limits.c.name.in_(names))
+            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(
+                limits.c.name.in_(names), limits.c.stop_made <= self.now
+            )
         ).scalar()
         return max(filter(None, (last, outcome.until)), default=None)
 
-    def _tell_portal(self, site: Site, outcome: Outcome, turn: Turn, longest: timedelta) -> None:
-        """An outage without a known end is one of the portal, until a run of any site of it is done."""
+    def _tell_portal(self, site: Site, outcome: Outcome, started: Started, longest: timedelta | None) -> None:
+        """An outage is one of the portal, for ``longest`` at most, until a run of any site of it is done."""
         facts: dict[str, Any] = {}
         if outcome.counts:
             facts |= {"contacts_due": outcome.counts.due, "contacts_rejected": outcome.counts.rejected}
         if outcome.is_done and not outcome.rested:
-            facts |= {"failures": 0, "resumes_at": None}
-        elif outcome.exit_code == _UNAVAILABLE and not (turn.until and turn.until > self.now):
-            failures = self.connection.execute(select(_P.failures).where(_P.name == site.portal)).scalar_one()
-            facts |= {"failures": failures + 1, "resumes_at": self.now + pause(failures + 1, longest)}
+            facts |= {"failures": 0, "resumes_at": None} if started.portal_failures else {}
+        elif outcome.exit_code == _UNAVAILABLE and longest is not None:
+            failures = started.portal_failures + 1
+            facts |= {"failures": failures, "resumes_at": self.now + pause(failures, longest)}
         if facts:
             self.connection.execute(update(portals).where(_P.name == site.portal).values(facts))
 

@@ -104,4 +104,6 @@ class Slices:
     def _stopped(self, wanted: Range) -> datetime | None:
         until = func.max(limits.c.stopped_until, type_=limits.c.stopped_until.type)
         names = (f"zenovay/{wanted.key}", f"hubspot/{wanted.portal}")
-        return self._connection.execute(select(until).where(limits.c.name.in_(names))).scalar()
+        return self._connection.execute(
+            select(until).where(limits.c.name.in_(names), limits.c.stop_made <= self._now)
+        ).scalar()

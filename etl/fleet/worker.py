@@ -13,7 +13,6 @@ from etl.fleet.engine import GONE_WRONG, Engine, Order
 from etl.fleet.outcome import Outcome
 from etl.fleet.reaping import end_jobs, free_sites
 from etl.fleet.roll import Roll
-from etl.fleet.schedule import Schedule
 from etl.fleet.slices import Slices
 from etl.fleet.timing import have_their_turn
 from etl.state.failures import NewerError
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from etl.fleet import roll
     from etl.fleet.outcome import Work
     from etl.fleet.roster import Name, Roster, Site
-    from etl.fleet.schedule import Started
+    from etl.fleet.schedule import Schedule, Started
     from etl.fleet.slices import Range
 
 log = logging.getLogger(__name__)
@@ -125,8 +124,8 @@ class Worker:
 
     def _note(self, change: Callable[[Roll], None]) -> None:
         try:
-            with self._desk.transaction() as connection:
-                change(Roll(connection, Schedule(connection).now))
+            with self._desk.transaction() as schedule:
+                change(Roll(schedule.connection, schedule.now))
         except SyncError as exc:
             self._trouble({"action": "worker_not_recorded"}, exc)
 
@@ -150,12 +149,11 @@ class Worker:
 
     def _decide(self, live: set[str]) -> list[Order]:
         names = {name for name in self._roster.sites if str(name) in live}
-        with self._desk.transaction() as connection:
-            free_sites(connection)
-            schedule = Schedule(connection)
+        with self._desk.transaction() as schedule:
+            free_sites(schedule)
             schedule.enrol(self._roster)
             sites = have_their_turn(schedule.due(), names, self._roster)
-            ranges = Slices(connection, schedule.now).due()
+            ranges = Slices(schedule.connection, schedule.now).due()
         mine = [each for each in ranges if self._roster.has(each.portal, each.key)]
         return [
             *(Order(site.portal, site=site.name) for site in sites),
@@ -166,7 +164,7 @@ class Worker:
         """One run of one site."""
         site = self._roster.sites.get(name)
         if site is None:
-            facts = {"action": "job_left", "portal": name.portal, "website": name.website}
+            facts = {"action": "job_left", "portal_name": name.portal, "website": name.website}
             log.info("this worker's declaration has no such site", extra=facts)
         elif not self._stopping():
             await self._in_thread(lambda: self._run(site, worker))
@@ -175,7 +173,7 @@ class Worker:
         started = self._begin(site, worker)
         if started is None:
             return
-        facts = {"portal": site.portal, "website": site.website}
+        facts = {"portal_name": site.portal, "website": site.website}
         log.info("a job begins", extra={"action": "job_started", **facts})
         outcome = self._guarded(lambda: self._work.run(site, at_once=started.at_once))
         self._record(
@@ -189,8 +187,8 @@ class Worker:
 
     def _begin(self, site: Site, worker: int | None) -> Started | None:
         try:
-            with self._desk.transaction() as connection:
-                return Schedule(connection).begin(site, worker)
+            with self._desk.transaction() as schedule:
+                return schedule.begin(site, worker)
         except SyncError as exc:
             self._trouble({"action": "job_not_begun"}, exc)
             return None
@@ -211,8 +209,8 @@ class Worker:
         """Have it written down, in a few tries; if that fails, the next tick finds it as a dead worker's."""
         for again in reversed(range(_TRIES)):
             try:
-                with self._desk.transaction() as connection:
-                    write(Schedule(connection))
+                with self._desk.transaction() as schedule:
+                    write(schedule)
             except SyncError as exc:
                 if again and not isinstance(exc, NewerError):
                     continue
@@ -228,7 +226,7 @@ class Worker:
         wanted = self._wanted(number)
         if wanted is None or not self._roster.has(wanted.portal, wanted.key):
             return
-        facts = {"portal": wanted.portal, "key": wanted.key}
+        facts = {"portal_name": wanted.portal, "key": wanted.key}
         log.info("a slice of a backfill begins", extra={"action": "slice_started", **facts})
         outcome = self._guarded(
             lambda: self._work.backfill(wanted.portal, wanted.key, since=wanted.since, until=wanted.until)
@@ -240,8 +238,8 @@ class Worker:
 
     def _wanted(self, number: int) -> Range | None:
         try:
-            with self._desk.transaction() as connection:
-                return Slices(connection, Schedule(connection).now).begin(number)
+            with self._desk.transaction() as schedule:
+                return Slices(schedule.connection, schedule.now).begin(number)
         except SyncError as exc:
             self._trouble({"action": "job_not_begun"}, exc)
             return None

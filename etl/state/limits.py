@@ -16,7 +16,7 @@ from etl.models.stop import WAIT, Stop
 from etl.state import tables
 from etl.state.failures import of_a_row
 from etl.state.statements import Prepared, among, new, overwritten, value
-from etl.state.tallies import Beside, Tally
+from etl.state.tally import Beside, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -56,10 +56,6 @@ class Notebook:
         held = self._notes()
         return _text_or_none(self._statements.value(_GET, noted_as=name) if held is None else held.get(name))
 
-    def take_up(self) -> None:
-        """Hold all that is noted from now on."""
-        self._notes()
-
     def instant(self, name: str) -> datetime | None:
         """What was put there as ISO 8601."""
         return _instant_or_none(self.get(name))

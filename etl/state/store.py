@@ -248,7 +248,7 @@ class Store:
     def _begin(self) -> bool:
         """Upgrade and sign. Returns whether the last owner was killed."""
         try:
-            with self._noting_failures(), self._held.until_the_end(commits=True):
+            with self._noting_failures():
                 with self._connection.begin() as transaction:
                     is_ready = revision(self._connection) == SCHEMA
                     if is_ready:
@@ -266,11 +266,10 @@ class Store:
 
     def _sign(self) -> Holder | None:
         """Say who writes from now on, and look at what the last owner of the lock has left."""
-        state, left = self._tables(self._held), read_signature(self._connection)
-        if left or state.runs.last_is_open():
+        left = read_signature(self._connection)
+        if left or self._tables().runs.last_is_open():
             prove_sound(self._connection)
         self._signature.write(self._connection, self._clock.now(), left=left)
-        state.notebook.take_up()
         return left
 
     def _end(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from etl.state.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,15 +13,10 @@ if TYPE_CHECKING:
     from etl.clock import Clock
     from etl.models.reading import Quota
     from etl.state.limits import Limits
+    from etl.state.tally import Beside
 
 LEARN_S = 1.0
 """What others send is asked for in each commit after something was sent, and at least so often."""
-
-_SAME_US = 1000
-"""An instant that is counted back from now differs from time to time by no more than this."""
-
-Beside = tuple[list[int], int]
-"""When others have sent requests, in microseconds, and how many of them no run has counted yet."""
 
 
 class History(Protocol):
@@ -44,18 +41,6 @@ class Counted(Protocol):
 
     def count_others(self, requests: int, /) -> None:
         """So many more requests were made by others."""
-
-
-class Tally(NamedTuple):
-    """What the limits hold of an API. ``stated`` and ``quota`` are None where nothing is to be written."""
-
-    sent: Sequence[int]
-    stated: int | None
-    quota: Quota | None
-
-    def covers(self, other: Tally) -> bool:
-        """Whether nothing was sent or stated since, so that ``other`` need not be written."""
-        return other.stated in (None, self.stated) and _is_end_of(self.sent, other.sent)
 
 
 class Tallies:
@@ -117,11 +102,3 @@ class Tallies:
                 self._histories[api].count_others(sent)
             if api in self._budgets:
                 self._budgets[api].count_others(requests)
-
-
-def _is_end_of(written: Sequence[int], sent: Sequence[int]) -> bool:
-    """Whether ``sent`` has nothing that is not ``written``: older requests leave the window by themselves."""
-    last = written[len(written) - len(sent) :]
-    return len(sent) <= len(written) and all(
-        abs(one - other) <= _SAME_US for one, other in zip(last, sent, strict=True)
-    )

@@ -80,9 +80,7 @@ def test_it_runs_at_once_and_again_on_the_clock_until_a_signal(busy: Program) ->
         waits = [line for line in process.log if line["action"] == "next_run"]
     assert {each["status"] for each in process.summaries} == {"done"}
     assert len(started) >= 3
-    assert all(wait["start"].endswith((":00Z", "Z")) and wait["seconds"] <= 2 for wait in waits)
-    offsets = [datetime.fromisoformat(at).microsecond / 1e6 for at in started[1:]]
-    assert max(offsets) < 0.9
+    assert all("." not in wait["start"] and wait["seconds"] <= 2 for wait in waits)
     assert sum(each["contacts"]["created"] for each in process.summaries) == 1
 
 

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fleets import Fleet, FleetWorker, fleet_of, soon
 from program import row
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from storm.worlds import StormyHubSpot
+
+pytestmark = pytest.mark.timeout(400)  # a busy machine takes its time to start a worker
 
 SITES = {"acme": ["a1", "a2"], "beta": ["b1"], "gamma": ["c1"]}
 ADDRESS = "ann.fleet@example.test"
@@ -45,7 +51,7 @@ def spans(*workers: FleetWorker) -> dict[str, list[Span]]:
     begun: dict[str, datetime] = {}
     lines = [line for worker in workers for line in worker.lines]
     for line in sorted(lines, key=lambda line: str(line["at"])):
-        name, at = f"{line.get('portal')}/{line.get('website')}", datetime.fromisoformat(line["at"])
+        name, at = f"{line.get('portal_name')}/{line.get('website')}", datetime.fromisoformat(line["at"])
         if line["action"] == "job_started":
             begun[name] = at
         elif line["action"] == "job_finished":
@@ -63,7 +69,7 @@ def test_each_site_runs_in_its_interval_and_one_of_a_portal_at_a_time(fleet: Fle
     workers = [fleet.start("--concurrency", "2") for _ in range(2)]
     names = {f"{portal}/{website}" for portal, websites in SITES.items() for website in websites}
 
-    soon(lambda: all(len(spans(*workers).get(name, ())) >= 5 for name in names), 60)
+    soon(lambda: all(len(spans(*workers).get(name, ())) >= 5 for name in names))
 
     found = spans(*workers)
     for name, times in found.items():
@@ -84,7 +90,7 @@ def test_a_run_that_is_asked_for_does_not_wait_for_a_tick(fleet: Fleet) -> None:
     told = fleet("run", "acme")
     assert (told.exit_code, told.stderr) == (0, "")
     assert "2 sites queued" in told.stdout
-    soon(lambda: len(worker.said("job_finished", portal="acme", exit_code=0)) == 2)
+    soon(lambda: len(worker.said("job_finished", portal_name="acme", exit_code=0)) == 2)
 
     assert contacts(fleet, "acme") == 1
     found = fleet.site("acme", "a1")
@@ -93,22 +99,33 @@ def test_a_run_that_is_asked_for_does_not_wait_for_a_tick(fleet: Fleet) -> None:
     assert found["watermark_age_s"] < 60
     assert fleet.portal("acme")["contacts"] == {"due": 0, "rejected": 0}
     fleet("run", "acme")
-    soon(lambda: len(worker.said("job_finished", portal="acme", rested=True)) == 2)
+    soon(lambda: len(worker.said("job_finished", portal_name="acme", rested=True)) == 2)
     fleet("run", "acme", "--now")
-    soon(lambda: len(worker.said("job_finished", portal="acme", rested=False)) == 4)
+    soon(lambda: len(worker.said("job_finished", portal_name="acme", rested=False)) == 4)
+
+
+def slowed(fleet: Fleet, worker: FleetWorker, *, latency_s: float) -> StormyHubSpot:
+    """The HubSpot of acme, which takes long for each request of a run that writes for its website a1."""
+    hubspot = fleet.portals["acme"].hubspot
+    visit(fleet, "acme", "a1", row(100))  # so that its properties are known by then
+    fleet("run", "acme")
+    soon(lambda: len(worker.said("job_finished", portal_name="acme")) >= 2)
+    visit(fleet, "acme", "a1", *(row(number) for number in range(30)))
+    hubspot.latency_s = latency_s
+    before = len(worker.said("run_started", website="a1"))
+    fleet("run", "acme", "--now")
+    soon(lambda: len(worker.said("run_started", website="a1")) > before)
+    return hubspot
 
 
 def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: Fleet) -> None:
-    visit(fleet, "acme", "a1", *(row(number) for number in range(30)))
-    hubspot = fleet.portals["acme"].hubspot
-    hubspot.latency_s = 3
     first = fleet.start()
-    fleet("run", "acme")
-    soon(lambda: first.said("job_started", website="a1") and bool(hubspot.busy))
+    hubspot = slowed(fleet, first, latency_s=20)
     fleet("run", "acme")  # the same site waits in the queue, as a sibling of the one that is about to die
-    soon(lambda: len(fleet.asked("SELECT id FROM procrastinate_jobs WHERE status = 'todo'")) >= 2)
+    soon(lambda: len(fleet.asked("SELECT id FROM procrastinate_jobs WHERE lock = 'acme'")) == 3)
     running = fleet.site("acme", "a1")["runner"]
-    assert (running["pid"], running["alive"]) == (first.process.pid, True)
+    assert (running["pid"], running["alive"]) == (first.pid, True)
+    soon(lambda: bool(hubspot.busy))
     first.strike(signal.SIGKILL)
     first.ended()
     hubspot.latency_s = 0
@@ -117,10 +134,10 @@ def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: F
     soon(lambda: second.said("job_finished", website="a1", exit_code=0))
     soon(lambda: second.said("job_finished", website="a2", exit_code=0))
 
-    assert contacts(fleet, "acme") == 30
-    assert second.said("job_reaped", portal="acme")
-    assert second.said("worker_died", pid=first.process.pid)
-    assert [each["alive"] for each in fleet.status["workers"] if each["pid"] == first.process.pid] == [False]
+    assert contacts(fleet, "acme") == 31
+    assert second.said("job_reaped", portal_name="acme")
+    assert second.said("worker_died", pid=first.pid)
+    assert [each["alive"] for each in fleet.status["workers"] if each["pid"] == first.pid] == [False]
     assert "DEAD" in fleet("status").stdout
     ticks = len(second.said("tick"))
     soon(lambda: len(second.said("tick")) > ticks + 2)
@@ -133,9 +150,9 @@ def test_a_paused_portal_rests_and_the_others_do_not(fleet: Fleet) -> None:
     assert (told.exit_code, told.stdout) == (0, "acme is paused.\n")
     assert fleet("pause", "acme").stdout == "acme was paused already.\n"
     worker = fleet.start()
-    soon(lambda: len(worker.said("job_finished", portal="beta")) >= 3)
+    soon(lambda: len(worker.said("job_finished", portal_name="beta")) >= 3)
 
-    assert not worker.said("job_started", portal="acme")
+    assert not worker.said("job_started", portal_name="acme")
     refused = fleet("run", "acme")
     assert refused.exit_code == 2
     assert "acme is paused since" in refused.error["what"]
@@ -144,7 +161,7 @@ def test_a_paused_portal_rests_and_the_others_do_not(fleet: Fleet) -> None:
     assert found["paused"]
     assert [site["next_run"] for site in found["sites"]] == [None, None]
     assert fleet("resume", "acme").exit_code == 0
-    soon(lambda: worker.said("job_finished", portal="acme"))
+    soon(lambda: worker.said("job_finished", portal_name="acme"))
 
 
 def test_a_revoked_token_is_its_portal_s_own_trouble(fleet: Fleet) -> None:
@@ -155,9 +172,9 @@ def test_a_revoked_token_is_its_portal_s_own_trouble(fleet: Fleet) -> None:
     for portal in SITES:
         fleet("run", portal)
 
-    soon(lambda: worker.said("job_finished", portal="beta"))
-    soon(lambda: worker.said("job_finished", portal="acme", website="a1"))
-    soon(lambda: worker.said("job_finished", portal="gamma"))
+    soon(lambda: worker.said("job_finished", portal_name="beta"))
+    soon(lambda: worker.said("job_finished", portal_name="acme", website="a1"))
+    soon(lambda: worker.said("job_finished", portal_name="gamma"))
 
     found = fleet.site("beta", "b1")
     assert (found["exit_code"], found["failures"]) == (5, 1)
@@ -171,18 +188,15 @@ def test_a_revoked_token_is_its_portal_s_own_trouble(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_what_is_in_flight_come_back(fleet: Fleet, number: signal.Signals) -> None:
-    visit(fleet, "acme", "a1", *(row(number) for number in range(30)))
-    hubspot = fleet.portals["acme"].hubspot
-    hubspot.latency_s = 1.5
     worker = fleet.start()
-    fleet("run", "acme")
-    soon(lambda: worker.said("job_started", website="a1") and bool(hubspot.busy))
+    hubspot = slowed(fleet, worker, latency_s=4)
+    soon(lambda: bool(hubspot.busy))
     worker.strike(number)
 
     assert worker.ended() == 128 + number
-    (ended,) = worker.said("job_finished", website="a1")
+    ended = worker.said("job_finished", website="a1")[-1]
     assert ended["exit_code"] in {0, 128 + number}
-    assert contacts(fleet, "acme") == 30
+    assert contacts(fleet, "acme") == 31
     assert fleet.site("acme", "a1")["runner"] is None
     assert fleet.status["workers"] == []
     assert fleet.asked("SELECT id FROM procrastinate_jobs WHERE status = 'doing'") == []
@@ -225,12 +239,12 @@ def test_a_site_that_another_worker_declares_is_left_to_it(fleet: Fleet) -> None
     older = fleet.start()
     fleet.declare()
     fleet("run", "acme")
-    soon(lambda: older.said("job_left", portal="acme"))
+    soon(lambda: older.said("job_left", portal_name="acme"))
     newer = fleet.start()
 
-    soon(lambda: newer.said("job_finished", portal="acme", exit_code=0), 60)
+    soon(lambda: newer.said("job_finished", portal_name="acme", exit_code=0))
 
-    assert not older.said("job_started", portal="acme")
+    assert not older.said("job_started", portal_name="acme")
     fleet.declare("beta")
     assert [each["portal"] for each in fleet.status["portals"]] == ["beta"]
 
@@ -247,7 +261,7 @@ def test_a_backfill_is_read_slice_by_slice_beside_the_runs(fleet: Fleet) -> None
     wrong = fleet("backfill", "acme", "--from", "yesterday")
     assert (wrong.exit_code, wrong.error["what"]) == (2, "--from is neither a date nor an ISO 8601 instant.")
 
-    soon(lambda: fleet.asked("SELECT exit_code FROM backfills WHERE ended_at IS NOT NULL") == [0], 60)
+    soon(lambda: fleet.asked("SELECT exit_code FROM backfills WHERE ended_at IS NOT NULL") == [0])
 
     assert len(worker.said("slice_finished", exit_code=4)) >= 1
     (done,) = fleet.portal("acme")["backfills"]
@@ -267,9 +281,24 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_the_worker(fleet: Fle
     soon(lambda: len(worker.said("tick")) > ticks + 2)
     fleet("run", "beta")
 
-    soon(lambda: worker.said("job_finished", portal="beta", exit_code=0))
-    assert worker.process.poll() is None
+    soon(lambda: worker.said("job_finished", portal_name="beta", exit_code=0))
+    assert worker.process.is_alive()
     assert "Traceback" not in worker.log.read_text()
+
+
+def test_a_database_that_is_away_for_long_ends_the_worker(fleet: Fleet, postgres_url: str) -> None:
+    worker = fleet.start()
+    server, name = make_url(postgres_url).set(database="postgres"), make_url(postgres_url).database
+    with create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        question = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(question), {"name": name})
+        code = worker.ended()
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+
+    assert code == 7
+    assert "is away" in worker.said("error")[0]["what"]
+    assert worker.said("fleet_lost")
 
 
 def test_init_is_safe_to_repeat_and_beside_workers(fleet: Fleet) -> None:

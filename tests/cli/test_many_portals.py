@@ -16,6 +16,7 @@ from program import balance, row
 from prometheus_client.parser import text_string_to_metric_families
 from situations import until
 from storm import FOREVER, Fault
+from terminal import on_a_terminal, plain
 
 from etl.clock import SystemClock
 from etl.state.store import Store, open_state
@@ -171,7 +172,7 @@ def met(made: Agency, barrier: threading.Barrier) -> Iterator[None]:
             with before(call):
                 yield
 
-        storm.zenovay.working_on = waiting  # type: ignore[method-assign]
+        storm.zenovay.working_on = waiting  # type: ignore[method-assign,assignment]
     yield
 
 
@@ -196,7 +197,7 @@ def test_with_one_job_they_take_turns_and_the_one_that_waits_longest_begins(thre
                 yield
             asked.append(f"{name} ends")
 
-        storm.zenovay.working_on = noted  # type: ignore[method-assign]
+        storm.zenovay.working_on = noted  # type: ignore[method-assign,assignment]
 
     assert three(*ALL, "--jobs", "1").exit_code == 0
 
@@ -348,3 +349,49 @@ def test_postgresql_holds_a_state_for_each(three: Agency, postgres_url: str) -> 
     )
     assert three("status", "--healthy").exit_code == 0
     assert not list(three.folder.rglob("*.db"))
+
+
+def test_one_portal_is_synced_without_the_secrets_of_the_others(three: Agency) -> None:
+    ended = three("run", "--portal", "bolt", "--json", ACME_TOKEN="", CORE_KEY="")
+    assert codes(ended) == {"bolt": 0}
+    assert contacts(three) == {"acme": 0, "bolt": 3, "core": 0}
+    assert three("status", "--healthy", "--portal", "bolt").exit_code == 0
+    assert three("run", "--all", "--portal", "bolt").exit_code == 2
+    unknown = three("run", "--portal", "bold")
+    assert (unknown.exit_code, "bolt" in unknown.error["fix"]) == (2, True)
+
+
+def test_without_a_portal_one_is_asked_for(three: Agency) -> None:
+    ended = three("run")
+    assert ended.exit_code == 2
+    assert "--portal NAME" in ended.error["fix"]
+
+
+def test_a_portal_that_is_read_with_two_keys_gets_the_visitors_of_both(three: Agency) -> None:
+    declared = three.folder / "visitor-sync.toml"
+    other = three.portals["core"]
+    declared.write_text(
+        f"""{declared.read_text()}
+        [[sites]]
+        website = "site_other"
+        portal = "acme"
+        key = "key-core"
+        """
+    )
+    other.zenovay.websites["site_other"] = [row(8)]
+
+    ended = three("run", "--portal", "acme", "--json")
+
+    assert {each["website"]: each["contacts"]["created"] for each in ended.summaries} == {
+        three.portals["acme"].website: 3,
+        "site_other": 1,
+    }
+    assert {each["portal_name"] for each in ended.summaries} == {"acme"}
+    assert three("status", "--healthy", "--portal", "acme").exit_code == 0
+
+
+def test_a_terminal_gets_a_table_with_the_names_of_the_portals(three: Agency) -> None:
+    code, shown = on_a_terminal(three, "run", "--all", columns=120)
+    assert code == 0
+    assert all(f"{name}/" in shown for name in NAMES)
+    assert "3 websites: 3 done" in plain(shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,6 +80,11 @@ key = "{name}"
 """
 
 
+def recently() -> str:
+    """A day that Zenovay still reaches, and that is not in the future."""
+    return str((datetime.now(UTC) - timedelta(days=3)).date())
+
+
 @pytest.fixture
 def agency(tmp_path: Path) -> Iterator[Agency]:
     """Each portal has a visitor who is known by an address."""
@@ -135,6 +141,17 @@ def test_check_makes_the_checks_with_each_key_of_a_portal(agency: Agency) -> Non
     assert {entry.path.split("/")[-2] for entry in agency.beta.zenovay.requests if "visitors" in entry.path}
 
 
+def test_a_backfill_goes_through_all_keys_of_a_portal(agency: Agency) -> None:
+    agency.declare('[[sites]]\nwebsite = "w-beta"\nportal = "acme"\nkey = "be-ta"\n')
+
+    ended = agency("backfill", "--from", recently(), "--portal", "acme", "--json", BETA_TOKEN="")
+
+    assert ended.exit_code == 0, ended.stderr
+    assert [each["website"] for each in ended.summaries] == ["w-acme", "w-beta"]
+    assert emails(agency.acme) == {"ann@acme.test", "ann@beta.test"}
+    assert agency.beta.hubspot.requests == []
+
+
 def test_what_is_about_one_key_refuses_a_portal_with_several(agency: Agency) -> None:
     agency.declare('[[sites]]\nwebsite = "w-beta"\nportal = "acme"\nkey = "be-ta"\n')
 
@@ -152,10 +169,10 @@ def test_what_is_about_one_key_refuses_a_portal_with_several(agency: Agency) -> 
         ("explain", "ann@acme.test"),
         ("rejections",),
         ("rejections", "retry", "--all"),
-        ("backfill", "--from", "2026-11-01"),
+        ("backfill", "--from", recently()),
         ("report",),
         ("state", "backup", "copy.db"),
-        ("resync", "--all"),
+        ("resync", "--yes"),
         ("forget", "ann@acme.test", "--in-hubspot"),
         ("schedule",),
     ],

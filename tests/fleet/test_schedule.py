@@ -184,7 +184,12 @@ def test_a_portal_that_answers_again_is_as_others(connection: Connection) -> Non
 def test_a_stop_of_the_key_is_waited_for_and_is_no_outage_of_the_portal(connection: Connection) -> None:
     with scheduling(connection) as schedule:
         until = schedule.now + timedelta(hours=7)
-        row_of_key = {"name": "zenovay/agency", "stamps": [], "stopped_until": until}
+        row_of_key = {
+            "name": "zenovay/agency",
+            "stamps": [],
+            "stopped_until": until,
+            "stop_made": schedule.now,
+        }
         connection.execute(insert(limits).values(row_of_key))
     found = ran(connection, ONE, Outcome(4, "spent"))
 

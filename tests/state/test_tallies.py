@@ -11,7 +11,8 @@ from sqlalchemy import event
 
 from etl.instants import microseconds
 from etl.pace import Pace
-from etl.state.tallies import LEARN_S, Tally
+from etl.state.tallies import LEARN_S
+from etl.state.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from hasty import start_worker
 from program import COMMAND, OURS, Ended
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
@@ -20,16 +19,20 @@ from warm import warm_for
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from multiprocessing.context import ForkServerProcess
+    from pathlib import Path
 
-HASTY = str(Path(__file__).with_name("hasty.py"))
+EVERY = "5m"
+PATIENCE_S = 90.0
+"""For what takes a second or two, on a machine that is busy."""
 
 
 @dataclass
 class FleetWorker:
     """``fleet worker``, as a process."""
 
-    process: subprocess.Popen[str]
+    process: ForkServerProcess
     log: Path
 
     @property
@@ -42,11 +45,19 @@ class FleetWorker:
         wanted = facts | {"action": action}
         return [line for line in self.lines if all(line.get(name) == fact for name, fact in wanted.items())]
 
-    def strike(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+    @property
+    def pid(self) -> int:
+        assert self.process.pid
+        return self.process.pid
 
-    def ended(self, patience_s: float = 30) -> int:
-        return self.process.wait(patience_s)
+    def strike(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def ended(self, patience_s: float = PATIENCE_S) -> int:
+        """Its exit code, negative after a signal."""
+        self.process.join(patience_s)
+        assert self.process.exitcode is not None
+        return self.process.exitcode
 
 
 @dataclass
@@ -57,7 +68,7 @@ class Fleet:
     folder: Path
     portals: dict[str, Storm]
     sites: dict[str, list[str]]
-    every: str = "5m"
+    every: str = EVERY
     settings: dict[str, str] = field(default_factory=dict)
     workers: list[FleetWorker] = field(default_factory=list)
 
@@ -76,12 +87,16 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
             worker.process.kill()
-            worker.process.wait()
+            worker.process.join()
         for sandbox in self.portals.values():
             sandbox.__exit__()
 
-    def declare(self, *portals: str, every: Mapping[str, str] | None = None) -> None:
-        """Write the configuration file, of all or these portals; ``every`` by portal."""
+    def declare(self, *portals: str) -> None:
+        """Write the configuration file, of all or these portals, and that of workers in a hurry."""
+        (self.folder / "visitor-sync.toml").write_text(self._declared(portals, EVERY))
+        (self.folder / "hasty.toml").write_text(self._declared(portals, self.every))
+
+    def _declared(self, portals: Sequence[str], every: str) -> str:
         lines: list[str] = []
         for name in portals or self.portals:
             sandbox = self.portals[name]
@@ -98,10 +113,9 @@ class Fleet:
                 "requests_per_10_seconds = 1000",
             ]
             for website in self.sites[name]:
-                often = (every or {}).get(name, self.every)
-                site = {"website": website, "portal": name, "key": name, "every": often}
+                site = {"website": website, "portal": name, "key": name, "every": every}
                 lines += ["[[sites]]", *(f'{word} = "{text}"' for word, text in site.items())]
-        (self.folder / "visitor-sync.toml").write_text("\n".join(lines) + "\n")
+        return "\n".join(lines) + "\n"
 
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
@@ -127,22 +141,15 @@ class Fleet:
         )
         return Ended(told.returncode, told.stdout, told.stderr)
 
-    def start(self, *arguments: str, **settings: str) -> FleetWorker:
+    def start(self, *arguments: str) -> FleetWorker:
         """A worker, in a hurry, that takes jobs already."""
         log = self.folder / f"worker-{len(self.workers)}.log"
-        with log.open("w") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, HASTY, "fleet", "worker", *arguments],
-                env=self.environment() | {"PYTHONPATH": os.pathsep.join(sys.path)} | settings,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                text=True,
-            )
+        log.touch()
+        environment = self.environment() | {"SYNC_CONFIG": "hasty.toml"}
+        process = start_worker(*arguments, environment=environment, folder=self.folder, log=log)
         worker = FleetWorker(process, log)
         self.workers.append(worker)
-        soon(lambda: process.poll() is not None or self.is_signed_on(process.pid))
+        soon(lambda: not process.is_alive() or self.is_signed_on(worker.pid))
         return worker
 
     def is_signed_on(self, pid: int) -> bool:
@@ -187,7 +194,7 @@ def fleet_of(url: str, folder: Path, sites: Mapping[str, list[str]]) -> Iterator
         yield fleet
 
 
-def soon(happened: Callable[[], object], patience_s: float = 30.0) -> None:
+def soon(happened: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
     """Wait for it, a bounded while."""
     deadline = time.monotonic() + patience_s
     while not happened():

@@ -29,7 +29,7 @@ def synced(program: Program) -> None:
 
 
 def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)

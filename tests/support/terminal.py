@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from program import COMMAND
 
 if TYPE_CHECKING:
+    from agency import Agency
     from program import Program
 
 
-def on_a_terminal(program: Program, *arguments: str, columns: int = 80, **settings: str) -> tuple[int, str]:
+def on_a_terminal(
+    program: Program | Agency, *arguments: str, columns: int = 80, **settings: str
+) -> tuple[int, str]:
     """The exit code, and what was shown, colours included."""
     ours, its = pty.openpty()
     environment = program.environment({"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40", **settings})

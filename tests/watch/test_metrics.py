@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl.errors import SettingsError, SyncError
-from etl.watch.metrics import NAMES, Metrics, WebsiteMetrics, text_of, write
+from etl.watch.metrics import NAMES, Metrics, PortalMetrics, WebsiteMetrics, text_of, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FULL = Metrics(
-    version="0.1.0",
+PORTAL = PortalMetrics(
     websites=(
         WebsiteMetrics(
             "w1",
@@ -42,9 +41,17 @@ FULL = Metrics(
     requests_month_used=900,
     requests_month_limit=10_000,
     month_reset_timestamp_seconds=1_772_323_200,
+)
+FULL = Metrics(
+    version="0.1.0",
+    portals=(PORTAL,),
     last_command_exit_code=4,
     last_command_timestamp_seconds=1_770_465_601,
 )
+
+
+def of(*websites: WebsiteMetrics) -> Metrics:
+    return Metrics("1", portals=(PortalMetrics(websites=websites),))
 
 
 def samples(text: bytes) -> dict[tuple[str, ...], float]:
@@ -88,6 +95,21 @@ def test_the_file_says_everything_that_is_known(tmp_path: Path) -> None:
     }
 
 
+def test_of_several_portals_all_that_is_one_portals_is_labelled_with_its_name() -> None:
+    portals = (
+        replace(PORTAL, name="acme"),
+        PortalMetrics("bolt", contacts={"due": 4}),
+        PortalMetrics("core"),
+    )
+    families = text_string_to_metric_families(text_of(replace(FULL, portals=portals)).decode())
+    labels = {each.name: each.labels for family in families for each in family.samples}
+    assert labels["visitor_sync_contacts"] == {"portal": "bolt", "state": "due"}
+    assert labels["visitor_sync_last_run_rows"] == {"portal": "acme", "website": "w1", "outcome": "accepted"}
+    assert labels["visitor_sync_requests_month_used"] == {"portal": "acme"}
+    assert labels["visitor_sync_last_command_exit_code"] == {}
+    assert labels["visitor_sync_info"] == {"version": "0.1.0"}
+
+
 def test_the_file_is_made_of_the_names_in_their_order() -> None:
     families = list(text_string_to_metric_families(text_of(FULL).decode()))
     assert [(each.name, each.documentation) for each in families] == list(NAMES)
@@ -95,10 +117,9 @@ def test_the_file_is_made_of_the_names_in_their_order() -> None:
 
 
 def test_every_name_has_its_field_and_every_field_its_name() -> None:
-    known = {each.name for kind in (Metrics, WebsiteMetrics) for each in fields(kind)}
-    assert {name for name, _ in NAMES} == {
-        f"visitor_sync_{key}" for key in (known | {"info"}) - {"version", "websites", "website"}
-    }
+    known = {each.name for kind in (Metrics, PortalMetrics, WebsiteMetrics) for each in fields(kind)}
+    labels = {"version", "portals", "name", "websites", "website"}
+    assert {name for name, _ in NAMES} == {f"visitor_sync_{key}" for key in (known | {"info"}) - labels}
 
 
 def test_labels_have_the_names_that_are_promised() -> None:
@@ -110,25 +131,25 @@ def test_labels_have_the_names_that_are_promised() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert samples(text_of(Metrics("1", websites=(WebsiteMetrics("w1"),)))) == {("info", "1"): 1}
+    assert samples(text_of(of(WebsiteMetrics("w1")))) == {("info", "1"): 1}
 
 
 @pytest.mark.parametrize(
     "website", ['a"b', "a\\b", "a\\", "a\nb", "a\\nb", 'a\\"', "ä€😀", "a\rb", '{a="b"} 1 # x', "", "a,b"]
 )
 def test_a_strange_website_comes_back_as_it_was(website: str) -> None:
-    text = text_of(Metrics("1", websites=(WebsiteMetrics(website, last_run_exit_code=3),)))
+    text = text_of(of(WebsiteMetrics(website, last_run_exit_code=3)))
     assert samples(text)["last_run_exit_code", website] == 3
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_website_comes_back_as_it_was(website: str) -> None:
-    sites = (WebsiteMetrics(website, last_run_rows={"read": 1}),)
-    assert samples(text_of(Metrics("1", websites=sites)))["last_run_rows", website, "read"] == 1
+    site = WebsiteMetrics(website, last_run_rows={"read": 1})
+    assert samples(text_of(of(site)))["last_run_rows", website, "read"] == 1
 
 
 def test_half_of_a_surrogate_pair_does_not_end_the_run() -> None:
-    text = text_of(Metrics("1", websites=(WebsiteMetrics("a\ud800", last_run_exit_code=3),)))
+    text = text_of(of(WebsiteMetrics("a\ud800", last_run_exit_code=3)))
     assert samples(text)["last_run_exit_code", "a?"] == 3
 
 
@@ -146,7 +167,7 @@ def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path, umask: int) ->
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     path = tmp_path / "visitor_sync.prom"
-    many = Metrics("1", websites=tuple(WebsiteMetrics(f"w{n}", last_run_exit_code=n) for n in range(50)))
+    many = of(*(WebsiteMetrics(f"w{n}", last_run_exit_code=n) for n in range(50)))
     whole = {text_of(FULL), text_of(many)}
     write(path, FULL)
     seen: list[bytes] = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .declared import settle
-from .findings import BEGINNING
+from .findings import BEGINNING, lost
 from .opened import open_city
 from .tables import database_of_its_own, look_into
 from .workers import COMMAND, Workers
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .tables import Tables
 
 _LOOK_S = 0.5
-_CALM_S = 10.0
-"""Without any request for so long, no run is at work any more."""
 _LONGEST_END_S = 240.0
 _STARTED_S = 30.0
 """By then a worker that was started has done what only its start costs."""
@@ -160,16 +158,22 @@ class Stage:
         for name in others:
             self.city.mend(name)
 
-    def settle(self, troubled: Sequence[str]) -> None:
-        """Let what was held up be delivered, and wait until nobody asks for anything."""
-        for name in troubled:
-            self.command("run", name, "--now")
-        last = asked = time.time()
-        seen = len(self.city.books().requests)
-        while time.time() - last < _CALM_S and time.time() - asked < _LONGEST_END_S:
+    def settle(self, portals: Collection[str], *, within_s: float) -> bool:
+        """Wait until all websites of these are read once more, and all that was told is delivered.
+
+        Returns whether that is so in time.
+        """
+        plan, seen = self.script.plan, len(self.city.books().requests)
+        unread = {site.website for site in plan.sites if site.portal in portals}
+        end = time.time() + within_s
+        while time.time() < end:
+            books = self.city.books(since=seen)
+            seen += len(books.requests)
+            unread -= {each.website for each in books.requests if each.what == BEGINNING}
+            if not unread and not lost(books, plan):
+                return True
             time.sleep(_LOOK_S)
-            if new := len(self.city.books(since=seen).requests):
-                last, seen = time.time(), seen + new
+        return False
 
 
 def run_fleet(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -198,7 +202,9 @@ def simulate(script: Script, folder: Path, say: Callable[[str], None]) -> Course
         quiet = stage.play(time.time() + script.quiet_minutes * 60)
         ended = time.time()
         say("the end")
-        stage.settle(troubled)
+        for name in troubled:
+            stage.command("run", name, "--now")
+        stage.settle(troubled, within_s=_LONGEST_END_S)
         return Course(
             script=script,
             begun=stage.begun,
