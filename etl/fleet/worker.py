@@ -73,12 +73,11 @@ class Worker:
     async def _serve(self) -> None:
         lost: float | None = None
         while not self._stopping():
-            began = self._clock.monotonic()
             await self._work_once()
             if self._stopping():
                 return
             now = self._clock.monotonic()
-            lost = now if lost is None or now - began > PATIENCE_S else lost
+            lost = now if lost is None or self._number is not None else lost
             if now - lost > PATIENCE_S:
                 self._leave(self._away())
             log.warning("the database of the fleet is away", extra={"action": "fleet_lost"})

