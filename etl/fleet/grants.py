@@ -207,16 +207,17 @@ def in_period(row: Standing, rule: Rule, most: int | None) -> int | None:
     return min(row.period_limit, most)
 
 
-def give_back(row: Standing, rule: Rule, *, at: int, count: int) -> Standing:
+def give_back(row: Standing, rule: Rule, *, at: int, count: int, ends: int | None) -> Standing:
     """The row without ``count`` permits that were granted ``at`` an instant, and never used.
 
-    The other side's own count, if there is any, holds them only as long as they might still have been used.
+    They were counted in the period that ``ends`` then; the other side's own count, if there is any, holds
+    them only as long as they might still have been used.
     """
     stamps = list(row.stamps)
     found = min(count, stamps.count(at))
     for _ in range(found):
         stamps.remove(at)
-    counts = row.period_limit is None or at + rule.late > row.now
+    counts = ends == row.period_ends and (row.period_limit is None or at + rule.late > row.now)
     used = max(0, row.used - found) if counts else row.used
     return replace(row, stamps=tuple(stamps), used=used)
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.errors import SyncError, UnavailableError
@@ -46,6 +47,9 @@ class _Block:
 
     left: int = 0
     at: int = 0
+    ends: int | None = None
+    """The end of the period in which they count."""
+
     use_by: float = float("-inf")
 
 
@@ -153,7 +157,8 @@ class Permits:
         self._limit = grant.limit
         self._note(grant.standing, clock)
         if grant.granted:
-            block.left, block.at, block.use_by = grant.granted, grant.standing.now, asked + self.rule.use_by_s
+            block.left, block.at, block.ends = grant.granted, grant.standing.now, grant.standing.period_ends
+            block.use_by = asked + self.rule.use_by_s
             return 0.0
         return self._refused(grant, clock)
 
@@ -167,11 +172,10 @@ class Permits:
     def _return_the_rest(self, clock: Clock) -> None:
         block, self._block.left = replace(self._block), 0
         if block.left:
-            self._rows.change(
-                self._name,
-                lambda row: grants.give_back(row, self.rule, at=block.at, count=block.left),
-                clock,
+            given_back = partial(
+                grants.give_back, rule=self.rule, at=block.at, count=block.left, ends=block.ends
             )
+            self._rows.change(self._name, given_back, clock)
 
     def _note(self, row: Standing, clock: Clock) -> None:
         self._seen = row, row.now - microseconds(clock.now())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import random
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fakes import NOW
+from hammering import CONTEXT, SHORT, hammer, spawned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 MINUTE = 60 * SECOND
 DAY = 24 * 3600 * SECOND
-SHORT = Rule(window_s=1.0, use_by_s=0.25, block=3)
 
 
 @contextmanager
@@ -185,12 +182,13 @@ def test_a_full_window_says_when_there_is_room_again() -> None:
 def test_what_was_not_used_can_be_taken_again(state_url: str) -> None:
     clock, wish = SystemClock(), Wish(3, 3, most=100)
     with opened(state_url) as rows:
-        at = rows.take("row", ZENOVAY, wish, clock).standing.now
+        taken = rows.take("row", ZENOVAY, wish, clock).standing
+        give_back = partial(grants.give_back, rule=ZENOVAY, count=2, ends=taken.period_ends)
         assert rows.take("row", ZENOVAY, wish, clock).granted == 0
-        row = rows.change("row", lambda each: grants.give_back(each, ZENOVAY, at=at, count=2), clock)
+        row = rows.change("row", partial(give_back, at=taken.now), clock)
         assert (row.used, len(row.stamps)) == (1, 1)
         assert rows.take("row", ZENOVAY, wish, clock).granted == 2
-        row = rows.change("row", lambda each: grants.give_back(each, ZENOVAY, at=at + 1, count=2), clock)
+        row = rows.change("row", partial(give_back, at=taken.now + 1), clock)
         assert (row.used, len(row.stamps)) == (3, 3)
 
 
@@ -202,10 +200,10 @@ def test_the_api_s_count_holds_what_others_may_be_sending() -> None:
     assert grants.learn(row, ZENOVAY, replace(learnt, known=5)).used == 40
     assert grants.learn(row, ZENOVAY, Learnt(refund=1)).used == 16
     counted = grants.learn(row, ZENOVAY, learnt)
-    back = grants.give_back(counted, ZENOVAY, at=now - SECOND, count=4)
-    assert back.used == 40
-    late = replace(counted, now=now + 2 * SECOND)
-    assert grants.give_back(late, ZENOVAY, at=now - SECOND, count=4).used == 44
+    give_back = partial(grants.give_back, rule=ZENOVAY, at=now - SECOND, count=4, ends=row.period_ends)
+    assert give_back(counted).used == 40
+    assert give_back(replace(counted, now=now + 2 * SECOND)).used == 44
+    assert give_back(replace(counted, period_ends=now + 31 * DAY)).used == 44
 
 
 def test_the_end_of_the_month_is_the_api_s(state_url: str) -> None:
@@ -250,37 +248,17 @@ def test_a_wait_that_cannot_be_meant_is_cut() -> None:
     assert row.stopped_until == now + 3600 * SECOND
 
 
-def hammer(url: str, seconds: float, queue: Any, seed: int, most: int | None) -> None:
-    """Take, log, and sometimes give back, as fast as that goes."""
-    chance, rows, clock = random.Random(seed), SharedRows(url), SystemClock()
-    log, ends = [], time.monotonic() + seconds
-    while time.monotonic() < ends:
-        grant = rows.take("row", SHORT, Wish(chance.randint(1, 3), 20, most=most), clock)
-        unused = chance.randint(0, grant.granted) if chance.random() < 0.3 else 0
-        if unused:
-            given_back = partial(grants.give_back, rule=SHORT, at=grant.standing.now, count=unused)
-            rows.change("row", given_back, clock)
-        log.append((grant.standing.now, grant.granted - unused))
-    rows.close()
-    queue.put(log)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [None, 25])
 def test_four_processes_never_get_more_than_a_limit_allows(most: int | None, state_url: str) -> None:
     """What was given back frees room at once, in the window and in the month."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
+    log = CONTEXT.Queue()
     with opened(state_url) as rows:
         rows.look("row", SystemClock())
-        workers = [
-            context.Process(target=hammer, args=(state_url, 3.0, queue, seed, most)) for seed in range(4)
-        ]
+        workers = spawned(hammer, state_url, 3.0, most, log)
+        logs = [log.get(timeout=100) for _ in workers]
         for each in workers:
-            each.start()
-        logs = [queue.get(timeout=60) for _ in workers]
-        for each in workers:
-            each.join(timeout=60)
+            each.join(timeout=30)
         row = rows.look("row", SystemClock())
     stamps = sorted(at for log in logs for at, kept in log for _ in range(kept))
     assert row.used == len(stamps)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import random
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import NOW, FakeClock
+from hammering import CONTEXT, SHORT, hold, spawned, use
 from program import COMMAND, OURS, row
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from etl.fleet.grants import Grant
 
 KEY = "zenovay/agency"
-SHORT = Rule(window_s=1.0, use_by_s=0.3, block=4)
 HOUR = timedelta(hours=1)
 
 
@@ -346,31 +344,12 @@ def test_the_connection_is_made_anew_once_the_server_is_back(postgres_url: str) 
     assert used(postgres_url) == 2
 
 
-def use(url: str, rule: Rule, limit: int, count: int, log: Any) -> None:
-    """Take permits one after the other; log when each is used, on the clock that all processes share."""
-    clock = SystemClock()
-    with permits(url, {"row": rule}, clock) as mine:
-        for _ in range(count):
-            mine["row"].take(Wish(1, limit), clock, title="a test")
-            log.put((os.getpid(), time.monotonic()))
-            if random.random() < 0.2:
-                time.sleep(random.random() * 0.4)  # now and then a block is too old
-
-
-def spawned(target: Any, *arguments: Any, processes: int = 4) -> list[Any]:
-    context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=target, args=arguments) for _ in range(processes)]
-    for each in started:
-        each.start()
-    return started
-
-
 @pytest.mark.slow
 def test_no_sliding_window_sees_more_than_the_limit(state_url: str) -> None:
     """Four processes, with blocks, threads of time between taking and using, and leftovers given back."""
     rows = SharedRows(state_url)
     rows.look("row", SystemClock())
-    log = multiprocessing.get_context("spawn").Queue()
+    log = CONTEXT.Queue()
     processes = spawned(use, state_url, SHORT, 16, 20, log)
     found = [log.get(timeout=60) for _ in range(4 * 20)]
     for each in processes:
@@ -382,21 +361,11 @@ def test_no_sliding_window_sees_more_than_the_limit(state_url: str) -> None:
     rows.close()
 
 
-def hold(url: str, log: Any) -> None:
-    """Take blocks, and stand still with what is left of the last."""
-    clock = SystemClock()
-    with permits(url, {"row": SHORT}, clock) as mine:
-        for _ in range(4):
-            mine["row"].take(Wish(1, 16), clock, title="a test")
-        log.put(os.getpid())
-        time.sleep(60)
-
-
 @pytest.mark.slow
 def test_the_permits_of_a_killed_process_age_out(postgres_url: str) -> None:
     rows, clock = SharedRows(postgres_url), SystemClock()
     rows.look("row", clock)
-    log = multiprocessing.get_context("spawn").Queue()
+    log = CONTEXT.Queue()
     (process,) = spawned(hold, postgres_url, log, processes=1)
     os.kill(log.get(timeout=60), signal.SIGKILL)
     process.join(timeout=30)
@@ -515,6 +484,12 @@ def test_two_portals_count_one_month(program: Program, another: Program, sqlite_
         assert f'"used":{agency.zenovay.month_used},"limit":1000' in told
 
     with closing(sqlite3.connect(agency.folder.parent / "fleet.db")) as tables, tables:
+        counted = dict(tables.execute("SELECT name, used FROM limits WHERE used > 0").fetchall())
+        assert counted == {
+            "zenovay/agency": agency.zenovay.month_used,
+            "hubspot/acme": len(program.sandbox.hubspot.requests),
+            "hubspot/globex": len(another.sandbox.hubspot.requests),
+        }
         tables.execute("UPDATE alembic_version SET version_num = '9999'")
     sent = len(agency.zenovay.requests)
     code, stdout, stderr = agency.run("acme", "run", "--now", "--json")
