@@ -89,7 +89,6 @@ def test_portals_are_synced_whatever_befalls_their_neighbours_and_workers(stage:
         stage.city.mend(name)
     stage.city.fall_quiet()
     everybody = [portal.name for portal in stage.script.plan.portals]
-    run_now(stage, *everybody)
     assert stage.settle(everybody, within_s=WITHIN_S)
     assert stage.workers.stop() == [143] * 2
     books = stage.city.books()

@@ -25,6 +25,7 @@ def main() -> int:
             every_s=asked.every,
             pause_s=asked.pause,
             latency_ms=tuple(asked.latency_ms),
+            per_minute=asked.per_minute,
         )
         script = Script(
             plan,
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--every", type=int, nargs="+", default=[300, 600, 900], help="intervals of websites, in seconds")
     add("--pause", type=float, nargs="+", default=[0, 0, 30, 300], help="between visits; 0 is none, ever")
     add("--latency-ms", type=float, nargs=2, default=[20, 200], help="the least and the most")
+    add("--per-minute", type=int, default=30, help="requests that a key has")
     add("--kill-every", type=float, default=60.0, help="seconds, about")
     add("--seed", type=int, default=7)
     add("--logs", type=Path, help="keep what the workers log in this folder")

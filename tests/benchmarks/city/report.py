@@ -69,11 +69,12 @@ def facts(course: Course) -> dict[str, str]:
 
 
 def returns(course: Course) -> list[float]:
-    """Of every run that a death cut short, the seconds until its website was read again."""
+    """Of every run of a calm portal that a death cut short, the seconds until its website was read again."""
     gaps = (
         (read_again(course.books, name.partition("/")[2], death.at), course.ended - death.at)
         for death in course.deaths
         for name in death.cut
+        if name.partition("/")[0] not in course.troubled
     )
     return sorted(never if gap is None else gap for gap, never in gaps)
 

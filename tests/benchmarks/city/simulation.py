@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .tables import Tables
 
 _LOOK_S = 0.5
+_COMMANDS_AT_ONCE = 6
 _LONGEST_END_S = 240.0
 _STARTED_S = 30.0
 """By then a worker that was started has done what only its start costs."""
@@ -158,12 +160,14 @@ class Stage:
         for name in others:
             self.city.mend(name)
 
-    def settle(self, portals: Collection[str], *, within_s: float) -> bool:
-        """Wait until all websites of these are read once more, and all that was told is delivered.
+    def settle(self, portals: Sequence[str], *, within_s: float) -> bool:
+        """Have all websites of these read once more, and wait until all that was told is delivered.
 
         Returns whether that is so in time.
         """
         plan, seen = self.script.plan, len(self.city.books().requests)
+        with ThreadPoolExecutor(_COMMANDS_AT_ONCE) as threads:
+            list(threads.map(lambda portal: self.command("run", portal, "--now"), portals))
         unread = {site.website for site in plan.sites if site.portal in portals}
         end = time.time() + within_s
         while time.time() < end:
@@ -202,9 +206,8 @@ def simulate(script: Script, folder: Path, say: Callable[[str], None]) -> Course
         quiet = stage.play(time.time() + script.quiet_minutes * 60)
         ended = time.time()
         say("the end")
-        for name in troubled:
-            stage.command("run", name, "--now")
-        stage.settle(troubled, within_s=_LONGEST_END_S)
+        if not stage.settle(troubled, within_s=_LONGEST_END_S):
+            say(f"not delivered: {' '.join(lost(stage.city.books(), script.plan)) or 'some are not read'}")
         return Course(
             script=script,
             begun=stage.begun,
