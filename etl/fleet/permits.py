@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from etl.fleet.limits import Rows
 
 _JITTER_S = 0.2
+_FRESH_S = 1.0
 _PART_OF_LIMIT = 4
 """A block is at most this part of what a window allows: others want to send, too."""
 
@@ -67,6 +68,7 @@ class Permits:
         self._answered: deque[int] = deque(maxlen=1000)
         self._answering = threading.Lock()
         self._seen: tuple[Standing, int] | None = None
+        self._looked_at = float("-inf")
         self._limit: int | None = None
 
     @property
@@ -107,8 +109,9 @@ class Permits:
             return tuple(self._answered)
 
     def standing(self, clock: Clock, *, fresh: bool = False) -> Standing:
-        """The row by the last look, a ``fresh`` one if asked for; its ``now`` is that of now."""
-        if self._seen is None or fresh:
+        """The row by the last look, one of this second if a ``fresh`` one is wanted; its ``now`` is now."""
+        age_s = clock.monotonic() - self._looked_at
+        if self._seen is None or (fresh and age_s >= _FRESH_S):
             self._note(self._rows.look(self._name, clock), clock)
         seen, ahead = self._seen or (Standing(0), 0)
         return grants.current(replace(seen, now=microseconds(clock.now()) + ahead), self.rule)
@@ -179,6 +182,7 @@ class Permits:
 
     def _note(self, row: Standing, clock: Clock) -> None:
         self._seen = row, row.now - microseconds(clock.now())
+        self._looked_at = clock.monotonic()
 
 
 class _Desk:
