@@ -234,7 +234,8 @@ def recalled(connection: Connection, roster: Roster) -> timedelta:
     with scheduling(connection) as schedule:
         schedule.recall(roster)
     with scheduling(connection) as schedule:
-        return row_now(connection, ONE).due_at - schedule.now
+        wait: timedelta = row_now(connection, ONE).due_at - schedule.now
+    return wait
 
 
 def row_now(connection: Connection, site: Site) -> Any:
