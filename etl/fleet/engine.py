@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -45,6 +46,9 @@ _EACH_HOUR = "17 * * * *"
 LOOK_S = 0.25
 _POLL_S = 1.0
 """Nobody tells a worker that the lock of a waiting job is free: it looks."""
+
+_PUT_BACK_S = 45.0
+"""A clock that lost less than that leaves out no more than a tick."""
 
 _PATIENCE_S = 10.0
 _POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": _PATIENCE_S}
@@ -138,11 +142,12 @@ class Engine:
 
     async def work(
         self, *, concurrency: int, on_start: Callable[[int], Awaitable[None]], stopping: Callable[[], bool]
-    ) -> None:
+    ) -> bool:
         """Do what is queued until ``stopping`` says so, and until what runs then has ended.
 
         Returns before that, or raises GONE_WRONG, where the database was lost. A worker that waits for its
-        last jobs goes on showing that it is alive.
+        last jobs goes on showing that it is alive. Returned is whether this machine's clock was put back: the
+        engine would wait until it shows again what it has shown, and is to be begun anew.
         """
         worker = Worker(
             app=self._app,
@@ -155,12 +160,12 @@ class Engine:
             worker_middleware=[self._noted],
         )
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]  # it has no annotations
-        number, last = None, 0.0
+        number, last, shown = None, 0.0, _ahead()
         while not (await asyncio.wait({running}, timeout=LOOK_S))[0]:
             if number is None and worker.worker_id is not None:
                 number = worker.worker_id
                 await on_start(number)
-            if stopping():
+            if stopping() or _ahead() < shown - _PUT_BACK_S:
                 worker.stop()  # type: ignore[no-untyped-call]  # likewise
             last += LOOK_S
             if number is not None and last >= HEARTBEAT_S:
@@ -168,6 +173,7 @@ class Engine:
                 with suppress(*GONE_WRONG):
                     await self._look_after(number, beats=stopping())
         await running
+        return _ahead() < shown - _PUT_BACK_S
 
     async def _noted(self, call: Callable[[], Awaitable[Any]], context: Any, _worker: Worker) -> Any:
         """A job, which is noted as long as it is done."""
@@ -241,6 +247,11 @@ class Engine:
         await self._jobs.delete_old_jobs(
             _KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
         )
+
+
+def _ahead() -> float:
+    """How far this machine's clock is ahead of one that never steps."""
+    return time.time() - time.monotonic()
 
 
 def queue(url: str, orders: Sequence[Order]) -> int:

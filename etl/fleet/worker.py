@@ -73,9 +73,12 @@ class Worker:
     async def _serve(self) -> None:
         lost: float | None = None
         while not self._stopping():
-            await self._work_once()
+            put_back = await self._work_once()
             if self._stopping():
                 return
+            if put_back:
+                log.warning("the clock was put back", extra={"action": "clock_put_back"})
+                continue
             now = self._clock.monotonic()
             lost = now if lost is None or self._number is not None else lost
             if now - lost > PATIENCE_S:
@@ -83,16 +86,16 @@ class Worker:
             log.warning("the database of the fleet is away", extra={"action": "fleet_lost"})
             await asyncio.sleep(_PAUSE_S)
 
-    async def _work_once(self) -> None:
-        """Until there is a reason to stop, or the database is away."""
+    async def _work_once(self) -> bool:
+        """Until there is a reason to stop, the database is away, or (returned) the clock was put back."""
         self._engine, self._number = Engine(self._url, self), None
         try:
             async with self._engine.opened():
-                await self._engine.work(
+                return await self._engine.work(
                     concurrency=self._concurrency, on_start=self._sign_on, stopping=self._stopping
                 )
         except GONE_WRONG:
-            return
+            return False
         finally:
             await self._in_thread(self._sign_off)
 

@@ -242,6 +242,24 @@ def test_old_jobs_are_deleted(made: str) -> None:
         assert connection.execute(text("SELECT count(*) FROM procrastinate_events")).scalar() == 1
 
 
+def test_it_ends_where_the_clock_of_its_machine_is_put_back_as_no_tick_would_come_until_then(
+    made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = iter([7200.0] * 3 + [0.0] * 100)
+    monkeypatch.setattr(engine, "_ahead", lambda: next(ahead))
+
+    async def work(stopping: Callable[[], bool]) -> bool:
+        began = Engine(made, Idle())
+        async with began.opened():
+            return await began.work(concurrency=1, on_start=_noted, stopping=stopping)
+
+    assert asyncio.run(asyncio.wait_for(work(lambda: False), 60)) is True
+    assert asyncio.run(asyncio.wait_for(work(lambda: True), 60)) is False
+
+
+async def _noted(_number: int) -> None: ...
+
+
 def test_the_options_of_the_url_reach_the_engine() -> None:
     found = engine._arguments(
         "postgresql+psycopg://ann@host:6543/base?schema=shared&sslmode=require&options=-c%20work_mem%3D8MB"
