@@ -7,6 +7,7 @@ It retries nothing: what is to be done again is due again in the schedule. A job
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from sqlalchemy import URL, Connection
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10.0
 STALE_S = 30.0
@@ -103,6 +106,8 @@ class Engine:
     def __init__(self, url: str, duties: Duties) -> None:
         self._app = App(connector=PsycopgConnector(pool_factory=_Pool, kwargs=_arguments(url), **_POOL))
         self._jobs = self._app.job_manager
+        self._doing: set[int] = set()
+        self._missing: set[int] = set()
         self._register(duties)
 
     def _register(self, duties: Duties) -> None:
@@ -147,6 +152,7 @@ class Engine:
             delete_jobs="successful",
             update_heartbeat_interval=HEARTBEAT_S,
             stalled_worker_timeout=STALE_S,
+            worker_middleware=[self._noted],
         )
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]  # it has no annotations
         number, last = None, 0.0
@@ -156,12 +162,37 @@ class Engine:
                 await on_start(number)
             if stopping():
                 worker.stop()  # type: ignore[no-untyped-call]  # likewise
-                last += LOOK_S
-                if number is not None and last >= HEARTBEAT_S:
-                    last = 0.0
-                    with suppress(*GONE_WRONG):
-                        await self._jobs.update_heartbeat(number)
+            last += LOOK_S
+            if number is not None and last >= HEARTBEAT_S:
+                last = 0.0
+                with suppress(*GONE_WRONG):
+                    await self._look_after(number, beats=stopping())
         await running
+
+    async def _noted(self, call: Callable[[], Awaitable[Any]], context: Any, _worker: Worker) -> Any:
+        """A job, which is noted as long as it is done."""
+        self._doing.add(context.job.id)
+        try:
+            return await call()
+        finally:
+            self._doing.discard(context.job.id)
+
+    async def _look_after(self, number: int, *, beats: bool) -> None:
+        """Show that the worker is alive where it ``beats``, and end what it is said to do, and does not.
+
+        The engine writes the end of a job down once. Where that fails, the job would hold its portal as long
+        as this worker lives; one that is missed at two looks is no longer on its way.
+        """
+        if beats:
+            await self._jobs.update_heartbeat(number)
+        said = {
+            job.id for job in await self._jobs.list_jobs_async(status="doing", worker_id=number) if job.id
+        }
+        missing = said - self._doing
+        for job in missing & self._missing:
+            if await self.fail(job):
+                log.warning("a job was over, and still held its portal", extra={"action": "job_let_go"})
+        self._missing = missing
 
     async def live(self) -> set[str]:
         """What is queued or running, by its queueing lock."""

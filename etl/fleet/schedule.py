@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.fleet.outcome import INTERRUPTED
 from etl.fleet.roster import Name
 from etl.fleet.tables import limits, portals, sites
-from etl.fleet.timing import Due, Turn, due_again, on_grid, pause
+from etl.fleet.timing import SPREAD, Due, Turn, due_again, on_grid, pause
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DIED = "The worker that ran it died amid it."
 _UNAVAILABLE, _LOCKED = 4, 75
+_NOT_HEEDED = INTERRUPTED | {7, _LOCKED}
 
 _NOW = text("SELECT clock_timestamp()")
 _S, _P = sites.c, portals.c
@@ -72,6 +73,33 @@ class Schedule:
             "every": _seconds(site.every),
             "due_at": on_grid(site, self.now),
         }
+
+    def recall(self, roster: Roster) -> None:
+        """Have nothing wait for longer than its interval, or than a stop that is in force.
+
+        A stop may have been lifted, a site be read with another key, and the clock have been put back.
+        """
+        rows = self.connection.execute(
+            select(_S.portal, _S.website, _S.due_at).where(_S.due_at > self.now + _LONGEST_AFTER_DEATH)
+        ).all()
+        stops = self._stops() if rows else {}
+        for portal, website, due in rows:
+            if site := roster.sites.get(Name(portal, website)):
+                names = (f"zenovay/{site.key}", f"hubspot/{portal}")
+                stopped = max(stops.get(name, self.now) for name in names) + SPREAD
+                if due > max(self.now + site.every, stopped):
+                    self._change(site.name, due_at=on_grid(site, self.now))
+        for portal, resumes in self.connection.execute(
+            select(_P.name, _P.resumes_at).where(_P.resumes_at > self.now)
+        ).all():
+            if roster.of_portal(portal) and resumes > self.now + roster.longest(portal):
+                self.connection.execute(update(portals).where(_P.name == portal).values(resumes_at=None))
+
+    def _stops(self) -> dict[str, datetime]:
+        """When the stops end that are in force, by the names of their rows."""
+        where = and_(limits.c.stop_made <= self.now, limits.c.stopped_until > self.now)
+        rows = self.connection.execute(select(limits.c.name, limits.c.stopped_until).where(where))
+        return {row.name: row.stopped_until for row in rows}
 
     def due(self) -> list[Due]:
         """What is due, the oldest first; nothing of a portal that is paused, or left alone for a while."""
@@ -123,6 +151,8 @@ class Schedule:
         if not outcome.rested:
             facts |= {"run": outcome.run, "started": started.at}
             facts |= {"succeeded": started.at} if outcome.is_done else {}
+        if started.at_once and outcome.exit_code in _NOT_HEEDED:
+            facts["at_once"] = True
         if outcome.watermark:
             facts["watermark"] = outcome.watermark
         self._change(site.name, **facts)

@@ -22,6 +22,7 @@ SLICE = 20
 """Requests to Zenovay in one slice: then the runs have their turn."""
 
 _INCOMPLETE = 4
+_LONGEST_PAUSE = MINUTE * 60
 _SOON = frozenset({7, 75})
 
 _B, _P = backfills.c, portals.c
@@ -54,6 +55,20 @@ class Slices:
         self._connection.execute(insert(backfills).values(asked_at=self._now, due_at=self._now, **facts))
         return True
 
+    def recall(self) -> None:
+        """Have none wait for longer than an hour, or than a stop does: that may have been lifted."""
+        rows = self._connection.execute(
+            select(_B.id, _B.portal, _B.key, _B.since, _B.until, _B.due_at).where(
+                _B.ended_at.is_(None), _B.due_at > self._now + _LONGEST_PAUSE
+            )
+        ).all()
+        for *facts, due in rows:
+            stopped = self._stopped(wanted := Range(*facts))
+            if stopped is None or due > stopped:
+                self._connection.execute(
+                    update(backfills).where(_B.id == wanted.number).values(due_at=self._now)
+                )
+
     def due(self) -> list[Range]:
         """What is to go on, the oldest first; nothing of a portal that is paused or left alone."""
         rows = self._connection.execute(
@@ -66,11 +81,12 @@ class Slices:
         return [Range(*row) for row in rows]
 
     def begin(self, number: int) -> Range | None:
-        """The range, unless it has come to its end or its portal is paused."""
+        """The range, unless it has come to its end, is to go on later, or its portal is paused."""
         row = self._connection.execute(
             select(_B.id, _B.portal, _B.key, _B.since, _B.until)
             .join_from(backfills, portals, _P.name == _B.portal)
-            .where(_B.id == number, _B.ended_at.is_(None), _P.paused_at.is_(None))
+            .where(_B.id == number, _B.ended_at.is_(None), _B.due_at <= self._now)
+            .where(_P.paused_at.is_(None))
         ).one_or_none()
         return Range(*row) if row else None
 
@@ -99,7 +115,7 @@ class Slices:
         stopped = self._stopped(wanted)
         if stopped and stopped > self._now:
             return stopped - self._now
-        return MINUTE * 0 if outcome.requests else pause(failures + 1, MINUTE * 60)
+        return MINUTE * 0 if outcome.requests else pause(failures + 1, _LONGEST_PAUSE)
 
     def _stopped(self, wanted: Range) -> datetime | None:
         until = func.max(limits.c.stopped_until, type_=limits.c.stopped_until.type)

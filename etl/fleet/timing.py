@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from etl.fleet.roster import Name, Roster, Site
 
 MINUTE = timedelta(minutes=1)
-_SPREAD = timedelta(minutes=5)
+SPREAD = timedelta(minutes=5)
+"""What waited for the same instant comes within so long after it."""
 _UNAVAILABLE = 4
 _SOON = frozenset({7, 75})
 _MOST_DOUBLINGS = 20
@@ -62,7 +63,7 @@ def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
         return turn.now + MINUTE
     if code == _UNAVAILABLE:
         if turn.until and turn.until > turn.now:
-            return turn.until + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, _SPREAD)))
+            return turn.until + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
         return turn.now + pause(turn.failures + 1, site.every)
     return on_grid(site, turn.started)
 
@@ -84,26 +85,44 @@ def have_their_turn(due: Iterable[Due], live: Collection[Name], roster: Roster) 
     """Which of those that are ``due``, the oldest first, are to be queued; ``live`` are queued or running.
 
     Of a key no more than it has requests in a minute, so that a key with too many sites fills neither the
-    queue nor the workers. Of a portal that was down one, to see whether it still is.
+    queue nor the workers. Its portals have equal shares of that, and then what is left: one that is slow
+    keeps no others waiting. Of a portal that was down one, to see whether it still is.
     """
-    room = _room(live, roster)
+    waiting = [(site, each.down) for each in due if (site := roster.sites.get(each.name))]
+    room = _Room([site for name in live if (site := roster.sites.get(name))], [s for s, _ in waiting], roster)
     portals = {name.portal for name in live}
-    chosen = []
-    for each in due:
-        site = roster.sites.get(each.name)
-        if site is None or each.name in live or (each.down and site.portal in portals):
-            continue
-        if room[site.key] > 0:
-            room[site.key] -= 1
-            portals.add(site.portal)
-            chosen.append(site)
-    return chosen
+    chosen: set[Name] = set()
+    for shares in (True, False):
+        for site, down in waiting:
+            if site.name in chosen or site.name in live or (down and site.portal in portals):
+                continue
+            if room.has_some(site, shares=shares):
+                room.take(site)
+                portals.add(site.portal)
+                chosen.add(site.name)
+    return [site for site, _ in waiting if site.name in chosen]
 
 
-def _room(live: Collection[Name], roster: Roster) -> Counter[str]:
-    room = Counter({key: max(1, limit) for key, limit in roster.per_minute.items()})
-    room.subtract(site.key for name in live if (site := roster.sites.get(name)))
-    return room
+class _Room:
+    """How many more sites each key takes. What a portal has beyond its share waits for the portal alone."""
+
+    def __init__(self, live: Collection[Site], waiting: Collection[Site], roster: Roster) -> None:
+        self._limits = {key: max(1, limit) for key, limit in roster.per_minute.items()}
+        portals = Counter(key for key, _ in {(site.key, site.portal) for site in (*live, *waiting)})
+        self._share = {key: max(1, self._limits[key] // number) for key, number in portals.items()}
+        self._held = Counter((site.key, site.portal) for site in live)
+        self._left = Counter(self._limits)
+        for (key, _), number in self._held.items():
+            self._left[key] -= min(number, self._share[key])
+
+    def has_some(self, site: Site, *, shares: bool) -> bool:
+        """For the site; where portals have their ``shares``, within that of its own."""
+        most = (self._share if shares else self._limits)[site.key]
+        return self._left[site.key] > 0 and self._held[site.key, site.portal] < most
+
+    def take(self, site: Site) -> None:
+        self._held[site.key, site.portal] += 1
+        self._left[site.key] -= 1
 
 
 def _seconds(span: timedelta) -> int:

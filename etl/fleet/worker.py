@@ -139,25 +139,30 @@ class Worker:
         try:
             await end_jobs(self._engine)
             live = await self._engine.live()
-            orders = await self._in_thread(lambda: self._decide(live))
-            queued = await self._engine.defer(orders)
+            runs, slices = await self._in_thread(lambda: self._decide(live))
+            queued = await self._engine.defer(runs)
+            queued += await self._engine.defer(slices)  # one that waits already is not to slow down the runs
         except (SyncError, *GONE_WRONG) as exc:
             self._trouble({"action": "tick_failed"}, exc)
             return
         log.info("looked for what is due", extra={"action": "tick", "queued": queued, "live": len(live) - 1})
 
-    def _decide(self, live: set[str]) -> list[Order]:
+    def _decide(self, live: set[str]) -> tuple[list[Order], list[Order]]:
+        """The runs and the slices that are to be queued."""
         names = {name for name in self._roster.sites if str(name) in live}
         with self._desk.transaction() as schedule:
             free_sites(schedule)
             schedule.enrol(self._roster)
+            schedule.recall(self._roster)
             sites = have_their_turn(schedule.due(), names, self._roster)
-            ranges = Slices(schedule.connection, schedule.now).due()
+            slices = Slices(schedule.connection, schedule.now)
+            slices.recall()
+            ranges = slices.due()
         mine = [each for each in ranges if self._roster.has(each.portal, each.key)]
-        return [
-            *(Order(site.portal, site=site.name) for site in sites),
-            *(Order(each.portal, backfill=each.number) for each in mine),
-        ]
+        return (
+            [Order(site.portal, site=site.name) for site in sites],
+            [Order(each.portal, backfill=each.number) for each in mine],
+        )
 
     async def run(self, name: Name, *, worker: int | None) -> None:
         """One run of one site."""

@@ -370,3 +370,29 @@ def test_without_the_extra_the_fleet_names_it(tmp_path: Path) -> None:
     )
     assert told.returncode == 2
     assert "--extra fleet" in told.stderr
+
+
+ENDING = """
+    SELECT {} FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND query LIKE '%procrastinate_finish_job%'
+"""
+
+
+def test_a_job_whose_end_could_not_be_written_down_does_not_hold_its_portal(fleet: Fleet) -> None:
+    """The server loses the one connection by which a job is ended; the worker lives on."""
+    worker = fleet.start()
+    hubspot = slowed(fleet, worker, latency_s=1)
+    engine = create_engine(fleet.url, poolclass=NullPool)
+    with engine.begin() as holder:
+        holder.execute(
+            text("SELECT id FROM visitor_sync.procrastinate_jobs WHERE status = 'doing' FOR UPDATE")
+        )
+        soon(lambda: fleet.asked(ENDING.format("pid")))
+        fleet.asked(ENDING.format("pg_terminate_backend(pid)"))
+    hubspot.latency_s = 0
+    before = len(worker.said("job_finished", portal_name="acme"))
+
+    fleet("run", "acme")
+
+    soon(lambda: len(worker.said("job_finished", portal_name="acme")) >= before + 2, patience_s=30)
+    assert len(fleet.asked("SELECT pid FROM workers")) == 1

@@ -214,6 +214,75 @@ def test_at_once_holds_for_one_run_also_if_it_is_asked_for_during_another(connec
     assert not row(connection, ONE).at_once
 
 
+@pytest.mark.parametrize("code", [7, 75, 130, 143])
+def test_what_somebody_wants_at_once_is_wanted_until_it_was_tried(connection: Connection, code: int) -> None:
+    with scheduling(connection) as schedule:
+        schedule.hurry([ONE.name], at_once=True)
+
+    assert ran(connection, ONE, Outcome(code)).at_once
+    assert not ran(connection, ONE, Outcome(4)).at_once
+
+
+def stop(connection: Connection, name: str, wait: timedelta) -> None:
+    with scheduling(connection) as schedule:
+        facts = {"stopped_until": schedule.now + wait, "stop_made": schedule.now}
+        connection.execute(insert(limits).values(name=name, stamps=[], **facts))
+
+
+def recalled(connection: Connection, roster: Roster) -> timedelta:
+    """How long ONE has to wait after a tick."""
+    with scheduling(connection) as schedule:
+        schedule.recall(roster)
+    with scheduling(connection) as schedule:
+        wait: timedelta = row_now(connection, ONE).due_at - schedule.now
+    return wait
+
+
+def row_now(connection: Connection, site: Site) -> Any:
+    where = (sites.c.portal == site.portal, sites.c.website == site.website)
+    return connection.execute(select(sites).where(*where)).one()
+
+
+def test_a_stop_that_was_lifted_is_not_waited_for(connection: Connection) -> None:
+    stop(connection, "zenovay/agency", timedelta(days=20))
+    ran(connection, ONE, Outcome(4, "spent"))
+
+    assert recalled(connection, ROSTER) > timedelta(days=19)
+    with connection.begin():
+        connection.execute(update(limits).values(stopped_until=None, stop_made=None))
+    assert recalled(connection, ROSTER) <= EVERY
+
+
+def test_a_site_that_is_read_with_another_key_does_not_wait_for_the_first_one(connection: Connection) -> None:
+    stop(connection, "zenovay/agency", timedelta(days=20))
+    ran(connection, ONE, Outcome(4, "spent"))
+    moved = Site(ONE.portal, ONE.website, "other", EVERY)
+
+    assert recalled(connection, Roster.of([moved], {"other": 30})) <= EVERY
+
+
+def test_what_a_clock_that_was_put_back_has_written_keeps_nothing_waiting(connection: Connection) -> None:
+    with connection.begin():
+        now = Schedule(connection).now
+        ahead = Schedule(connection, now + timedelta(days=365))
+        started = ahead.begin(ONE, WORKER)
+        assert started
+        ahead.end(ONE, Outcome(4, "down"), started=started, longest=EVERY, worker=WORKER)
+
+    assert recalled(connection, ROSTER) <= EVERY
+    assert portal(connection, "acme").resumes_at is None
+
+
+def test_a_site_that_is_read_seldom_keeps_its_time(connection: Connection) -> None:
+    seldom = Site(ONE.portal, ONE.website, ONE.key, timedelta(days=7))
+    with scheduling(connection) as schedule:
+        due = schedule.now + timedelta(days=6)
+        schedule._change(seldom.name, due_at=due)
+        schedule.recall(Roster.of([seldom], {"agency": 30}))
+
+    assert row(connection, ONE).due_at == due
+
+
 def test_what_a_dead_worker_ran_is_due_at_once_and_later_if_it_dies_of_it_again(
     connection: Connection,
 ) -> None:
@@ -268,6 +337,30 @@ def test_a_backfill_goes_on_slice_by_slice_to_its_end(connection: Connection) ->
     with scheduling(connection) as schedule:
         assert Slices(connection, schedule.now).due() == []
         assert Slices(connection, schedule.now).begin(wanted.number) is None
+
+
+def test_a_slice_that_was_queued_twice_does_not_begin_before_its_time(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        mine = Slices(connection, schedule.now)
+        mine.ask("acme", "agency", schedule.now - timedelta(days=3), None)
+        (wanted,) = mine.due()
+        mine.end(wanted, Outcome(4, "down"))
+
+        assert mine.begin(wanted.number) is None
+
+
+def test_a_backfill_does_not_wait_for_a_stop_that_was_lifted(connection: Connection) -> None:
+    stop(connection, "zenovay/agency", timedelta(days=20))
+    with scheduling(connection) as schedule:
+        mine = Slices(connection, schedule.now)
+        mine.ask("acme", "agency", schedule.now - timedelta(days=3), None)
+        (wanted,) = mine.due()
+        mine.end(wanted, Outcome(4, "spent"))
+        mine.recall()
+        assert mine.due() == []
+        connection.execute(update(limits).values(stopped_until=None, stop_made=None))
+        mine.recall()
+        assert mine.due() == [wanted]
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,16 @@ def test_a_portal_that_was_down_gets_one_try() -> None:
 
     assert turns(*due, live=set(), roster=roster) == ["acme/site-0"]
     assert turns(*due, live={Name("acme", "site-4")}, roster=roster) == []
+
+
+def test_a_portal_that_is_slow_keeps_no_other_of_its_key_waiting() -> None:
+    slow, other = sites(60), sites(3, portal="beta")
+    roster = Roster.of([*slow, *other], {"agency": 30})
+    due = [Due(site.name) for site in [*slow, *other]]
+    first = turns(*due, live=set(), roster=roster)
+    live = {site.name for site in slow[:30]}
+
+    assert len(first) == 30
+    assert first[-3:] == [str(site.name) for site in other]
+    assert turns(*due, live=live, roster=roster) == [str(site.name) for site in other]
+    assert turns(*due[:60], live=live, roster=roster) == []
