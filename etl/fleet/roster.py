@@ -66,7 +66,10 @@ class Roster:
     def from_text(cls, text: str) -> Roster:
         """The opposite of ``to_text``."""
         found = json.loads(text)
-        sites = [Site(*names, timedelta(seconds=every)) for *names, every in found["sites"]]
+        sites = [
+            Site(portal, website, key, timedelta(seconds=every))
+            for portal, website, key, every in found["sites"]
+        ]
         return cls.of(sites, found["per_minute"])
 
     def of_portal(self, portal: str) -> list[Site]:

@@ -250,8 +250,8 @@ def test_a_site_that_another_worker_declares_is_left_to_it(fleet: Fleet) -> None
     assert fleet.asked("SELECT at_once FROM sites WHERE portal = 'acme'") == [True, True]
     newer = fleet.start()
 
-    for website in SITES["acme"]:
-        soon(lambda website=website: newer.said("job_finished", website=website, exit_code=0))
+    soon(lambda: newer.said("job_finished", website="a1", exit_code=0))
+    soon(lambda: newer.said("job_finished", website="a2", exit_code=0))
 
     assert not older.said("job_started", portal_name="acme")
     fleet.declare("beta")

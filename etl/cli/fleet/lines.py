@@ -67,13 +67,11 @@ def wrong_lines(portal: PortalState, now: datetime) -> Iterator[str]:
 
 
 def _skipped_lines(portal: PortalState) -> Iterator[str]:
-    by_reason: defaultdict[str, list[str]] = defaultdict(list)
-    for site in portal.sites:
-        if site.skipped:
-            by_reason[site.skipped].append(site.site.website)
-    for reason, websites in by_reason.items():
+    """One for all sites: their reasons differ by seconds, and the latest one stands for them."""
+    skipped = {site.site.website: site.skipped for site in portal.sites if site.skipped}
+    if skipped:
         yield (
-            f"{named(websites)}: skipped. {reason}"
+            f"{named([*skipped])}: skipped. {max(skipped.values())}"
             f" visitor-sync fleet run {portal.name} --now runs regardless."
         )
 

@@ -54,11 +54,11 @@ def work(*, concurrency: int) -> int:
 
 def _warn_of_silence(fleet: Fleet) -> None:
     """Workers tell nobody: each knows of a part only, and of none what no worker has come to."""
-    sync = fleet.tenants[0].settings.sync  # these are common to all portals
+    watch = fleet.tenants[0].settings.watch  # these are common to all portals
     told = {
-        "SYNC_NOTIFY": sync.notify,
-        "SYNC_PING_URL": sync.ping_url,
-        "SYNC_METRICS_FILE": sync.metrics_file,
+        "SYNC_NOTIFY": watch.notify,
+        "SYNC_PING_URL": watch.ping_url,
+        "SYNC_METRICS_FILE": watch.metrics_file,
     }
     names = [name for name, value in told.items() if value is not None]
     if names:
