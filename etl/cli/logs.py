@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from traceback import walk_tb
@@ -19,12 +20,23 @@ from etl.cli.early import Early
 from etl.cli.people import visible, visible_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from etl.cli.logfile import LogFile
 
 portal: ContextVar[str | None] = ContextVar("portal", default=None)
 """What the portal is called that this thread is at work for, where there are several."""
+
+
+@contextmanager
+def of_portal(name: str) -> Iterator[None]:
+    """Have this thread's lines name the portal, meanwhile."""
+    before = portal.set(name)
+    try:
+        yield
+    finally:
+        portal.reset(before)
+
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 

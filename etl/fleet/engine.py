@@ -32,6 +32,7 @@ from etl.state.urls import SCHEMA, parse_url, place, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import URL, Connection
 
@@ -72,12 +73,16 @@ GONE_WRONG = (ConnectorException, psycopg.Error)
 
 
 class Order(NamedTuple):
-    """A job to be queued: a run of ``site``, or a slice of ``backfill``; ``soon``: before all others."""
+    """A job to be queued: a run of ``site``, or a slice of ``backfill``.
+
+    ``soon``: before all others; ``after``: not before that instant, by the database's clock.
+    """
 
     portal: str
     site: Name | None = None
     backfill: int | None = None
     soon: bool = False
+    after: datetime | None = None
 
 
 class Dead(NamedTuple):
@@ -277,7 +282,9 @@ def _job(app: App, order: Order) -> Job:
         task, lock, facts = _BACKFILL, f"{_BACKFILL}:{order.backfill}", {"number": order.backfill}
     else:
         task, lock, facts = _RUN, str(order.site), order.site._asdict()
-    made = app.configure_task(task, lock=order.portal, queueing_lock=lock, priority=priority)
+    made = app.configure_task(
+        task, lock=order.portal, queueing_lock=lock, priority=priority, schedule_at=order.after
+    )
     return made.make_new_job(**facts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from etl.fleet.roster import Roster, Site
+
+_TOLD = timedelta(minutes=5)
+"""So long a worker that died is told of, once another one has taken up what it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class SiteState:
     """How a site fares. ``worker`` runs it ``since``; ``waiting`` it is queued.
 
     ``next_run`` is None where its portal is paused, and where no worker has taken it up yet. ``exit_code`` is
-    None where it never ran, and where its worker died, as ``reason`` says then.
+    None where it never ran, and where its worker died, as ``reason`` says then. ``skipped``: why there was
+    nothing to do at the last look, after that run.
     """
 
     site: Site
@@ -50,6 +55,7 @@ class SiteState:
     ended: datetime | None = None
     exit_code: int | None = None
     reason: str | None = None
+    skipped: str | None = None
     failures: int = 0
 
 
@@ -122,14 +128,16 @@ class _Look:
         self._waiting = waiting(connection)
         self._workers = self._known(connection)
 
-    @staticmethod
-    def _known(connection: Connection) -> Mapping[int, WorkerState]:
+    def _known(self, connection: Connection) -> Mapping[int, WorkerState]:
         alive = living(connection)
+        is_told = workers.c.gone_at.is_(None) | (workers.c.gone_at > self._now - _TOLD)
         return {
             row.id: WorkerState(
                 row.host, row.pid, row.version, row.started, row.gone_at is None and row.id in alive
             )
-            for row in connection.execute(select(workers).order_by(workers.c.host, workers.c.pid))
+            for row in connection.execute(
+                select(workers).where(is_told).order_by(workers.c.host, workers.c.pid)
+            )
         }
 
     def overview(self) -> Overview:
@@ -167,6 +175,7 @@ class _Look:
             ended=row.ended,
             exit_code=row.exit_code,
             reason=row.reason,
+            skipped=row.skipped,
             failures=row.failures,
         )
 

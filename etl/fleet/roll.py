@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from etl.fleet.roster import Roster
 from etl.fleet.tables import workers
 
 if TYPE_CHECKING:
@@ -35,10 +36,21 @@ class Roll:
         self._connection = connection
         self._now = now
 
-    def sign_on(self, number: int, who: Worker) -> None:
-        """The engine has given a worker this number."""
-        facts = {"id": number, **who._asdict(), "started": self._now}
+    def sign_on(
+        self, number: int, who: Worker, declares: Roster, *, started: datetime | None = None
+    ) -> datetime:
+        """The engine has given a worker this number. Returns when it ``started``, by default now."""
+        facts = {"id": number, **who._asdict(), "started": started or self._now}
+        facts["declares"] = declares.to_text()
         self._connection.execute(insert(workers).on_conflict_do_nothing(), [facts])
+        return started or self._now
+
+    def declared(self, living: Collection[int]) -> list[Roster]:
+        """What each of the ``living`` declares; who started last is the last."""
+        rows = self._connection.execute(
+            select(_W.declares).where(_W.id.in_(living)).order_by(_W.started, _W.id)
+        )
+        return [Roster.from_text(text) for text in rows.scalars()]
 
     def sign_off(self, number: int) -> None:
         self._connection.execute(delete(workers).where(_W.id == number))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import timedelta
+    from collections.abc import Collection, Iterable, Mapping
 
 
 class Name(NamedTuple):
@@ -44,6 +45,32 @@ class Roster:
     @classmethod
     def of(cls, sites: Collection[Site], per_minute: Mapping[str, int]) -> Roster:
         return cls({site.name: site for site in sites}, per_minute)
+
+    @classmethod
+    def union(cls, rosters: Iterable[Roster]) -> Roster:
+        """What any of them declares; where they differ, the last one's word."""
+        sites: dict[Name, Site] = {}
+        per_minute: dict[str, int] = {}
+        for roster in rosters:
+            sites |= roster.sites
+            per_minute |= roster.per_minute
+        return cls(sites, per_minute)
+
+    def to_text(self) -> str:
+        sites = [
+            (each.portal, each.website, each.key, each.every.total_seconds()) for each in self.sites.values()
+        ]
+        return json.dumps({"sites": sites, "per_minute": dict(self.per_minute)})
+
+    @classmethod
+    def from_text(cls, text: str) -> Roster:
+        """The opposite of ``to_text``."""
+        found = json.loads(text)
+        sites = [
+            Site(portal, website, key, timedelta(seconds=every))
+            for portal, website, key, every in found["sites"]
+        ]
+        return cls.of(sites, found["per_minute"])
 
     def of_portal(self, portal: str) -> list[Site]:
         return [site for site in self.sites.values() if site.portal == portal]

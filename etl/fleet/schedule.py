@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, literal, null, select, text, update
+from sqlalchemy import and_, case, false, func, literal, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.fleet.outcome import INTERRUPTED
@@ -126,7 +126,7 @@ class Schedule:
             return None
         if found.resumes_at and found.resumes_at > self.now and not found.at_once:
             return None
-        self._change(site.name, worker=worker, running_since=self.now, at_once=False)
+        self._change(site.name, worker=worker, running_since=self.now, at_once=False, hurried=found.at_once)
         return Started(self.now, found.at_once, found.failures, found.in_vain)
 
     def end(
@@ -143,13 +143,13 @@ class Schedule:
             "due_at": case((_S.at_once, _not_after(due)), else_=literal(due, _INSTANT)),
             "worker": case((mine, null()), else_=_S.worker),
             "running_since": case((mine, null()), else_=_S.running_since),
-            "ended": self.now,
-            "exit_code": outcome.exit_code,
-            "reason": outcome.reason,
+            "hurried": case((mine, false()), else_=_S.hurried),
+            "skipped": outcome.reason if outcome.rested else None,
             "failures": _count(outcome, started.failures),
         }
         if not outcome.rested:
-            facts |= {"run": outcome.run, "started": started.at}
+            facts |= {"run": outcome.run, "started": started.at, "ended": self.now}
+            facts |= {"exit_code": outcome.exit_code, "reason": outcome.reason}
             facts |= {"succeeded": started.at} if outcome.is_done else {}
         if started.at_once and outcome.exit_code in _NOT_HEEDED:
             facts["at_once"] = True
@@ -195,7 +195,8 @@ class Schedule:
             due = self.now + pause(failures, _LONGEST_AFTER_DEATH) if failures else self.now
             self._change(
                 name, worker=None, running_since=None, due_at=due, ended=self.now,
-                exit_code=None, reason=DIED, failures=failures + 1,
+                exit_code=None, reason=DIED, skipped=None, failures=failures + 1,
+                at_once=_S.at_once | _S.hurried, hurried=False,
             )  # fmt: skip
 
     def pause(self, portal: str) -> bool:

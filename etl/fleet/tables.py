@@ -76,6 +76,7 @@ sites = Table(
     Column("every", BigInteger, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("at_once", Boolean, nullable=False, server_default=false()),
+    Column("hurried", Boolean, nullable=False, server_default=false()),
     Column("worker", BigInteger),
     Column("running_since", Instant),
     Column("run", String(40)),
@@ -84,13 +85,15 @@ sites = Table(
     Column("succeeded", Instant),
     Column("exit_code", Integer),
     Column("reason", Text),
+    Column("skipped", Text),
     Column("watermark", Instant),
     Column("failures", Integer, nullable=False, server_default=text("0")),
 )
 """The schedule: when each website is due, who reads it now, and how that ended last.
 
 ``every`` is in seconds; ``worker`` and ``running_since`` are of the run that goes on. ``at_once``: somebody
-asked for a run that obeys neither the minimum interval nor a stop.
+asked for a run that obeys neither the minimum interval nor a stop; ``hurried``: the one that goes on is one.
+``skipped``: why the last look found nothing to do so soon; how the run before it ended stays.
 """
 Index("ix_sites_due_at", sites.c.due_at)
 
@@ -124,6 +127,10 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     Column("version", String(40), nullable=False),
     Column("started", Instant, nullable=False),
+    Column("declares", Text, nullable=False),
     Column("gone_at", Instant),
 )
-"""Who the engine's workers are, by the id that it gave them. ``gone_at``: when it was seen that one died."""
+"""Who the engine's workers are, by the id that it gave them, and the JSON of what each ``declares``.
+
+``gone_at``: when it was seen that one died.
+"""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from etl.errors import StateError, SyncError
 from etl.fleet.desk import Desk
-from etl.fleet.engine import GONE_WRONG, Engine, Order
+from etl.fleet.engine import GONE_WRONG, Engine, Order, living
 from etl.fleet.outcome import Outcome
 from etl.fleet.reaping import end_jobs, free_sites
 from etl.fleet.roll import Roll
+from etl.fleet.roster import Roster
 from etl.fleet.slices import Slices
 from etl.fleet.timing import have_their_turn
 from etl.state.failures import NewerError
@@ -20,11 +23,12 @@ from etl.state.urls import parse_url, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from etl.clock import SystemClock
     from etl.fleet import roll
     from etl.fleet.outcome import Work
-    from etl.fleet.roster import Name, Roster, Site
+    from etl.fleet.roster import Name, Site
     from etl.fleet.schedule import Schedule, Started
     from etl.fleet.slices import Range
 
@@ -36,6 +40,9 @@ PATIENCE_S = 60.0
 
 _PAUSE_S = 2.0
 _TRIES = 3
+_HANDED_ON = timedelta(seconds=3)
+"""After so long a job that this worker left may be taken again, perhaps by this one."""
+
 _SPARE_THREADS = 2
 """For the tick, and for what is written beside the jobs."""
 
@@ -58,6 +65,7 @@ class Worker:
         self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
         self._engine = Engine(url, self)
         self._number: int | None = None
+        self._started: datetime | None = None
         self._failure: SyncError | None = None
 
     def serve(self) -> None:
@@ -117,7 +125,11 @@ class Worker:
 
     async def _sign_on(self, number: int) -> None:
         self._number = number
-        await self._in_thread(lambda: self._note(lambda roll: roll.sign_on(number, self._who)))
+        await self._in_thread(lambda: self._note(lambda roll: self._enter(roll, number)))
+
+    def _enter(self, roll: Roll, number: int) -> None:
+        """One that lost its database is no newer for that."""
+        self._started = roll.sign_on(number, self._who, self._roster, started=self._started)
 
     def _sign_off(self) -> None:
         number = self._number
@@ -152,19 +164,19 @@ class Worker:
 
     def _decide(self, live: set[str]) -> tuple[list[Order], list[Order]]:
         """The runs and the slices that are to be queued."""
-        names = {name for name in self._roster.sites if str(name) in live}
         with self._desk.transaction() as schedule:
-            free_sites(schedule)
-            schedule.enrol(self._roster)
-            schedule.recall(self._roster)
-            sites = have_their_turn(schedule.due(), names, self._roster)
+            roster = Roster.union([self._roster, *free_sites(schedule)])
+            schedule.enrol(roster)
+            schedule.recall(roster)
+            names = {name for name in roster.sites if str(name) in live}
+            sites = have_their_turn(schedule.due(), names, roster)
             slices = Slices(schedule.connection, schedule.now)
             slices.recall()
             ranges = slices.due()
-        mine = [each for each in ranges if self._roster.has(each.portal, each.key)]
+        known = [each for each in ranges if roster.has(each.portal, each.key)]
         return (
             [Order(site.portal, site=site.name) for site in sites],
-            [Order(each.portal, backfill=each.number) for each in mine],
+            [Order(each.portal, backfill=each.number) for each in known],
         )
 
     async def run(self, name: Name, *, worker: int | None) -> None:
@@ -173,8 +185,22 @@ class Worker:
         if site is None:
             facts = {"action": "job_left", "portal_name": name.portal, "website": name.website}
             log.info("this worker's declaration has no such site", extra=facts)
+            await self._hand_on(name)
         elif not self._stopping():
             await self._in_thread(lambda: self._run(site, worker))
+
+    async def _hand_on(self, name: Name) -> None:
+        """Have a site run by a worker that declares it, if one lives."""
+        with suppress(SyncError, *GONE_WRONG):  # the tick finds it as well
+            if order := await self._in_thread(lambda: self._handed_on(name)):
+                await self._engine.defer([order])
+
+    def _handed_on(self, name: Name) -> Order | None:
+        with self._desk.transaction() as schedule:
+            others = Roll(schedule.connection, schedule.now).declared(living(schedule.connection))
+            if name not in Roster.union(others).sites:
+                return None
+            return Order(name.portal, site=name, soon=True, after=schedule.now + _HANDED_ON)
 
     def _run(self, site: Site, worker: int | None) -> None:
         started = self._begin(site, worker)

@@ -98,8 +98,13 @@ def test_a_run_that_is_asked_for_does_not_wait_for_a_tick(fleet: Fleet) -> None:
     assert found["last_success"] < found["watermark"] < found["next_run"]
     assert found["watermark_age_s"] < 60
     assert fleet.portal("acme")["contacts"] == {"due": 0, "rejected": 0}
+    assert len(worker.said("run_finished", portal_name="acme")) == len(worker.said("run_finished")) == 2
     fleet("run", "acme")
     soon(lambda: len(worker.said("job_finished", portal_name="acme", rested=True)) == 2)
+    shown = fleet("status").stdout
+    assert "a1, a2: skipped. The last run started at " in shown
+    assert "visitor-sync fleet run acme --now runs regardless" in shown
+    assert fleet.site("acme", "a1")["exit_code"] == 0
     fleet("run", "acme", "--now")
     soon(lambda: len(worker.said("job_finished", portal_name="acme", rested=False)) == 4)
 
@@ -138,7 +143,9 @@ def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: F
     assert second.said("job_reaped", portal_name="acme")
     assert second.said("worker_died", pid=first.pid)
     assert [each["alive"] for each in fleet.status["workers"] if each["pid"] == first.pid] == [False]
-    assert "DEAD" in fleet("status").stdout
+    assert "DEAD, had worked since" in fleet("status").stdout
+    fleet.told("UPDATE workers SET gone_at = gone_at - 600000000")
+    assert [each["pid"] for each in fleet.status["workers"]] == [second.pid]
     ticks = len(second.said("tick"))
     soon(lambda: len(second.said("tick")) > ticks + 2)
 
@@ -238,15 +245,38 @@ def test_a_site_that_another_worker_declares_is_left_to_it(fleet: Fleet) -> None
     fleet.declare("beta", "gamma")
     older = fleet.start()
     fleet.declare()
-    fleet("run", "acme")
+    fleet("run", "acme", "--now")
     soon(lambda: older.said("job_left", portal_name="acme"))
+    assert fleet.asked("SELECT at_once FROM sites WHERE portal = 'acme'") == [True, True]
     newer = fleet.start()
 
-    soon(lambda: newer.said("job_finished", portal_name="acme", exit_code=0))
+    soon(lambda: newer.said("job_finished", website="a1", exit_code=0))
+    soon(lambda: newer.said("job_finished", website="a2", exit_code=0))
 
     assert not older.said("job_started", portal_name="acme")
     fleet.declare("beta")
     assert [each["portal"] for each in fleet.status["portals"]] == ["beta"]
+
+
+def test_what_is_asked_for_while_no_worker_is_alive_is_told(fleet: Fleet) -> None:
+    asked, past = fleet("run", "beta"), fleet("backfill", "beta", "--from", "2026-01-01")
+
+    assert "beta: 1 site queued." in asked.stdout
+    assert "begins once a worker is alive" in past.stdout
+    for told in (asked, past):
+        assert told.exit_code == 0
+        assert "no worker is alive: visitor-sync fleet worker" in told.stdout
+    assert "0 sites queued, 1 was queued already" in fleet("run", "beta").stdout
+
+
+def test_a_worker_warns_that_it_tells_nobody(fleet: Fleet) -> None:
+    assert not fleet.start().said("watching_left_out")
+    fleet.settings |= {"SYNC_PING_URL": "https://ping.example.test/check", "SYNC_METRICS_FILE": "sync.prom"}
+    (warned,) = fleet.start().said("watching_left_out")
+
+    assert warned["level"] == "warning"
+    assert warned["settings"] == ["SYNC_PING_URL", "SYNC_METRICS_FILE"]
+    assert "status --healthy" in warned["fix"]
 
 
 def test_a_backfill_is_read_slice_by_slice_beside_the_runs(fleet: Fleet) -> None:

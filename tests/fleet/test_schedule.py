@@ -145,7 +145,9 @@ def test_a_run_that_rested_is_no_success_and_no_failure(connection: Connection) 
     ran(connection, ONE, Outcome(5, "refused", run="abc"))
     found = ran(connection, ONE, Outcome(0, "too soon", run="def", rested=True))
 
-    assert (found.succeeded, found.run, found.failures, found.exit_code) == (None, "abc", 1, 0)
+    assert (found.succeeded, found.run, found.failures) == (None, "abc", 1)
+    assert (found.exit_code, found.reason, found.skipped) == (5, "refused", "too soon")
+    assert ran(connection, ONE, Outcome(0)).skipped is None
 
 
 def test_an_outage_leaves_the_whole_portal_alone_longer_each_time_and_no_other(
@@ -283,6 +285,21 @@ def test_a_site_that_is_read_seldom_keeps_its_time(connection: Connection) -> No
     assert row(connection, ONE).due_at == due
 
 
+def test_at_once_outlives_the_worker_that_ran_it_and_not_the_run(connection: Connection) -> None:
+    with scheduling(connection) as schedule:
+        schedule.hurry([ONE.name], at_once=True)
+        schedule.begin(ONE, WORKER)
+        schedule.begin(TWO, WORKER)
+    with scheduling(connection) as schedule:
+        schedule.bereave([ONE.name, TWO.name])
+
+    assert (row(connection, ONE).at_once, row(connection, TWO).at_once) == (True, False)
+    ran(connection, ONE, Outcome(0))
+    with scheduling(connection) as schedule:
+        schedule.bereave([ONE.name])
+    assert not row(connection, ONE).at_once
+
+
 def test_what_a_dead_worker_ran_is_due_at_once_and_later_if_it_dies_of_it_again(
     connection: Connection,
 ) -> None:
@@ -396,7 +413,7 @@ def test_a_worker_that_is_gone_is_marked_once_and_forgotten_a_day_later(connecti
     with scheduling(connection) as schedule:
         roll = Roll(connection, schedule.now)
         for number in (1, 2):
-            roll.sign_on(number, who)
+            roll.sign_on(number, who, ROSTER)
     with scheduling(connection) as schedule:
         assert Roll(connection, schedule.now).bury([2]) == [who]
     with scheduling(connection) as schedule:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from etl.fleet.overview import Overview, PortalState, SiteState, WorkerState
 
+NOBODY = "no worker is alive: visitor-sync fleet worker starts one"
 COLUMNS = ("portal", "state", "sites", "last success", "read up to", "due", "rejected", "next run", "run by")
 
 
@@ -62,6 +63,17 @@ def wrong_lines(portal: PortalState, now: datetime) -> Iterator[str]:
         most = max(site.failures for site in sites)
         runs = f", {most} runs in a row" if most > 1 else ""
         yield f"{named([site.site.website for site in sites])}: {ended}{runs}. {reason or ''}".rstrip()
+    yield from _skipped_lines(portal)
+
+
+def _skipped_lines(portal: PortalState) -> Iterator[str]:
+    """One for all sites: their reasons differ by seconds, and the latest one stands for them."""
+    skipped = {site.site.website: site.skipped for site in portal.sites if site.skipped}
+    if skipped:
+        yield (
+            f"{named([*skipped])}: skipped. {max(skipped.values())}"
+            f" visitor-sync fleet run {portal.name} --now runs regardless."
+        )
 
 
 def quota_lines(found: Overview) -> Iterator[str]:
@@ -92,8 +104,8 @@ def backfill_lines(found: Overview) -> Iterator[str]:
 
 
 def worker_line(worker: WorkerState, now: datetime) -> str:
-    state = "works" if worker.alive else "DEAD, started"
-    return f"worker {worker.pid} on {worker.host}: {state} since {at(worker.started, now)}, {worker.version}"
+    state = "works since" if worker.alive else "DEAD, had worked since"
+    return f"worker {worker.pid} on {worker.host}: {state} {at(worker.started, now)}, {worker.version}"
 
 
 def _fails(site: SiteState) -> bool:

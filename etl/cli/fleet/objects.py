@@ -49,6 +49,7 @@ def _site(site: SiteState, now: datetime) -> dict[str, Any]:
         "ended": utc_text(site.ended),
         "exit_code": site.exit_code,
         "reason": site.reason,
+        "skipped": site.skipped,
         "failures": site.failures,
     }
 

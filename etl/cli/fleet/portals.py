@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.cli.fleet.lines import NOBODY
 from etl.cli.fleet.opening import declared, roster_of, shared
 from etl.cli.people import at, say
 from etl.clock import SystemClock
 from etl.errors import SettingsError
-from etl.fleet.engine import Order, queue
+from etl.fleet.engine import Order, living, queue
 from etl.fleet.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -51,9 +52,14 @@ def run(portal: str, *, now: bool) -> int:
         refuse_paused(portal, schedule.paused_at(portal))
         schedule.enrol(roster_of(fleet))
         schedule.hurry(names, at_once=now)
+        alive = living(connection)
     queued = queue(fleet.url, [Order(portal, site=name, soon=True) for name in names])
-    beside = f", {len(names) - queued} were queued already" if queued < len(names) else ""
-    say(f"{portal}: {queued} sites queued{beside}. visitor-sync fleet status shows how they fare.")
+    waiting = len(names) - queued
+    beside = f", {waiting} {'was' if waiting == 1 else 'were'} queued already" if waiting else ""
+    sites = "1 site" if queued == 1 else f"{queued} sites"
+    say(f"{portal}: {sites} queued{beside}. visitor-sync fleet status shows how they fare.")
+    if not alive:
+        say(NOBODY)
     return 0
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from etl.cli.fleet.lines import (
     COLUMNS,
+    NOBODY,
     backfill_lines,
     portal_cells,
     portal_line,
@@ -42,7 +43,7 @@ def show_fleet(*, as_json: bool) -> int:
     for worker in found.workers:
         say(worker_line(worker, found.now))
     if not any(worker.alive for worker in found.workers):
-        say("no worker is alive: visitor-sync fleet worker starts one")
+        say(NOBODY)
     return 0
 
 

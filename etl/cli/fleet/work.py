@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.cli import logs
 from etl.cli.derived import accounts, state_url
 from etl.cli.tenants import sync_tenant, sync_tenant_past
 from etl.clock import SystemClock
@@ -36,9 +37,10 @@ class TenantWork:
         """A run of one site; between two lies half its interval, or less if the settings say so."""
         tenant = self._fleet.tenant(site.portal, site.website)
         rest = min(site.every / 2, tenant.settings.sync.min_interval)
-        ended = sync_tenant(
-            tenant, self._clock, websites=(site.website,), now=at_once, rest=rest, peeks=False
-        )
+        with logs.of_portal(site.portal):
+            ended = sync_tenant(
+                tenant, self._clock, websites=(site.website,), now=at_once, rest=rest, peeks=False
+            )
         return self._outcome(tenant, ended)
 
     def backfill(self, portal: str, key: str, *, since: datetime, until: datetime | None) -> Outcome:
@@ -48,7 +50,8 @@ class TenantWork:
             return Outcome(
                 SettingsError.exit_code, f"Nothing of {portal} is read with the key {key} any more."
             )
-        ended = sync_tenant_past(found[0], self._clock, window=(since, until), max_requests=SLICE)
+        with logs.of_portal(portal):
+            ended = sync_tenant_past(found[0], self._clock, window=(since, until), max_requests=SLICE)
         return self._outcome(found[0], ended)
 
     def _outcome(self, tenant: Tenant, ended: TenantRun) -> Outcome:

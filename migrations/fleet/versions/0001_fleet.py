@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("every", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger, nullable=False),
         sa.Column("at_once", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("hurried", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("worker", sa.BigInteger),
         sa.Column("running_since", sa.BigInteger),
         sa.Column("run", sa.String(40)),
@@ -64,6 +65,7 @@ def upgrade() -> None:
         sa.Column("succeeded", sa.BigInteger),
         sa.Column("exit_code", sa.Integer),
         sa.Column("reason", sa.Text),
+        sa.Column("skipped", sa.Text),
         sa.Column("watermark", sa.BigInteger),
         sa.Column("failures", sa.Integer, nullable=False, server_default=_ZERO),
         sa.PrimaryKeyConstraint("portal", "website", name="pk_sites"),
@@ -93,6 +95,7 @@ def upgrade() -> None:
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("version", sa.String(40), nullable=False),
         sa.Column("started", sa.BigInteger, nullable=False),
+        sa.Column("declares", sa.Text, nullable=False),
         sa.Column("gone_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_workers"),
     )

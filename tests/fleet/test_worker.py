@@ -1,0 +1,125 @@
+"""A worker among others that declare something else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+
+from etl.clock import SystemClock
+from etl.fleet.database import open_fleet
+from etl.fleet.engine import install
+from etl.fleet.roll import Roll
+from etl.fleet.roll import Worker as Who
+from etl.fleet.roster import Name, Roster, Site
+from etl.fleet.schedule import Schedule
+from etl.fleet.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from etl.fleet.engine import Order
+    from etl.fleet.outcome import Outcome
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+GAMMA, DELTA = Site("gamma", "c1", "old", HOUR), Site("delta", "d1", "new", MINUTE)
+OLD = Roster.of([GAMMA], {"old": 30})
+NEW = Roster.of([Site("gamma", "c1", "old", MINUTE), DELTA], {"old": 30, "new": 30})
+NOBODY_S = Name("omega", "o1")
+
+
+class Idle:
+    """Work that nobody does."""
+
+    def run(self, site: Site, *, at_once: bool) -> Outcome:
+        raise NotImplementedError
+
+    def backfill(self, portal: str, key: str, **window: Any) -> Outcome:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[Connection]:
+    with open_fleet(f"{postgres_url}?schema=shared", SystemClock()) as connection:
+        install(connection)
+        yield connection
+
+
+@pytest.fixture
+def older(connection: Connection, postgres_url: str) -> Iterator[Worker]:
+    sign_on(connection, OLD)
+    worker = Worker(
+        f"{postgres_url}?schema=shared",
+        OLD,
+        Idle(),
+        clock=SystemClock(),
+        concurrency=1,
+        who=Who("host", 1, "1.0"),
+    )
+    yield worker
+    worker._desk.close()
+
+
+def sign_on(connection: Connection, declares: Roster) -> int:
+    """A worker that is alive for the next half a minute."""
+    with connection.begin():
+        number = connection.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"))
+        roll = Roll(connection, Schedule(connection).now)
+        roll.sign_on(found := int(number.scalar_one()), Who("host", found, "1.0"), declares)
+    return found
+
+
+def make_due(connection: Connection) -> None:
+    with connection.begin():
+        connection.execute(text("UPDATE sites SET due_at = 0"))
+
+
+def queued(worker: Worker) -> set[str]:
+    runs: list[Order] = worker._decide(set())[0]
+    return {str(order.site) for order in runs}
+
+
+def test_a_tick_queues_what_any_living_worker_declares(connection: Connection, older: Worker) -> None:
+    newer = sign_on(connection, NEW)
+    queued(older)  # the look that takes them up
+    make_due(connection)
+
+    assert queued(older) == {"gamma/c1", "delta/d1"}
+    with connection.begin():
+        intervals = connection.execute(text("SELECT every FROM sites")).scalars().all()
+        connection.execute(text("DELETE FROM procrastinate_workers WHERE id = :id"), {"id": newer})
+    assert intervals == [60, 60], "the newest one's word"
+    make_due(connection)
+    assert queued(older) == {"gamma/c1"}, "nobody who lives declares delta"
+
+
+def test_a_job_that_is_left_is_soon_for_those_that_declare_its_site(
+    connection: Connection, older: Worker
+) -> None:
+    assert older._handed_on(DELTA.name) is None
+    sign_on(connection, NEW)
+    with connection.begin():
+        now = Schedule(connection).now
+
+    order = older._handed_on(DELTA.name)
+    assert order
+    assert (order.site, order.soon) == (DELTA.name, True)
+    assert order.after
+    assert now < order.after < now + MINUTE
+    assert older._handed_on(NOBODY_S) is None
+
+
+def test_a_worker_that_signs_on_again_is_no_newer_for_that(connection: Connection, older: Worker) -> None:
+    with connection.begin():
+        roll = Roll(connection, Schedule(connection).now)
+        older._enter(roll, 100)
+    newer = sign_on(connection, NEW)
+    with connection.begin():
+        roll = Roll(connection, Schedule(connection).now)
+        older._enter(roll, 101)
+
+        assert roll.declared([newer, 101]) == [OLD, NEW]
