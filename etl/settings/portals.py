@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from etl import envfile
 from etl.naming import nearest
 from etl.settings.sections import (
     HubSpotSettings,
@@ -15,6 +16,7 @@ from etl.settings.sections import (
     variables,
 )
 from etl.settings.sources import ENVIRONMENT, Filed, Given, read_secret
+from etl.settings.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +59,17 @@ class Portals:
         """The names of the keys that a portal is read with, as they are declared."""
         used = {site.key for site in self.sites(portal)}
         return tuple(key.name for key in self.declaration.keys if key.name in used)
+
+    def terms(self, portal: str, key: str | None = None) -> Terms:
+        """How people are told of a portal, and of one of its keys; of all of them where none is given."""
+        owners = [_named(self.declaration.keys, name) for name in ([key] if key else self.keys(portal))]
+        token = _named(self.declaration.portals, portal)
+        names = {
+            TOKEN: _place(token),
+            API_KEY: " or ".join(filter(None, map(_place, owners))),
+            WEBSITES: f"website in [[sites]] of {Path(self.sources.config).name}",
+        }
+        return Terms(portal, tuple((variable, name) for variable, name in names.items() if name))
 
     def given(self, portal: str, key: str | None, state: str | None) -> dict[str, Given]:
         """What holds for a portal whose state is there, and for one of its keys."""
@@ -139,6 +152,11 @@ class Portals:
 
 def _named(owners: tuple[Owner, ...], name: str) -> Owner:
     return next(owner for owner in owners if owner.name == name)
+
+
+def _place(owner: Owner) -> str:
+    """Where the secret of a portal or key stands, as it may be shown."""
+    return owner.secret.variable or envfile.printable(owner.secret.path or "")
 
 
 def _filed(filed: Filed, named: str) -> Given:
