@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl import envfile
+from etl.declaration import SITE
 from etl.naming import nearest
+from etl.settings.names import known_variables, prefixes
 from etl.settings.sections import (
     HubSpotSettings,
     ZenovaySettings,
@@ -125,10 +127,22 @@ class Portals:
         ):
             for owner in owners:
                 for key in owner.own.keys() - {*known}:
-                    yield f"{kind}.{owner.name}: {_no_key(key, kind, known)}"
+                    yield f"{kind}.{owner.name}: {self._stray(key, kind, known)}"
         yield from self._limits()
         yield from self._twins("keys", "key", self.declaration.keys)
         yield from self._twins("portals", "token", self.declaration.portals)
+
+    def _stray(self, key: str, kind: str, known: list[str]) -> str:
+        """Where a key belongs that a table of this kind does not have; else which one may be meant."""
+        tables = {"sites": SITE, "portals": (PER_DAY, *_portal_variables(self.own)), "keys": _key_variables()}
+        for table, keys in tables.items():
+            if key in keys:
+                return f"{key} belongs to [[{table}]]"
+        settings = known_variables(self.own)
+        for prefix in ("", *prefixes()):
+            if (variable := f"{prefix}{key}".upper()) in settings and variable not in ALONE:
+                return f"{key} is common to all portals: set {variable} in the environment"
+        return f"{envfile.printable(key)} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
     def per_day(self, portal: str) -> int | None:
         """How many requests a portal allows in a day, as far as that is declared."""
@@ -165,10 +179,6 @@ def _filed(filed: Filed, named: str) -> Given:
 
 def _no_site(portal: str) -> str:
     return f"portals.{portal} has no website in [[sites]]."
-
-
-def _no_key(key: str, kind: str, known: list[str]) -> str:
-    return f"{key} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
 
 @cache

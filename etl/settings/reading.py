@@ -94,7 +94,7 @@ class Reading:
             if names and not self.problems and not any(map(self._is_set, ALONE)):
                 raise SettingsError(
                     f"{self.sources.config} declares portals, and none was chosen.",
-                    fix=f"Give --portal NAME, of {', '.join(names)}; visitor-sync run --all syncs all of them.",
+                    fix=f"Give --portal NAME, of {', '.join(names)}; visitor-sync run --all syncs all.",
                 )
             return self.sources
         if portal not in names:
