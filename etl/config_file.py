@@ -53,6 +53,8 @@ class _Toml(TomlConfigSettingsSource):
         return tomllib.loads(file_path.read_text(envfile.ENCODING))
 
 
+_TWICE = "has a table for the second time; those of portals have two brackets, as [[portals]]"
+_MEANT = {"websites": "sites"}
 _SHAPES = {
     "fields": "fields must be a table for each field, as [fields.plan]",
     "exclude": "exclude must be a table, as [exclude]",
@@ -78,20 +80,27 @@ def read(path: str, *, named_in: str | None) -> tuple[Config, list[str]]:
         file = model()
     except tomllib.TOMLDecodeError as exc:
         place = re.search(r"line \d+", str(exc))
-        raise SettingsError(f"{where}: {place[0] if place else 'its end'} is not TOML.", fix=_FIX) from None
+        why = _TWICE if str(exc).startswith("Cannot declare") else "is not TOML"
+        raise SettingsError(f"{where}: {place[0] if place else 'its end'} {why}.", fix=_FIX) from None
     except ValidationError as exc:
         wrong = dict.fromkeys(str(error["loc"][0]) for error in exc.errors())
         return Config(), [f"{where}: {_SHAPES[key]}." for key in wrong]
     problems = [
-        f"{envfile.printable(key)} is no key of this file; the nearest one is {nearest(key, [*_SHAPES])},"
-        " and a secret never stands in it"
-        for key in file.model_extra or ()
+        f"{envfile.printable(key)} is no key of this file; the nearest one is {_nearest(key, value)}"
+        for key, value in (file.model_extra or {}).items()
     ]
     own, policies, wrong_fields = own_fields.declared(file.fields)
     exclusions, wrong_exclusions = _exclusions(file.exclude)
     fleet, wrong_fleet = declaration.declared(file.keys, file.portals, file.sites)
     problems += [*wrong_fields, *wrong_exclusions, *wrong_fleet]
     return Config(own, exclusions, policies, fleet), [f"{where}: {each}." for each in problems]
+
+
+def _nearest(key: str, value: Any) -> str:
+    shown = _MEANT.get(key) or nearest(key, [*_SHAPES])
+    if isinstance(value, str):
+        return f"{shown}, and a secret never stands in it"
+    return f"{shown},{_SHAPES[shown].rpartition(',')[2]}"
 
 
 def _domain(text: str) -> str | None:

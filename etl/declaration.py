@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EVERY = timedelta(minutes=5)
 LEAST = timedelta(minutes=1)
+MOST = timedelta(hours=24)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 _NO_WEBSITE = re.compile(r"[/?#,\s]")
@@ -26,7 +27,11 @@ _SECRETS = ("zv_", "pat-")
 _INLINE = frozenset(
     {"secret", "key", "api_key", "zenovay_api_key", "token", "access_token", "hubspot_access_token"}
 )
-_SITE = ("website", "portal", "key", "every")
+_REFERENCES = frozenset({("sites", "key"), ("portals", "key")})
+"""The latter does not belong there, and is no secret either."""
+
+SITE = ("website", "portal", "key", "every")
+_MEANT = {"interval": "every"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,11 @@ def declared(
     tables = [_Table("sites", number, table, problems) for number, table in enumerate(sites, 1)]
     read = tuple(site for site in (_site(table, names) for table in tables) if site)
     problems += [*_twice(names, read), *_alike(names["portals"]), *_absent(keys, portals, sites)]
-    return Declaration(_named(found["keys"]), _named(found["portals"]), read), problems
+    sites_once = {(site.portal, site.website): site for site in reversed(read)}
+    return (
+        Declaration(_named(found["keys"]), _named(found["portals"]), tuple(sites_once.values())[::-1]),
+        problems,
+    )
 
 
 def _twice(names: Mapping[str, Sequence[str]], sites: Sequence[Site]) -> Iterator[str]:
@@ -153,7 +162,7 @@ class _Table:
     def _texts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         for key, value in given.items():
             shown = envfile.printable(key)
-            if _is_secret(value) or (key in _INLINE and (self.kind, key) != ("sites", "key")):
+            if _is_secret(value) or (key in _INLINE and (self.kind, key) not in _REFERENCES):
                 self.hidden.add(key)
                 self.tell(f"{shown} is written in the file, where a secret never stands; {self._instead()}")
             elif (text := _text(value)) is not None:
@@ -175,7 +184,9 @@ def _is_secret(value: Any) -> bool:
 def _text(value: Any) -> str | None:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ",".join(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
         return None
     return str(value).strip()
 
@@ -206,8 +217,8 @@ def _site(table: _Table, names: Mapping[str, Sequence[str]]) -> Site | None:
     texts = table.texts()
     before = len(table.problems)
     for word in texts:
-        if word not in _SITE:
-            shown = nearest(word, _SITE)
+        if word not in SITE:
+            shown = _MEANT.get(word) or nearest(word, SITE)
             table.tell(f"{envfile.printable(word)} is no key of a site; the nearest one is {shown}")
     website = _website(table, texts.get("website"))
     portal = _reference(table, "portal", texts.get("portal"), names["portals"])
@@ -222,6 +233,9 @@ def _website(table: _Table, text: str | None) -> str | None:
     if text is None:
         if "website" not in table.hidden and isinstance(table.given, dict):
             table.tell("website is missing: the id of the website")
+        return None
+    if not isinstance(table.given["website"], str):
+        table.tell("website must be a text, in quotation marks")
         return None
     if _NO_WEBSITE.search(text) or not text.isprintable() or len(text) > _LONGEST_WEBSITE:
         table.tell("website must be the id of one website")
@@ -253,5 +267,8 @@ def _every(table: _Table, text: str | None) -> timedelta | None:
         return None
     if every < LEAST:
         table.tell("every must be at least 1m")
+        return None
+    if every > MOST:
+        table.tell("every must be at most 24h")
         return None
     return every

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
-_ADDRESS = re.compile(r"[^\s\"'<>,;:()\[\]{}=]*@[^\s\"'<>,;:()\[\]{}=]*")
+_ADDRESS = r"[^\s\"'<>,;:()\[\]{}=]*@[^\s\"'<>,;:()\[\]{}=]*"
+_DATABASE = r"\bpostgres(?:ql)?(?:\+[a-z0-9]+)?://[\w.-]+(?::\*\*\*)?@[\w.-]+"
+"""Whose user, and host, are no address; where there is a password it does not match."""
+
+_FOUND = re.compile(rf"({_DATABASE})|{_ADDRESS}")
 _NUMBER = re.compile(r"\d{3,}")
 _LONGEST = 300
 
 
 def addresses(text: str) -> str:
     """``text`` without anything that could be an e-mail address."""
-    return _ADDRESS.sub("<address>", text) if "@" in text else text
+    return _FOUND.sub(lambda found: found[1] or "<address>", text) if "@" in text else text
 
 
 def numbers(text: str) -> str:

@@ -245,7 +245,7 @@ def test_where_portals_are_declared_one_must_be_chosen(declare: Callable[[str], 
     declare(TWO)
 
     for read in (load, load_sync, load_status):
-        with pytest.raises(SettingsError, match="--portal NAME, of acme, be-ta"):
+        with pytest.raises(SettingsError, match="--portal NAME, of acme, be-ta; visitor-sync run --all"):
             read()
 
 
@@ -313,14 +313,31 @@ def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> No
         (ONE + "concurrency = 99\n" + SITES, "portals.acme: concurrency must be less than"),
         (
             ONE + "concurrency = true\n" + SITES,
-            "portals.acme: concurrency must be a text",
+            "portals.acme: concurrency must be a valid integer",
         ),
         (
             ONE + 'state_url = "sqlite:///x"\n' + SITES,
-            "portals.acme: state_url is no key of portals",
+            "portals.acme: state_url is common to all portals: set SYNC_STATE_URL in the environment",
         ),
         (ONE + "requests_per_day = 0\n" + SITES, "requests_per_day must be a whole number above 0"),
         (AGENCY + "page_size = 0\n" + ACME + SITES, "keys.agency: page_size must be greater"),
+        (ONE + "known = true\n" + SITES, "portals.acme: known must be 'upsert' or 'match'"),
+        (ONE + 'notify = "slack"\n' + SITES, "notify is common to all portals: set SYNC_NOTIFY"),
+        (ONE + 'website = "w-1"\n' + SITES, "portals.acme: website belongs to [[sites]]"),
+        (ONE + 'every = "5m"\n' + SITES, "portals.acme: every belongs to [[sites]]"),
+        (ONE + 'key = "agency"\n' + SITES, "portals.acme: key belongs to [[sites]]"),
+        (ONE + 'key = "zv_geheimnis"\n' + SITES, "portals.acme: key is written in the file"),
+        (ONE + "page_size = 5\n" + SITES, "portals.acme: page_size belongs to [[keys]]"),
+        (ONE + site("w-1", "acme", interval="5m"), "the nearest one is every"),
+        (ONE + "[[sites]]\nwebsite = 17\n", "website must be a text, in quotation marks"),
+        (ONE + site("w-1", "acme", every="40d"), "every must be"),
+        (ONE + site("w-1", "acme", every="25h"), "every must be at most 24h"),
+        (TWO + "[[websites]]\n", "websites is no key of this file; the nearest one is sites, as [[sites]]."),
+        ('websites = "x"\n' + TWO, "the nearest one is sites, and a secret never stands in it."),
+        (
+            ONE + '[portals]\nname = "x"\n',
+            "line 7 has a table for the second time; those of portals have two brackets, as [[portals]]",
+        ),
         (ONE + site("w-1", "acme", every="30s"), "every must be at least 1m"),
         (ONE + site("w-1", "acme", every="geheimnis"), "every must be a duration"),
         (ONE + site("w/1", "acme"), "website must be the id of one website"),
@@ -344,6 +361,44 @@ def test_what_is_wrong_is_told_without_its_value(
     declare(text)
 
     assert [line for line in wrong() if told in line] != []
+
+
+def test_a_site_that_is_declared_twice_is_told_once(declare: Callable[[str], Path]) -> None:
+    declare(TWO + site("w-2", "acme"))
+
+    assert wrong() == ["sites: w-2 is declared twice for the portal acme."]
+
+
+def test_a_mistake_in_the_file_is_to_be_mended_there(
+    declare: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = declare(TWO + "every = 7\n")
+    in_the_file = f"Mend what is wrong in {path} there (visitor-sync help fleet)."
+
+    with pytest.raises(SettingsError) as raised:
+        load_fleet()
+    assert str(raised.value.fix).strip() == in_the_file
+
+    monkeypatch.setenv("SYNC_LOOKBACK", "geheimnis")
+    with pytest.raises(SettingsError) as raised:
+        load_fleet()
+    assert str(raised.value.fix).endswith(f".env.example lists them all. {in_the_file}")
+
+    monkeypatch.delenv("SYNC_LOOKBACK")
+    monkeypatch.delenv("BETA_TOKEN")
+    declare(TWO)
+    with pytest.raises(SettingsError) as raised:
+        load_fleet()
+    assert in_the_file not in str(raised.value.fix)
+    assert "in the environment" in str(raised.value.fix)
+
+
+def test_a_portal_in_capitals_has_its_own_as_the_nearest(declare: Callable[[str], Path]) -> None:
+    declare(TWO)
+    choose_portal("ACME")
+
+    with pytest.raises(SettingsError, match="nearest one is acme"):
+        load()
 
 
 def test_one_token_in_a_variable_and_a_file_is_one_token(

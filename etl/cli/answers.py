@@ -9,6 +9,7 @@ import click
 
 from etl.cli.commands import program
 from etl.cli.notices import reasons
+from etl.cli.speech import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,12 @@ def answer(arguments: Sequence[str], failure: SyncError) -> dict[str, Any] | Non
 
         return unbegun_object(failure, kind=cast("RunKind", kind), dry_run="--dry-run" in options)
     error = reasons(failure)
-    return {"status": "failed", "exit_code": failure.exit_code, "reason": str(failure), "error": error}
+    return {
+        "status": "failed",
+        "exit_code": failure.exit_code,
+        "reason": spoken(str(failure)),
+        "error": error,
+    }
 
 
 def _called(arguments: Sequence[str]) -> list[click.Command]:

@@ -11,6 +11,7 @@ import orjson
 from etl.cli import logs
 from etl.cli.derived import state_place, state_url
 from etl.cli.people import say
+from etl.cli.speech import spoken
 from etl.cli.websites import chosen
 from etl.cli.wish import Wish
 from etl.cli.work import Several, load_work
@@ -68,12 +69,20 @@ def _wrong(websites: Sequence[str]) -> Iterator[str]:
         logs.configure(work.log.log_format, work.secrets())
         wanted = _chosen(work, websites)
     except SyncError as exc:
-        yield str(exc)
+        yield spoken(str(exc))
         return
-    examined = [_examined(subjects, wanted, clock) for subjects in _by_portal(work)]
+    examined = [_told(_examined(each, wanted, clock), each[0]) for each in _by_portal(work)]
     begins = any(each.begins for each in examined)
     for each in examined:
         yield from (found.sentence for found in each.ailments if not (found.is_late and begins))
+
+
+def _told(examined: Examined, subject: Subject) -> Examined:
+    """The same in the terms of the portal: its state has what its sides said."""
+    say = subject.settings.terms.say
+    return examined._replace(
+        ailments=[each._replace(sentence=say(each.sentence)) for each in examined.ailments]
+    )
 
 
 def _by_portal(work: Work) -> list[list[Subject]]:

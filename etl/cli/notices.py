@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from etl.cli import logs
+from etl.cli.speech import spoken
 
 if TYPE_CHECKING:
     from etl.errors import SyncError
@@ -23,7 +24,7 @@ def error(failure: SyncError, **facts: Any) -> None:
 
 def reasons(failure: SyncError) -> dict[str, str | None]:
     """What happened, and what to do next."""
-    return {"what": failure.what, "fix": failure.fix and failure.fix.strip()}
+    return {"what": spoken(failure.what), "fix": failure.fix and spoken(failure.fix.strip())}
 
 
 def failed(summary: RunSummary) -> None:
@@ -32,16 +33,19 @@ def failed(summary: RunSummary) -> None:
     if summary.portal_name:
         about["portal_name"] = summary.portal_name
     logs.reach_stderr()
-    log.error("the run failed", extra={"action": "error", **about, "what": summary.reason, "fix": None})
+    log.error(
+        "the run failed",
+        extra={"action": "error", **about, "what": summary.reason and spoken(summary.reason), "fix": None},
+    )
 
 
 def warn(what: str) -> None:
     """Say what somebody should know, though nothing failed."""
     logs.reach_stderr()
-    log.warning("something needs a look", extra={"action": "warning", "what": what})
+    log.warning("something needs a look", extra={"action": "warning", "what": spoken(what)})
 
 
 def hint(what: str) -> None:
     """Say what may be of use."""
     logs.reach_stderr()
-    log.info("something may be of use", extra={"action": "hint", "what": what})
+    log.info("something may be of use", extra={"action": "hint", "what": spoken(what)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etl.cli.speech import spoken
 from etl.models.summary import utc_second
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def _written(char: str) -> str:
 
 
 def say(text: str) -> None:
-    """A line on stdout."""
-    click.echo(visible(text))
+    """A line on stdout, in the terms of the portal that the command is for."""
+    click.echo(visible(spoken(text)))
 
 
 def tabbed(cells: Iterable[object]) -> None:

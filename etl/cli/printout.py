@@ -12,6 +12,7 @@ import orjson
 
 from etl.cli import notices
 from etl.cli.people import say
+from etl.cli.speech import retell
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Printout:
         self.summaries: list[RunSummary] = []
 
     def add(self, summary: RunSummary) -> None:
+        retell(summary)
         self.summaries.append(summary)
         if self._as_json:
             click.echo(orjson.dumps(summary.as_object()))

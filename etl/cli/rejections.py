@@ -13,6 +13,7 @@ from etl import redact
 from etl.cli import logs
 from etl.cli.derived import state_title, state_url
 from etl.cli.people import ago, say, shortened, tabbed
+from etl.cli.speech import spoken
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.models.summary import utc_second
@@ -138,6 +139,7 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
             state.ledger.retry(contact_ids)
     backfill = rows and f"visitor-sync backfill --from {rows[1]:%Y-%m-%d} --to {rows[2]:%Y-%m-%d}"
     if as_json:
+        backfill = backfill and spoken(backfill)
         done = {"retried": count, "contacts_due": len(contact_ids)}
         click.echo(orjson.dumps({**done, "rows": rows[0] if rows else 0, "backfill": backfill}))
         return 0

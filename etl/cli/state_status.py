@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.cli.month import Month, look
 from etl.cli.outlook import next_run
+from etl.cli.speech import spoken
 from etl.models.summary import utc_text
 from etl.state.ledger import LedgerCounts
 
@@ -151,18 +152,23 @@ def _website(
     going_on: bool,
     runs: int,
 ) -> WebsiteStatus:
+    failing = state.runs.failing(name, now=now, going_on=going_on)
     return WebsiteStatus(
         website=name,
         in_settings=in_settings,
         watermark=website.watermark,
         swept=website.swept,
         last_success=state.runs.last_success(name, now=now),
-        failing=state.runs.failing(name, now=now, going_on=going_on),
+        failing=failing and replace(failing, reason=failing.reason and spoken(failing.reason)),
         next_run=next_run if in_settings is not False else None,
         degraded=state.runs.degraded(website.id),
         backfills=list(state.backfills.unfinished(name)),
-        runs=state.runs.last(name, runs),
+        runs=[_told(run) for run in state.runs.last(name, runs)],
     )
+
+
+def _told(run: dict[str, Any]) -> dict[str, Any]:
+    return run | {"reason": spoken(run["reason"])} if run.get("reason") else run
 
 
 def _unfinished(backfill: Backfill) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from etl.cli.printout import Collector
+from etl.cli.speech import retell
 from etl.cli.syncing import sync_new, sync_past
 from etl.cli.unbegun import unbegun
 from etl.cli.websites import chosen
@@ -97,8 +98,11 @@ def _rest(every: timedelta) -> timedelta:
 def _ended(
     tenant: Tenant, sync: Callable[[Collector], int], *, tell: Callable[[RunSummary], None] | None = None
 ) -> TenantRun:
+    terms = tenant.settings.terms
+
     def told(summary: RunSummary) -> None:
         summary.portal_name = tenant.portal
+        retell(summary, terms.say)
         if tell:
             tell(summary)
 
@@ -107,7 +111,7 @@ def _ended(
     try:
         code = sync(collector)
     except SyncError as exc:
-        failure = exc
+        failure = terms.tell(exc)
     except Exception as exc:  # noqa: BLE001 -- a bug in one tenant's run is no other's
         from etl.pipeline.ending import as_bug  # noqa: PLC0415 -- only a bug needs it
 

@@ -11,6 +11,7 @@ from etl.cli import keepsake, logs, streams
 from etl.cli.logfile import LogFile
 from etl.cli.people import visible_lines
 from etl.cli.printout import Collector
+from etl.cli.speech import spoken
 from etl.cli.stopping import stoppable
 from etl.cli.watched import Watched
 from etl.clock import SystemClock
@@ -48,7 +49,7 @@ def mail(letter: Letter, memory: Memory, kept: Keepsake, *, log_file: Path | Non
     """Print a letter, which cron mails, and keep what was told; an empty one prints nothing."""
     logging.getLogger("etl").handlers[:] = [logging.NullHandler()]
     if letter:
-        click.echo(visible_lines(sentences(letter)), err=err)
+        click.echo(visible_lines(spoken(sentences(letter))), err=err)
         if log_file and letter.troubles:
             click.echo(f"Log: {log_file}", err=err)
     if streams.is_lost():
@@ -73,7 +74,7 @@ def _outcome(clock: SystemClock, file: LogFile | None, wish: Wish) -> Outcome:
         failure = as_bug(exc)
     if failure:
         code = failure.exit_code
-        _log_failure(code, why=str(failure))
+        _log_failure(code, why=spoken(str(failure)))
     return watched.end(code, failure)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.notices import reasons
+from etl.cli.speech import retell
 from etl.models.summary import RunSummary
 from etl.pipeline.ending import conclude
 
@@ -24,6 +25,7 @@ def unbegun(
     """A summary without an id; also without a website where the failure is that of a whole command."""
     summary = RunSummary("", kind, website, dry_run, portal_name=portal)
     conclude(summary, failure, newly_rejected=0)
+    retell(summary)
     return summary
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from etl import redact
 from etl.cli import keepsake
 from etl.cli.printout import sentence
+from etl.cli.speech import spoken
 from etl.errors import SyncError
 from etl.models.summary import Status
 from etl.settings import load_watch
@@ -144,7 +145,7 @@ class Watched:
 
     def _safe(self, text: str) -> str:
         secrets = [secret for each in self.subjects for secret in each.settings.secrets()]
-        return redact.secrets(redact.addresses(text), *secrets, *self._watch.secrets())
+        return redact.secrets(redact.addresses(spoken(text)), *secrets, *self._watch.secrets())
 
     def _outcome(self, exit_code: int, failure: SyncError | None) -> Outcome:
         outcome = Outcome(

@@ -3,7 +3,7 @@
 Of several portals each has settings of its own, which the configuration file declares.
 """
 
-from etl.settings.choice import choose_portal, chosen_portal
+from etl.settings.choice import choose_portal, chosen_portal, spoken
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
     declares_fleet,
@@ -73,4 +73,5 @@ __all__ = [
     "load_token",
     "load_watch",
     "remarks",
+    "spoken",
 ]

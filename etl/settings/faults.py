@@ -10,10 +10,10 @@ from etl import envfile
 from etl.errors import SettingsError
 from etl.settings.names import file_variables
 from etl.settings.sections import variables
-from etl.settings.sources import SUFFIX, directories
+from etl.settings.sources import ENVIRONMENT, SUFFIX, directories
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
 
@@ -26,6 +26,8 @@ _MISSING = {
     "HUBSPOT_ACCESS_TOKEN": "the token of a private app or service key (HubSpot: settings, integrations)",
 }
 _SWAPPED = re.compile(r"it and \w+ seem swapped")
+_TABLE = re.compile(r": (fields|exclude|keys|portals|sites)\b")
+_TOPICS = {"fields": "fields", "exclude": "privacy"}
 _VARIABLE = "is missing: the variable"
 """Of a portal or a key."""
 
@@ -41,11 +43,25 @@ def wrong(problems: list[str], sources: Sources) -> SettingsError:
     if any(mark in each for each in problems for mark in marks):
         looked = ", ".join(envfile.printable(str(path)) for path in directories())
         secrets = f", a secret in a file ({f'looked in {looked}: ' * bool(looked)}visitor-sync help settings)"
-    return SettingsError(
-        "\n  ".join([f"{count}:", *problems]),
-        fix=f"\nSet, mend or remove them in the environment or in {file}{secrets};"
-        " .env.example lists them all.",
-    )
+    filed = [each for each in problems if _is_of_file(each, sources)]
+    there = f"Mend what is wrong in {sources.config} there (visitor-sync help {_topic(filed)})."
+    fix = f"\nSet, mend or remove them in the environment or in {file}{secrets}; .env.example lists them all."
+    if filed:
+        fix = f"\n{there}" if len(filed) == len(problems) else f"{fix} {there}"
+    return SettingsError("\n  ".join([f"{count}:", *problems]), fix=fix)
+
+
+def _is_of_file(problem: str, sources: Sources) -> bool:
+    """Whether a problem is to be mended in the configuration file, and not where a variable is set."""
+    elsewhere = (_VARIABLE, f"({ENVIRONMENT})", f"({envfile.place(sources.path)})")
+    told = problem.startswith(f"{sources.config}: ") if sources.config else False
+    return told and not any(each in problem for each in elsewhere)
+
+
+def _topic(problems: Sequence[str]) -> str:
+    """The help topic for the first of the tables that these problems are about."""
+    found = (_TABLE.search(each) for each in problems)
+    return next((_TOPICS.get(each[1], "fleet") for each in found if each), "fleet")
 
 
 def _required_secrets() -> list[str]:

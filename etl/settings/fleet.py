@@ -76,7 +76,7 @@ def unknown_portal(name: str, known: Sequence[str], *, kind: str = "portal") -> 
     """That no portal, or none of a ``kind``, has this name."""
     return SettingsError(
         f"No {kind} is named {envfile.printable(name)!r}.",
-        fix=f"The nearest one is {nearest(name, known)}; there are {', '.join(known)}."
+        fix=f"The nearest one is {nearest(name.lower(), known)}; there are {', '.join(known)}."
         if known
         else "None is declared: visitor-sync help fleet shows how.",
     )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from etl import envfile
 from etl.errors import SettingsError
 from etl.settings import demand
-from etl.settings.choice import chosen_portal
+from etl.settings.choice import chosen_portal, talk_in
 from etl.settings.faults import wrong
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.reading import given, made, read
@@ -33,6 +33,7 @@ from etl.settings.sections import (
     ZenovaySettings,
 )
 from etl.settings.sources import read_sources
+from etl.settings.terms import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,6 +85,8 @@ def load_fleet() -> Fleet:
         raise SettingsError(
             f"{reading.sources.config} declares no portals.", fix="visitor-sync help fleet shows how."
         )
+    else:
+        talk_in(ANY)
     base = reading.base()
     wanted = names if portal is None else (portal,)
     tenants = [tenant for name in wanted for tenant in _tenants(reading, name, base)]
@@ -111,7 +114,9 @@ def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant
         zenovay = reading.loaded((ZenovaySettings,), reading.of(portal, key))
         if base and zenovay and len(own) == 3:  # noqa: PLR2004 -- the other sections of Settings
             sites = portals.sites(portal, key)
-            shared = Shared(shared_url(base), portal, key, portals.per_day(portal))
+            shared = Shared(
+                shared_url(base), portal, key, portals.per_day(portal), portals.terms(portal, key)
+            )
             sections: list[Any] = [*zenovay, *_hurried(own, sites)]
             settings = replace(Settings(*sections), shared=shared)
             yield Tenant(portal, key, settings, {site.website: site.every for site in sites})

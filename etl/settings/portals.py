@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from etl import envfile
+from etl.declaration import SITE
 from etl.naming import nearest
+from etl.settings.names import known_variables, prefixes
 from etl.settings.sections import (
     HubSpotSettings,
     ZenovaySettings,
@@ -15,6 +18,7 @@ from etl.settings.sections import (
     variables,
 )
 from etl.settings.sources import ENVIRONMENT, Filed, Given, read_secret
+from etl.settings.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +61,17 @@ class Portals:
         """The names of the keys that a portal is read with, as they are declared."""
         used = {site.key for site in self.sites(portal)}
         return tuple(key.name for key in self.declaration.keys if key.name in used)
+
+    def terms(self, portal: str, key: str | None = None) -> Terms:
+        """How people are told of a portal, and of one of its keys; of all of them where none is given."""
+        owners = [_named(self.declaration.keys, name) for name in ([key] if key else self.keys(portal))]
+        token = _named(self.declaration.portals, portal)
+        names = {
+            TOKEN: _place(token),
+            API_KEY: " or ".join(filter(None, map(_place, owners))),
+            WEBSITES: f"website in [[sites]] of {Path(self.sources.config).name}",
+        }
+        return Terms(portal, tuple((variable, name) for variable, name in names.items() if name))
 
     def given(self, portal: str, key: str | None, state: str | None) -> dict[str, Given]:
         """What holds for a portal whose state is there, and for one of its keys."""
@@ -112,10 +127,22 @@ class Portals:
         ):
             for owner in owners:
                 for key in owner.own.keys() - {*known}:
-                    yield f"{kind}.{owner.name}: {_no_key(key, kind, known)}"
+                    yield f"{kind}.{owner.name}: {self._stray(key, kind, known)}"
         yield from self._limits()
         yield from self._twins("keys", "key", self.declaration.keys)
         yield from self._twins("portals", "token", self.declaration.portals)
+
+    def _stray(self, key: str, kind: str, known: list[str]) -> str:
+        """Where a key belongs that a table of this kind does not have; else which one may be meant."""
+        tables = {"sites": SITE, "portals": (PER_DAY, *_portal_variables(self.own)), "keys": _key_variables()}
+        for table, keys in tables.items():
+            if key in keys:
+                return f"{key} belongs to [[{table}]]"
+        settings = known_variables(self.own)
+        for prefix in ("", *prefixes()):
+            if (variable := f"{prefix}{key}".upper()) in settings and variable not in ALONE:
+                return f"{key} is common to all portals: set {variable} in the environment"
+        return f"{envfile.printable(key)} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
     def per_day(self, portal: str) -> int | None:
         """How many requests a portal allows in a day, as far as that is declared."""
@@ -141,16 +168,17 @@ def _named(owners: tuple[Owner, ...], name: str) -> Owner:
     return next(owner for owner in owners if owner.name == name)
 
 
+def _place(owner: Owner) -> str:
+    """Where the secret of a portal or key stands, as it may be shown."""
+    return owner.secret.variable or envfile.printable(owner.secret.path or "")
+
+
 def _filed(filed: Filed, named: str) -> Given:
     return Given(filed.text, named, filed.place, fault=filed.fault)
 
 
 def _no_site(portal: str) -> str:
     return f"portals.{portal} has no website in [[sites]]."
-
-
-def _no_key(key: str, kind: str, known: list[str]) -> str:
-    return f"{key} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
 
 @cache

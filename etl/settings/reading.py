@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from etl import envfile
 from etl.config import Config
 from etl.errors import SettingsError
+from etl.settings.choice import talk_in
 from etl.settings.faults import sentences, unknown, wrong
 from etl.settings.fleet import unknown_portal
 from etl.settings.names import foreign, undecodable_variables
@@ -93,12 +94,13 @@ class Reading:
             if names and not self.problems and not any(map(self._is_set, ALONE)):
                 raise SettingsError(
                     f"{self.sources.config} declares portals, and none was chosen.",
-                    fix=f"Give --portal NAME, of {', '.join(names)}.",
+                    fix=f"Give --portal NAME, of {', '.join(names)}; visitor-sync run --all syncs all.",
                 )
             return self.sources
         if portal not in names:
             self.end()
             raise unknown_portal(portal, names)
+        talk_in(self.portals.terms(portal))
         return self.of(portal, None)
 
     def of(self, portal: str, key: str | None) -> Sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -18,6 +18,7 @@ from etl.exclusions import NOBODY
 from etl.fields import DEFAULT, EVERYTHING, FIELDS, OWN, SETS, SyncedFields, selected
 from etl.models.contact import EMAIL, VISITOR, ContactKind
 from etl.naming import nearest
+from etl.settings.terms import PLAIN, Terms
 from etl.settings.values import (
     AccessToken,
     ApiKey,
@@ -271,7 +272,7 @@ class SyncSettings(Section):
         named = [(self.visitor_id_property, "SYNC_VISITOR_ID_PROPERTY")]
         named += [(self.link_property, "SYNC_LINK_PROPERTY")] if self.link_property else []
         settings: dict[str, str] = {}
-        for name, setting in (*named, *((field.property_name, field.setting) for field in fields)):
+        for name, setting in (*named, *((each.property_name, each.setting) for each in fields)):
             other = settings.setdefault(name, setting)
             if other != setting:
                 raise ValueError(
@@ -351,6 +352,9 @@ class Shared:
     requests_per_day: int | None = None
     """Of the portal; None where only HubSpot says."""
 
+    terms: Terms = field(default=PLAIN, compare=False)
+    """How people are told of the tenant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -362,6 +366,11 @@ class Settings:
     watch: WatchSettings
     shared: Shared | None = None
     """Of a portal of several: what it shares with the others."""
+
+    @property
+    def terms(self) -> Terms:
+        """How people are told of what these settings are for."""
+        return self.shared.terms if self.shared else PLAIN
 
     def secrets(self) -> tuple[str, ...]:
         """What no output may hold."""

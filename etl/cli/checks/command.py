@@ -21,7 +21,7 @@ from etl.load.records import is_marketing
 from etl.settings import chosen_portal, exposed, load, load_fleet, remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from etl.settings import Settings
 
@@ -43,7 +43,8 @@ def check_all(*, as_json: bool) -> int:
         logs.configure(first.sync.log_format, secrets)
         findings = [found(SETTINGS, _settings(list(paths.values()), notes))]
         for key, settings in paths.items():
-            findings += _named(_path(settings, SystemClock()), key if len(paths) > 1 else None)
+            about = key if len(paths) > 1 else None
+            findings += _named(_told(_path(settings, SystemClock()), settings.terms.say), about)
     print_findings(findings, as_json=as_json)
     return next((finding.exit_code for finding in findings if finding.failed), 0)
 
@@ -54,6 +55,19 @@ def _paths() -> tuple[dict[str | None, Settings], list[str]]:
         return {None: load()}, []
     fleet = load_fleet()
     return {tenant.key: tenant.settings for tenant in fleet.tenants_of(portal)}, fleet.remarks()
+
+
+def _told(findings: Sequence[Finding], say: Callable[[str], str]) -> list[Finding]:
+    """The ``findings`` in the terms of their portal."""
+    return [
+        replace(
+            each,
+            saw=say(each.saw),
+            fix=each.fix and say(each.fix),
+            warning=each.warning and say(each.warning),
+        )
+        for each in findings
+    ]
 
 
 def _named(findings: Sequence[Finding], key: str | None) -> list[Finding]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.explaining.words import Words
+from etl.cli.explaining.words import Command, Words
+from etl.cli.speech import spoken
 from etl.models.summary import utc_text
 from etl.pipeline import stating
 from etl.pipeline.explaining import findings, foresee
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from etl.cli.explaining.asking import Shown
     from etl.cli.explaining.reading import Findable
-    from etl.cli.explaining.words import Command
     from etl.models.contact import Parcel
     from etl.models.dossier import Met, Standing
     from etl.pipeline.explaining import Finding
@@ -66,7 +66,7 @@ class Explanation:
             },
             "reasons": [_finding(*pair) for pair in self.findings],
             "held_back": [stop.as_object(api) for api, stop in self.found.stops],
-            "failed": [{"website": name, "reason": why} for name, why in self.found.failures.items()],
+            "failed": [{"website": name, "reason": spoken(why)} for name, why in self.found.failures.items()],
             "hubspot": self._hubspot(),
             "fields": [_field(each) for each in self.fields],
             "visitors": [_person(each) for each in self.people],
@@ -84,7 +84,7 @@ class Explanation:
             "asked": self.shown.is_told or self.shown.error is not None,
             "found": contact is not None if self.shown.is_told else None,
             "record": contact.record if contact else None,
-            "error": str(self.shown.error) if self.shown.error else None,
+            "error": spoken(str(self.shown.error)) if self.shown.error else None,
             "doubt": self.shown.doubt,
         }
 
@@ -116,7 +116,7 @@ def explained(
         stating.views(parcel, synced, shown.properties) if parcel else [],
         people,
         stating.remaining(dossier, synced),
-        words.commands(reasons, found.verdicts),
+        [Command(spoken(way), does) for way, does in words.commands(reasons, found.verdicts)],
     )
 
 
