@@ -189,7 +189,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         taken_over = stack.enter_context(store.locked())
         _take_up_texts(store, settings.sync.synced)
         if settings.shared:
-            limits, stops = _shared_limits(settings, settings.shared, clock, budget, stack)
+            limits, stops = _shared_limits(settings, settings.shared, clock, budget, stack, dry_run=dry_run)
             store.limited_by(stops)
             verified = _prepare(store, settings)
         else:
@@ -238,7 +238,7 @@ class _Limits:
 
 
 def _shared_limits(
-    settings: Settings, shared: Shared, clock: Clock, budget: Budget, stack: ExitStack
+    settings: Settings, shared: Shared, clock: Clock, budget: Budget, stack: ExitStack, *, dry_run: bool
 ) -> tuple[_Limits, Elsewhere]:
     """Limits that other portals and processes keep, too, and where their stops are; the state has none."""
     from etl.cli import sharing  # noqa: PLC0415 -- as above
@@ -246,7 +246,7 @@ def _shared_limits(
     key = stack.enter_context(sharing.zenovay_limits(shared, settings, clock, budget.terms))
     opened = sharing.hubspot_limits(shared, settings.hubspot, clock, insists=budget.terms.tries)
     portal = stack.enter_context(opened)
-    stops = stack.enter_context(sharing.shared_stops(shared, clock))
+    stops = stack.enter_context(sharing.shared_stops(shared, clock, looks=dry_run))
     return _Limits(key.pace, portal.pace, key.budget, portal), stops
 
 

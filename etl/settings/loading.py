@@ -111,7 +111,7 @@ def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant
         zenovay = reading.loaded((ZenovaySettings,), reading.of(portal, key))
         if base and zenovay and len(own) == 3:  # noqa: PLR2004 -- the other sections of Settings
             sites = portals.sites(portal, key)
-            shared = Shared(shared_url(base), portal, key, portals.per_day(portal))
+            shared = Shared(shared_url(base), portal, key, portals.per_day(portal), portals.names())
             sections: list[Any] = [*zenovay, *_hurried(own, sites)]
             settings = replace(Settings(*sections), shared=shared)
             yield Tenant(portal, key, settings, {site.website: site.every for site in sites})
@@ -172,7 +172,8 @@ def load_shared() -> Shared | None:
     base, keys = reading.base(), tuple(reading.portals.keys(portal))
     if base is None or not keys:
         return None
-    return Shared(shared_url(base), portal, keys[0], reading.portals.per_day(portal))
+    portals = reading.portals
+    return Shared(shared_url(base), portal, keys[0], portals.per_day(portal), portals.names())
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:

@@ -351,6 +351,9 @@ class Shared:
     requests_per_day: int | None = None
     """Of the portal; None where only HubSpot says."""
 
+    declared: tuple[str, ...] = ()
+    """The names of all portals."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
