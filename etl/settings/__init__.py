@@ -7,6 +7,7 @@ from etl.settings.choice import choose_portal, chosen_portal
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
     declares_fleet,
+    doubles,
     load,
     load_fleet,
     load_hubspot,
@@ -55,6 +56,7 @@ __all__ = [
     "declared_variables",
     "declares_fleet",
     "defaults",
+    "doubles",
     "exposed",
     "file_variables",
     "foreign_variables",

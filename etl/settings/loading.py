@@ -69,6 +69,15 @@ def declares_fleet() -> bool:
         return False
 
 
+def doubles(settings: Settings) -> list[str]:
+    """A sentence on each secret of these settings, which are no portal's, that a declared one has as well."""
+    if settings.shared or not declares_fleet():
+        return []
+    key, token = settings.zenovay.api_key, settings.hubspot.access_token
+    secrets = {"key": key.get_secret_value(), "token": token.get_secret_value()}
+    return [*read().portals.holders(**secrets)]
+
+
 def load_fleet() -> Fleet:
     """All tenants; those of the chosen portal where one is chosen.
 
