@@ -146,9 +146,12 @@ class Session:
     budget: Allowance
     plan: ZenovaySettings
     setup_digest: str
+    declared: bool = False
 
     def month(self, state: Transaction, clock: Clock) -> Month:
-        return look(state, self.plan.website_id, self.plan, clock.now(), self.budget.quota)
+        return look(
+            state, self.plan.website_id, self.plan, clock.now(), self.budget.quota, declared=self.declared
+        )
 
     def affords_sweep(self, order: Order, clock: Clock) -> bool:
         """Whether a sweep that may be due leaves enough of the month for the runs to come."""
@@ -218,6 +221,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
             budget=limits.budget,
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),
+            declared=settings.shared is not None,
         )
 
 

@@ -40,7 +40,7 @@ class Claims:
 
     def claim(self, account: int, clock: Clock) -> None:
         """Have the account be the portal's. Raises SettingsError where another one has it."""
-        holder = self.rows.asked(lambda mine: self._holder(mine, account), clock)
+        holder = self.rows.ask(lambda mine: self._holder(mine, account), clock)
         if holder is not None:
             raise SettingsError(
                 f"The portals {holder} and {self.portal} are one HubSpot account ({account}): the same"
@@ -53,7 +53,7 @@ class Claims:
         """Which other portal has the account; where none has it, it is ours from now on."""
         values = {"portal": self.portal, "account": account}
         with connection.begin():
-            known = dict(connection.execute(_KNOWN, values).tuples().all())
+            known: dict[str, int | None] = dict(connection.execute(_KNOWN, values).tuples().all())
         if self.looks or known == {self.portal: account}:
             return self._other(known, account)
         with alone(connection):

@@ -9,6 +9,7 @@ from etl.settings.loading import (
     declares_fleet,
     doubles,
     load,
+    load_every,
     load_fleet,
     load_hubspot,
     load_link_property,
@@ -20,6 +21,7 @@ from etl.settings.loading import (
     load_sync,
     load_token,
     load_watch,
+    means_all,
 )
 from etl.settings.names import all_sections, defaults, file_variables, is_ours, known_variables
 from etl.settings.remarks import declared_variables, exposed, foreign_variables, remarks
@@ -63,6 +65,7 @@ __all__ = [
     "is_ours",
     "known_variables",
     "load",
+    "load_every",
     "load_fleet",
     "load_hubspot",
     "load_link_property",
@@ -74,5 +77,6 @@ __all__ = [
     "load_sync",
     "load_token",
     "load_watch",
+    "means_all",
     "remarks",
 ]

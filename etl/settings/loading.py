@@ -69,6 +69,17 @@ def declares_fleet() -> bool:
         return False
 
 
+def means_all() -> bool:
+    """Whether all portals of the file are meant where none is chosen: the environment describes no other."""
+    return chosen_portal() is None and declares_fleet() and not read().is_alone
+
+
+def load_every() -> list[tuple[str, timedelta]]:
+    """How often each website is read that is declared, of the chosen portal where one is chosen."""
+    portal, sites = chosen_portal(), read().config.fleet.sites
+    return [(site.website, site.every) for site in sites if portal in {None, site.portal}]
+
+
 def doubles(settings: Settings) -> list[str]:
     """A sentence on each secret of these settings, which are no portal's, that a declared one has as well."""
     if settings.shared or not declares_fleet():

@@ -204,6 +204,35 @@ def test_the_schedule_of_a_portal_names_it(agency: Agency) -> None:
     assert "ACME_KEY" in ended.stderr
 
 
+def test_a_schedule_is_of_all_portals_at_the_shortest_interval(agency: Agency) -> None:
+    agency.declare('[[sites]]\nwebsite = "w-two"\nportal = "acme"\nkey = "acme"\nevery = "3m"\n')
+
+    ended = agency("schedule")
+
+    (line,) = [each for each in ended.stdout.splitlines() if not each.startswith("#")]
+    assert (ended.exit_code, line[:12]) == (0, "*/3 * * * * ")
+    assert line.endswith(" run --all --cron")
+    beta = agency("schedule", "--portal", "be-ta").stdout
+    assert "\n*/5 * * * * " in beta
+    assert "requests a month" not in ended.stdout + beta
+
+
+def test_nothing_is_recommended_to_a_portal_but_what_its_key_is_declared_for(agency: Agency) -> None:
+    agency.declare('[[sites]]\nwebsite = "w-two"\nportal = "acme"\nkey = "acme"\nevery = "1m"\n')
+    agency.acme.zenovay.websites["w-two"] = []
+    sync(agency, "acme")
+
+    found, checked = agency("status", "--portal", "acme", "--json"), agency("check", "--portal", "acme")
+
+    two = next(each for each in found.value["websites"] if each["website"] == "w-two")
+    started = datetime.fromisoformat(two["runs"][0]["started"])
+    assert timedelta(0) <= datetime.fromisoformat(two["next_run"]) - started <= timedelta(minutes=1)
+    assert found.value["schedule"]["shortest_interval_s"] is None
+    assert "once in its every" in found.value["schedule"]["says"]
+    assert "interval that fits" not in checked.stdout
+    assert "The key acme has 2 sites" in checked.stdout
+
+
 def test_without_a_choice_the_portals_are_named(agency: Agency) -> None:
     for command in (("status",), ("run",), ("check",)):
         ended = agency(*command)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+
+import pytest
 
 from etl.cli.printout import PROGRESS_S, Printout
+from etl.cli.unbegun import unbegun
 from etl.clock import SystemClock
+from etl.errors import UnavailableError
 from etl.pipeline import Order
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class Clock(SystemClock):
@@ -38,3 +38,13 @@ def test_the_log_says_once_in_a_while_how_far_a_long_run_is(caplog: pytest.LogCa
         ("site", 21_000, 2000),
     ]
     assert {facts["action"] for facts in told} == {"run_progress"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_why_a_run_could_not_begin_is_told(caplog: pytest.LogCaptureFixture, *, as_json: bool) -> None:
+    away = UnavailableError("The database is away.")
+
+    Printout(as_json=as_json, always=False).add(unbegun(away, website="w", portal="acme"))
+
+    (told,) = [record.__dict__ for record in caplog.records]
+    assert (told["portal_name"], told["exit_code"], told["what"]) == ("acme", 4, "The database is away.")
