@@ -92,7 +92,8 @@ class Month:
     """What the month's requests are, and what they have to last for.
 
     ``allowed`` are the plan's requests, less the ``reserve``, which is kept for people. ``schedule`` is what
-    was observed of all ``websites`` together, None where nothing was. ``now`` is the API's clock.
+    was observed of all ``websites`` together, None where nothing was. ``now`` is the API's clock. Where the
+    intervals are ``declared``, and others may use the key, nothing is said of what it costs and would fit.
     """
 
     schedule: Schedule | None
@@ -101,11 +102,14 @@ class Month:
     now: datetime
     reserve: int = 0
     websites: int = 1
+    declared: bool = False
 
     @property
     def sentence(self) -> str:
         """What a month costs, whether the plan suffices, and for which interval it would."""
         said = self._cost(self.schedule) if self.schedule else self._assumption
+        if self.declared:
+            said = "Each website is read once in its every, by the configuration file."
         return " ".join(filter(None, (self._stop, said, self._used)))
 
     @property
@@ -145,7 +149,7 @@ class Month:
         Where none was observed it is the shortest one that makes sense.
         """
         cost = self._expected
-        if cost.runs < _SETTLED or cost.fits(self.allowed):
+        if self.declared or cost.runs < _SETTLED or cost.fits(self.allowed):
             return None
         return (
             f"{self.websites} website{'' if self.websites == 1 else 's'} every {_span(cost.interval)} would"
@@ -162,7 +166,7 @@ class Month:
         return (
             f"The month's requests to Zenovay will not last: {quota.used} of {self.allowed} are used, the"
             f" rest about {utc_second(spent_at)}, and the month ends at"
-            f" {utc_text(quota.resets_at)}. {self._cost(schedule)}"
+            f" {utc_text(quota.resets_at)}.{'' if self.declared else f' {self._cost(schedule)}'}"
         )
 
     @property
@@ -176,7 +180,8 @@ class Month:
     def as_object(self) -> dict[str, Any]:
         """The keys ``month`` and ``schedule`` of ``status --json``: seconds, and requests a month."""
         quota, schedule = self.quota, self.schedule
-        shortest = schedule and schedule.shortest(self.allowed)
+        own = None if self.declared else schedule
+        shortest = own and own.shortest(self.allowed)
         return {
             "month": quota
             and {
@@ -190,7 +195,7 @@ class Month:
                 "interval_s": schedule and round(schedule.interval.total_seconds()),
                 "requests_per_month": schedule and schedule.per_month,
                 "allowed_per_month": schedule and self.allowed,
-                "fits": schedule and schedule.fits(self.allowed),
+                "fits": own and own.fits(self.allowed),
                 "shortest_interval_s": shortest and round(shortest.total_seconds()),
                 "says": self.sentence,
             },
@@ -272,6 +277,8 @@ def look(
     plan: PlanSettings | ZenovaySettings,
     now: datetime,
     quota: Quota | None,
+    *,
+    declared: bool = False,
 ) -> Month:
     """The month by its ``quota``, and by the last runs of the websites ``names``. ``now`` is our clock.
 
@@ -282,7 +289,7 @@ def look(
     recent = [[run for run in runs if run[0] >= now + ahead - _OBSERVED] for runs in costs]
     limit = month_limit(quota, plan)
     allowed = unreserved(limit, plan.reserve)
-    return Month(observed(recent), quota, allowed, now + ahead, limit - allowed, len(costs))
+    return Month(observed(recent), quota, allowed, now + ahead, limit - allowed, len(costs), declared)
 
 
 def month_limit(quota: Quota | None, plan: PlanSettings | ZenovaySettings) -> int:

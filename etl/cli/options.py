@@ -24,6 +24,13 @@ def _noted(key: str) -> Any:
     return note
 
 
+def required_portal(context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    """The callback of an argument PORTAL, for those who give the common option in its place."""
+    if value is None:
+        raise click.UsageError("Missing argument 'PORTAL': write it without --portal.", context)
+    return value
+
+
 COMMON = (
     click.Option(
         ["--env-file"],

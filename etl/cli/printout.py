@@ -13,6 +13,7 @@ import orjson
 from etl.cli import notices
 from etl.cli.people import say
 from etl.cli.speech import retell
+from etl.errors import UnavailableError
 from etl.models.summary import RunSummary, Status
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Printout:
         self.summaries.append(summary)
         if self._as_json:
             click.echo(orjson.dumps(summary.as_object()))
-        if summary.status is Status.FAILED:
+        if summary.status is Status.FAILED or _could_not_begin(summary):
             notices.failed(summary)
 
     def watching(self, order: Order, clock: SystemClock) -> AbstractContextManager[Observer | None]:
@@ -90,6 +91,11 @@ class Printout:
         for summary in self.summaries:
             if self._always or summary.is_news or summary.status not in _QUIET:
                 say(sentence(summary))
+
+
+def _could_not_begin(summary: RunSummary) -> bool:
+    """Whether something was away, so that there was no run that could have said so in its log."""
+    return not summary.run and summary.exit_code == UnavailableError.exit_code
 
 
 def _is_done(summary: RunSummary) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.fleet.allowances import SharedDay, SharedMonth, SharedStops, Turns
+from etl.fleet.claims import Claims
 from etl.fleet.grants import HUBSPOT, SEARCH, ZENOVAY
-from etl.fleet.permits import permits
+from etl.fleet.permits import permits, shared_rows
 from etl.load.links import SEARCHES_A_SECOND
 
 if TYPE_CHECKING:
@@ -64,12 +65,16 @@ def hubspot_limits(
 
 
 @contextmanager
-def shared_stops(shared: Shared, clock: Clock) -> Iterator[SharedStops]:
-    """The stops and the months that hold for all who use the key, and for all who use the portal."""
+def shared_stops(shared: Shared, clock: Clock, *, looks: bool = False) -> Iterator[SharedStops]:
+    """The stops and the months that hold for all who use the key, and for all who use the portal.
+
+    Who only ``looks`` claims no account, and is told all the same whose it is.
+    """
     names = {"zenovay": key_row(shared), "hubspot": portal_row(shared)}
     with permits(shared.url, {names["zenovay"]: ZENOVAY, names["hubspot"]: HUBSPOT}, clock) as found:
         by_api: dict[str, Permits] = {api: found[name] for api, name in names.items()}
-        yield SharedStops(by_api, clock)
+        with shared_rows(shared.url, clock) as rows:
+            yield SharedStops(by_api, clock, Claims(rows, shared.portal, shared.declared, looks))
 
 
 def key_row(shared: Shared) -> str:

@@ -10,12 +10,13 @@ import orjson
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from etl.cli import logs
+from etl.cli import logs, notices
 from etl.cli.derived import state_place, state_url
 from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import SettingsError
-from etl.settings import load_sync
+from etl.settings import chosen_portal, load_sync
+from etl.settings.places import base_of, portal_url
 from etl.state.urls import parse_url, place
 
 FROM_STDIN = "-"
@@ -52,6 +53,7 @@ def copy_state(url: str, *, as_json: bool) -> int:
     logs.configure(settings.log_format, [])
     with stoppable(clock):
         counts = copy(state_url(settings), target, clock)
+    _warn_of_place(target)
     copied, where = place(parse_url(target)), state_place(settings)
     if as_json:
         click.echo(orjson.dumps({"state": where, "copy": copied, "tables": counts}))
@@ -59,11 +61,29 @@ def copy_state(url: str, *, as_json: bool) -> int:
     longest = max(map(len, counts))
     for table, count in counts.items():
         click.echo(f"{table:{longest}}  {count}")
-    click.echo(
-        f"All of it is in {copied}, too: the next run uses that once SYNC_STATE_URL names it."
-        f" {where} is as it was."
-    )
+    click.echo(f"All of it is in {copied}, too{_used_once(target)}. {where} is as it was.")
     return 0
+
+
+def _used_once(target: str) -> str:
+    """When the next run uses the copy, as the end of a sentence."""
+    if (portal := chosen_portal()) is None:
+        return ": the next run uses that once SYNC_STATE_URL names it"
+    base = base_of(target, portal)
+    if base is None:
+        return ""  # that is a warning
+    return f": the next run of the portal {portal} uses that once SYNC_STATE_URL is {place(parse_url(base))}"
+
+
+def _warn_of_place(target: str) -> None:
+    """Of a portal's copy that no run of it would find."""
+    portal = chosen_portal()
+    if portal is not None and base_of(target, portal) is None:
+        found = place(parse_url(portal_url(target, portal)))
+        notices.warn(
+            f"No run of the portal {portal} uses {place(parse_url(target))}: with a SYNC_STATE_URL beside"
+            f" it, the state of {portal} is looked for at {found}. Copy it there, if that is what you mean."
+        )
 
 
 def _without_password(url: str) -> str:

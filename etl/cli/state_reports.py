@@ -17,7 +17,7 @@ from etl.cli.state_status import EMPTY, look_at
 from etl.cli.websites import chosen
 from etl.clock import SystemClock
 from etl.models.summary import utc_second, utc_text
-from etl.settings import load_shared, load_status
+from etl.settings import chosen_portal, load_every, load_shared, load_status
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def show_status(*, runs: int | None = None, websites: Sequence[str] = (), as_jso
     Returns the exit code.
     """
     plan, sync, clock = *_settings(), SystemClock()
-    shared = load_shared()
+    shared, every = load_shared(), dict(load_every()) if chosen_portal() else {}
     shown = chosen(websites, plan.website_id or ()) if websites else None
     now = clock.now()
     with read_state(state_url(sync), clock) as state, limited(shared, state, clock):
         most = SHOWN_RUNS if runs is None else runs
-        found = look_at(state, plan, sync.min_interval, now, runs=most) if state else None
+        found = look_at(state, plan, sync.min_interval, now, runs=most, every=every) if state else None
         title = state_title(sync, state)
     if found and shown is not None:
         found = found.only(shown)

@@ -12,7 +12,7 @@ from etl.models.summary import utc_text
 from etl.state.ledger import LedgerCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from etl.models.portal import Owner
@@ -102,9 +102,18 @@ class StateStatus:
 
 
 def look_at(
-    state: Transaction, plan: PlanSettings, rest: timedelta, now: datetime, *, runs: int
+    state: Transaction,
+    plan: PlanSettings,
+    rest: timedelta,
+    now: datetime,
+    *,
+    runs: int,
+    every: Mapping[str, timedelta],
 ) -> StateStatus:
-    """Everything; a website rests for ``rest`` after a good run. Raises StateError."""
+    """Everything; a website rests for ``rest`` after a good run. Raises StateError.
+
+    ``every`` says how often the websites are read, where that is declared.
+    """
     known, quota = state.runs.websites(), state.limits.latest_quota("zenovay")
     stops = state.limits.stops()
     holder = state.holder()
@@ -118,7 +127,7 @@ def look_at(
                 next_run=next_run(
                     started=state.runs.last_started(name, now=now),
                     succeeded=state.runs.last_success(name, now=now),
-                    interval=_interval(look(state, [name], plan, now, quota)),
+                    interval=every.get(name) or _interval(look(state, [name], plan, now, quota)),
                     rest=rest,
                     stopped_until=[stop.until for _, stop in stops],
                 ),
@@ -133,7 +142,7 @@ def look_at(
         holder=holder,
         owner=state.ownership.owner(),
         stops=stops,
-        month=look(state, plan.website_id or known, plan, now, quota),
+        month=look(state, plan.website_id or known, plan, now, quota, declared=bool(every)),
     )
 
 

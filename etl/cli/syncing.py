@@ -19,7 +19,7 @@ from etl.extract.budget import Budget
 from etl.instants import parsed
 from etl.models.summary import RunSummary, Status, utc_second
 from etl.pipeline import Order, sync
-from etl.settings import LONGEST_RANGE, load
+from etl.settings import LONGEST_RANGE, doubles, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -233,6 +233,7 @@ def _sync_all(
 
     with session(settings, clock=clock, dry_run=orders[0].dry_run, budget=budget) as opened:
         campaign, knows_links = _campaign(orders, opened, settings.zenovay.website_id), False
+        twice = doubles(settings)
         for mine in orders:
             with opened.store.reading() as state:
                 if mine is orders[0]:
@@ -240,7 +241,7 @@ def _sync_all(
                 rests = schedule.idle(mine, state, clock.now())
                 if campaign and rests is None:
                     rests = campaign.rests(mine, state)
-            report.add(rests or _sync_one(replace(mine, links=not knows_links), opened, clock, report))
+            report.add(rests or _sync_one(replace(mine, links=not knows_links), opened, clock, report, twice))
             knows_links = knows_links or rests is None
             if campaign and opened.store.is_usable:
                 with opened.store.transaction() as state:
@@ -279,7 +280,13 @@ def _all_idle(
         return [summary for summary in summaries if summary] if all(summaries) else []
 
 
-def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Printout | Collector) -> RunSummary:
+def _sync_one(
+    order: Order,
+    opened: Session,
+    clock: SystemClock,
+    report: Printout | Collector,
+    concerns: Sequence[str],
+) -> RunSummary:
     if order.kind == "incremental" and not opened.affords_sweep(order, clock):
         log.warning("no sweep: the month has no requests for it", extra={"action": "sweep_left_out"})
         order = replace(order, sweep_interval=None)
@@ -292,37 +299,46 @@ def _sync_one(order: Order, opened: Session, clock: SystemClock, report: Printou
             clock=clock,
             interruption=clock.interruption,
             observer=observer,
-            adviser=_adviser(order, opened, clock),
+            adviser=_adviser(order, opened, clock, concerns),
         )
     if opened.store.is_usable and summary.exit_code not in {StateError.exit_code, LockedError.exit_code}:
         opened.remember_setup()
     return summary
 
 
-def _adviser(order: Order, opened: Session, clock: SystemClock) -> Adviser | None:
-    """Says once a day if the month will not last, and marks as news what else is not as it should be."""
+def _adviser(order: Order, opened: Session, clock: SystemClock, concerns: Sequence[str]) -> Adviser | None:
+    """Says once a day if the month will not last, and marks as news what else is not as it should be.
+
+    What ``concerns`` the settings is among the warnings each time.
+    """
     if order.kind != "incremental" or order.dry_run:
         return None
 
     def advise(summary: RunSummary, state: ports.Transaction) -> list[str]:
         written, now = cast("Transaction", state), opened.budget.now()
-        if summary.concerns and not _was_told("window", summary.website, written, now):
+        if (concerns or summary.concerns) and not _was_told("window", summary.website, written, now):
             _tell("window", summary, written, now)
-        if _was_told("month", summary.website, written, now):
-            return []
-        looked = state.notebook.get(_looked(summary.website))
-        if looked and abs(now - datetime.fromisoformat(looked)) < _MONTH_LASTS:
-            return []
-        month = opened.month(written, clock)
-        warning = month.warning
-        if warning is None:
-            if month.is_settled:
-                state.notebook.put(_looked(summary.website), now.isoformat())
-            return []
-        _tell("month", summary, written, now)
-        return [warning]
+        return [*concerns, *_of_month(summary, written, opened, clock, now)]
 
     return advise
+
+
+def _of_month(
+    summary: RunSummary, state: Transaction, opened: Session, clock: SystemClock, now: datetime
+) -> list[str]:
+    if _was_told("month", summary.website, state, now):
+        return []
+    looked = state.notebook.get(_looked(summary.website))
+    if looked and abs(now - datetime.fromisoformat(looked)) < _MONTH_LASTS:
+        return []
+    month = opened.month(state, clock)
+    warning = month.warning
+    if warning is None:
+        if month.is_settled:
+            state.notebook.put(_looked(summary.website), now.isoformat())
+        return []
+    _tell("month", summary, state, now)
+    return [warning]
 
 
 def _was_told(kind: str, website: str, state: Transaction, now: datetime) -> bool:

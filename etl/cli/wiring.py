@@ -20,6 +20,7 @@ from etl.load.properties import wanted_properties
 from etl.pace import Pace
 from etl.retry import Patience
 from etl.state.store import Store, open_state
+from etl.state.urls import exists
 from etl.transform import properties
 
 if TYPE_CHECKING:
@@ -146,9 +147,12 @@ class Session:
     budget: Allowance
     plan: ZenovaySettings
     setup_digest: str
+    declared: bool = False
 
     def month(self, state: Transaction, clock: Clock) -> Month:
-        return look(state, self.plan.website_id, self.plan, clock.now(), self.budget.quota)
+        return look(
+            state, self.plan.website_id, self.plan, clock.now(), self.budget.quota, declared=self.declared
+        )
 
     def affords_sweep(self, order: Order, clock: Clock) -> bool:
         """Whether a sweep that may be due leaves enough of the month for the runs to come."""
@@ -188,8 +192,9 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         )
         taken_over = stack.enter_context(store.locked())
         _take_up_texts(store, settings.sync.synced)
-        if settings.shared:
-            limits, stops = _shared_limits(settings, settings.shared, clock, budget, stack)
+        shared = settings.shared
+        if shared and (exists(shared.url) or not dry_run):  # a dry run leaves no tables behind
+            limits, stops = _shared_limits(settings, shared, clock, budget, stack, dry_run=dry_run)
             store.limited_by(stops)
             verified = _prepare(store, settings)
         else:
@@ -218,6 +223,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
             budget=limits.budget,
             plan=settings.zenovay,
             setup_digest=_setup_digest(settings),
+            declared=settings.shared is not None,
         )
 
 
@@ -238,7 +244,7 @@ class _Limits:
 
 
 def _shared_limits(
-    settings: Settings, shared: Shared, clock: Clock, budget: Budget, stack: ExitStack
+    settings: Settings, shared: Shared, clock: Clock, budget: Budget, stack: ExitStack, *, dry_run: bool
 ) -> tuple[_Limits, Elsewhere]:
     """Limits that other portals and processes keep, too, and where their stops are; the state has none."""
     from etl.cli import sharing  # noqa: PLC0415 -- as above
@@ -246,7 +252,7 @@ def _shared_limits(
     key = stack.enter_context(sharing.zenovay_limits(shared, settings, clock, budget.terms))
     opened = sharing.hubspot_limits(shared, settings.hubspot, clock, insists=budget.terms.tries)
     portal = stack.enter_context(opened)
-    stops = stack.enter_context(sharing.shared_stops(shared, clock))
+    stops = stack.enter_context(sharing.shared_stops(shared, clock, looks=dry_run))
     return _Limits(key.pace, portal.pace, key.budget, portal), stops
 
 

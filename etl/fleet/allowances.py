@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from etl.clock import Clock
     from etl.extract.budget import Terms
+    from etl.fleet.claims import Claims
     from etl.fleet.grants import Standing
     from etl.fleet.permits import Permits
     from etl.models.reading import Quota
@@ -276,8 +277,9 @@ class SharedDay:
 class SharedStops:
     """What the state would remember of the APIs' limits, where the shared rows do."""
 
-    def __init__(self, permits: Mapping[str, Permits], clock: Clock) -> None:
+    def __init__(self, permits: Mapping[str, Permits], clock: Clock, claims: Claims | None = None) -> None:
         """``permits`` by API."""
+        self._claims = claims
         self._permits = permits
         self._clock = clock
         self._began = {api: each.standing(clock, fresh=True).now for api, each in permits.items()}
@@ -297,6 +299,11 @@ class SharedStops:
         if stop is None and not permits.standing(self._clock).stopped:
             return
         permits.change(lambda row: stopped(row, stop, ours=ours, since=since), self._clock)
+
+    def claim(self, account: int) -> None:
+        """Have a HubSpot account be this portal's. Raises SettingsError where it is another one's."""
+        if self._claims:
+            self._claims.claim(account, self._clock)
 
     def _stop(self, api: str) -> Stop | None:
         standing = self._permits[api].standing(self._clock, fresh=True)

@@ -160,38 +160,38 @@ class SharedRows:
 
     def take(self, name: str, rule: Rule, wish: Wish, clock: Clock) -> Grant:
         if self._is_file:
-            return self._asked(lambda mine: _taken_in_file(mine, name, rule, wish, clock), clock)
-        return self._asked(lambda mine: _taken(mine, name, rule, wish), clock)
+            return self.ask(lambda mine: _taken_in_file(mine, name, rule, wish, clock), clock)
+        return self.ask(lambda mine: _taken(mine, name, rule, wish), clock)
 
     def change(self, name: str, made: Callable[[Standing], Standing], clock: Clock) -> Standing:
         """Not repeated where the server was lost: it may have happened."""
 
         def changed(mine: Connection) -> Standing:
-            with _alone(mine):
+            with alone(mine):
                 row = made(_read(mine, name, clock))
                 _write(mine, name, row)
                 return row
 
-        return self._asked(changed, clock, again=False)
+        return self.ask(changed, clock, again=False)
 
     def look(self, name: str, clock: Clock) -> Standing:
-        return self._asked(lambda mine: _seen(mine, name, clock), clock)
+        return self.ask(lambda mine: _seen(mine, name, clock), clock)
 
     def close(self) -> None:
         """Give up the connection; the next request would make one anew."""
         with self._lock:
             self._drop()
 
-    def _asked(self, ask: Callable[[Connection], T], clock: Clock, *, again: bool = True) -> T:
+    def ask(self, question: Callable[[Connection], T], clock: Clock, *, again: bool = True) -> T:
         """The answer; by a new connection where an old one turns out to be lost."""
         with self._lock, self._clock.lent(clock):
             is_old = self._connection is not None
             try:
-                return self._ask(ask)
+                return self._ask(question)
             except LostError:
                 if not (is_old and again):
                     raise
-                return self._ask(ask)
+                return self._ask(question)
 
     def _ask(self, ask: Callable[[Connection], T]) -> T:
         try:
@@ -253,7 +253,7 @@ class _Borrowed:
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
+def alone(connection: Connection) -> Iterator[None]:
     """A transaction in which nobody else has the rows that are read."""
     with connection.begin():
         if connection.dialect.name != "sqlite":

@@ -65,8 +65,12 @@ portals = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("contacts_due", BigInteger),
     Column("contacts_rejected", BigInteger),
+    Column("account", BigInteger),
 )
-"""What holds for all websites of a portal. ``resumes_at``: nothing is deferred before, as it was down."""
+"""What holds for all websites of a portal. ``resumes_at``: nothing is deferred before, as it was down.
+
+``account``: its HubSpot account by HubSpot's number, once a run has met it.
+"""
 
 sites = Table(
     "sites",

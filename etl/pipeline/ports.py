@@ -313,6 +313,9 @@ class Notebook(Protocol):
 class Ownership(Protocol):
     def owner(self) -> Owner | None: ...
     def put(self, owner: Owner) -> None: ...
+    def claim(self, account: int) -> None:
+        """Raises SettingsError where another state has this HubSpot account."""
+        ...
 
 
 class Transaction(Protocol):

@@ -169,9 +169,18 @@ class _Run:
             owner = self._take_over(
                 recognise(owner, met=met, credential=destination.credential, words=destination)
             )
+        else:
+            self._claim(owner)
         self.summary.portal = owner.portal_id
 
+    def _claim(self, owner: Owner) -> None:
+        """Raises SettingsError where the account is another state's."""
+        if owner.portal_id is not None:
+            with self.store.reading() as state:
+                state.ownership.claim(owner.portal_id)
+
     def _take_over(self, found: Recognition) -> Owner:
+        self._claim(found.owner)
         with self.store.transaction() as state:
             state.ownership.put(found.owner)
             if found.anew:

@@ -7,7 +7,9 @@ from etl.settings.choice import choose_portal, chosen_portal, spoken
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
     declares_fleet,
+    doubles,
     load,
+    load_every,
     load_fleet,
     load_hubspot,
     load_link_property,
@@ -19,6 +21,7 @@ from etl.settings.loading import (
     load_sync,
     load_token,
     load_watch,
+    means_all,
 )
 from etl.settings.names import all_sections, defaults, file_variables, is_ours, known_variables
 from etl.settings.remarks import declared_variables, exposed, foreign_variables, remarks
@@ -55,12 +58,14 @@ __all__ = [
     "declared_variables",
     "declares_fleet",
     "defaults",
+    "doubles",
     "exposed",
     "file_variables",
     "foreign_variables",
     "is_ours",
     "known_variables",
     "load",
+    "load_every",
     "load_fleet",
     "load_hubspot",
     "load_link_property",
@@ -72,6 +77,7 @@ __all__ = [
     "load_sync",
     "load_token",
     "load_watch",
+    "means_all",
     "remarks",
     "spoken",
 ]

@@ -70,6 +70,26 @@ def declares_fleet() -> bool:
         return False
 
 
+def means_all() -> bool:
+    """Whether all portals of the file are meant where none is chosen: the environment describes no other."""
+    return chosen_portal() is None and declares_fleet() and not read().is_alone
+
+
+def load_every() -> list[tuple[str, timedelta]]:
+    """How often each website is read that is declared, of the chosen portal where one is chosen."""
+    portal, sites = chosen_portal(), read().config.fleet.sites
+    return [(site.website, site.every) for site in sites if portal in {None, site.portal}]
+
+
+def doubles(settings: Settings) -> list[str]:
+    """A sentence on each secret of these settings, which are no portal's, that a declared one has as well."""
+    if settings.shared or not declares_fleet():
+        return []
+    key, token = settings.zenovay.api_key, settings.hubspot.access_token
+    secrets = {"key": key.get_secret_value(), "token": token.get_secret_value()}
+    return [*read().portals.holders(**secrets)]
+
+
 def load_fleet() -> Fleet:
     """All tenants; those of the chosen portal where one is chosen.
 
@@ -115,7 +135,12 @@ def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant
         if base and zenovay and len(own) == 3:  # noqa: PLR2004 -- the other sections of Settings
             sites = portals.sites(portal, key)
             shared = Shared(
-                shared_url(base), portal, key, portals.per_day(portal), portals.terms(portal, key)
+                shared_url(base),
+                portal,
+                key,
+                portals.per_day(portal),
+                portals.terms(portal, key),
+                portals.names(),
             )
             sections: list[Any] = [*zenovay, *_hurried(own, sites)]
             settings = replace(Settings(*sections), shared=shared)
@@ -177,7 +202,8 @@ def load_shared() -> Shared | None:
     base, keys = reading.base(), tuple(reading.portals.keys(portal))
     if base is None or not keys:
         return None
-    return Shared(shared_url(base), portal, keys[0], reading.portals.per_day(portal))
+    portals = reading.portals
+    return Shared(shared_url(base), portal, keys[0], portals.per_day(portal), declared=portals.names())
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:

@@ -34,6 +34,18 @@ def portal_url(base: str, portal: str) -> str:
     return _with_schema(url, f"{_base(url)}_{portal.replace('-', '_')}")
 
 
+def base_of(url: str, portal: str) -> str | None:
+    """What SYNC_STATE_URL names where the state of a portal is at ``url``; None where nothing does."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        path = PurePosixPath(parsed.database or "")
+        folder = parsed.set(database=str(path.parent))
+        return _beside(folder, "state.db") if path.parts[-2:] == (_FOLDER, f"{portal}.db") else None
+    schema = schema_of(parsed) or ""
+    base = schema.removesuffix(f"_{portal.replace('-', '_')}")
+    return _with_schema(parsed, base) if base not in {"", schema} else None
+
+
 def wrong_place(base: str, portals: tuple[str, ...]) -> list[str]:
     """Why the states cannot be where they would be, each the end of a sentence about SYNC_STATE_URL."""
     if fault(base):

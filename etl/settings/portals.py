@@ -154,6 +154,21 @@ class Portals:
             if portal.own.get(PER_DAY) and self.per_day(portal.name) is None:
                 yield f"portals.{portal.name}: {PER_DAY} must be a whole number above 0"
 
+    def holders(self, *, key: str, token: str) -> Iterator[str]:
+        """A sentence on each key and portal that is declared and holds one of these secrets."""
+        for owner in self.declaration.portals:
+            if self._secret(owner, "portals", "token").text == token:
+                yield (
+                    f"The portal {owner.name} of the configuration file has this HUBSPOT_ACCESS_TOKEN, too:"
+                    " the same contacts would be written from two states."
+                )
+        for owner in self.declaration.keys:
+            if self._secret(owner, "keys", "key").text == key:
+                yield (
+                    f"The key {owner.name} of the configuration file is that of ZENOVAY_API_KEY, too: its"
+                    " limits are counted in two places."
+                )
+
     def _twins(self, kind: str, word: str, owners: tuple[Owner, ...]) -> Iterator[str]:
         """Those that hold one secret, whatever it is called."""
         first: dict[str, str] = {}

@@ -91,7 +91,7 @@ class Reading:
         """The sources for the chosen portal. Raises SettingsError where one must be chosen, or is unknown."""
         names = self.portals.names()
         if portal is None:
-            if names and not self.problems and not any(map(self._is_set, ALONE)):
+            if names and not self.problems and not self.is_alone:
                 raise SettingsError(
                     f"{self.sources.config} declares portals, and none was chosen.",
                     fix=f"Give --portal NAME, of {', '.join(names)}; visitor-sync run --all syncs all.",
@@ -133,6 +133,11 @@ class Reading:
         for name, shown in strangers.items():
             facts = {"action": "unknown_setting", "variable": envfile.printable(name), "nearest": shown}
             log.warning("a variable of the environment is no setting of this program", extra=facts)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the environment describes one portal by itself, beside those that may be declared."""
+        return any(map(self._is_set, ALONE))
 
     def _is_set(self, variable: str) -> bool:
         filed = self.sources.filed(variable)

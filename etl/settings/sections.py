@@ -355,6 +355,9 @@ class Shared:
     terms: Terms = field(default=PLAIN, compare=False)
     """How people are told of the tenant."""
 
+    declared: tuple[str, ...] = ()
+    """The names of all portals."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

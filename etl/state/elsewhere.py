@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from etl.state.limits import Limits
+from etl.state.ownership import Ownership
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.models.reading import Quota
     from etl.models.stop import Stop
+    from etl.state.notebook import Notebook
     from etl.state.statements import Statements
 
 
@@ -28,6 +30,21 @@ class Elsewhere(Protocol):
     def remember_stop(self, api: str, stop: Stop | None, /) -> None:
         """At once, whatever becomes of the transaction; None: those of before are over."""
         ...
+
+    def claim(self, account: int, /) -> None:
+        """Have a HubSpot account be this state's. Raises SettingsError where it is another one's."""
+        ...
+
+
+class OwnershipElsewhere(Ownership):
+    """As the note says, and the account is claimed ``elsewhere``."""
+
+    def __init__(self, notebook: Notebook, elsewhere: Elsewhere) -> None:
+        super().__init__(notebook)
+        self._elsewhere = elsewhere
+
+    def claim(self, account: int) -> None:
+        self._elsewhere.claim(account)
 
 
 class LimitsElsewhere(Limits):

@@ -30,6 +30,9 @@ class Ownership:
     def put(self, owner: Owner) -> None:
         self._notebook.put(_NAME, orjson.dumps(asdict(owner)).decode())
 
+    def claim(self, account: int) -> None:
+        """Have a HubSpot account be this state's alone; where no other state is known, it is."""
+
     def release(self) -> None:
         """Let the next portal have the state, whichever it is."""
         owner = self.owner()

@@ -18,7 +18,7 @@ from etl.state.database import (
     spare,
     upgrade,
 )
-from etl.state.elsewhere import LimitsElsewhere
+from etl.state.elsewhere import LimitsElsewhere, OwnershipElsewhere
 from etl.state.entries import Entries
 from etl.state.erasure import Erasure, scrub
 from etl.state.failures import FIX_AWAY, BusyError, DamagedError, LostError, translated
@@ -96,7 +96,7 @@ class Transaction:
         self.listing = Listing(statements)
         self.websites = Websites(statements, self.notebook, held)
         self.standings = Standings(statements)
-        self.ownership = Ownership(self.notebook)
+        self.ownership: Ownership = Ownership(self.notebook)
         self.older: str | None = None
         self._connection = connection
         self._lock = lock
@@ -104,6 +104,7 @@ class Transaction:
     def limited_by(self, elsewhere: Elsewhere) -> None:
         """The limits are others' as well, and kept ``elsewhere``."""
         self.limits = LimitsElsewhere(self._statements, self._accounts, now=self._now, elsewhere=elsewhere)
+        self.ownership = OwnershipElsewhere(self.notebook, elsewhere)
 
     def holder(self) -> Holder | None:
         """Who holds the lock, now; None as well for somebody who has not signed yet."""

@@ -156,6 +156,7 @@ def test_a_paused_portal_rests_and_the_others_do_not(fleet: Fleet) -> None:
     told = fleet("pause", "acme")
     assert (told.exit_code, told.stdout) == (0, "acme is paused.\n")
     assert fleet("pause", "acme").stdout == "acme was paused already.\n"
+    assert "without --portal" in fleet("pause", "--portal", "acme").error["what"]
     worker = fleet.start()
     soon(lambda: len(worker.said("job_finished", portal_name="beta")) >= 3)
 

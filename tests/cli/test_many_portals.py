@@ -213,7 +213,7 @@ def test_a_dry_run_of_all_writes_nothing_and_says_what_it_would(three: Agency) -
         f"{name}/{three.portals[name].website}" for name in NAMES
     ]
     assert contacts(three) == dict.fromkeys(NAMES, 0)
-    assert not list(three.folder.rglob("*.db"))
+    assert list(three.folder.rglob("*.db")) == []
 
 
 def test_only_the_websites_that_are_named_are_synced(three: Agency) -> None:
@@ -349,6 +349,62 @@ def test_postgresql_holds_a_state_for_each(three: Agency, postgres_url: str) -> 
     )
     assert three("status", "--healthy").exit_code == 0
     assert not list(three.folder.rglob("*.db"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def anywhere(request: pytest.FixtureRequest, three: Agency) -> Agency:
+    """Three portals, with their states in files, and on a server."""
+    if request.param == "postgresql":
+        three.settings["SYNC_STATE_URL"] = request.getfixturevalue("postgres_url")
+    return three
+
+
+def test_two_portals_that_are_one_account_are_refused(anywhere: Agency) -> None:
+    acme, bolt = anywhere.portals["acme"].hubspot, anywhere.portals["bolt"].hubspot
+    own, bolt.portal_id = bolt.portal_id, acme.portal_id
+    first = anywhere(*ALL)
+    assert sorted(codes(first).values()) == [0, 0, 2]
+    assert sorted([len(acme.contacts), len(bolt.contacts)]) == [0, 3]
+
+    (refused,) = [each for each in first.summaries if each["exit_code"] == 2]
+    assert "portals" in refused["reason"]
+    assert all(name in refused["reason"] for name in ("acme", "bolt", str(acme.portal_id)))
+    checked = anywhere("check", "--portal", refused["portal_name"], "--json")
+    assert checked.exit_code == 2
+    (told,) = [each for each in checked.value if each["check"] == "hubspot portal"]
+    assert "one HubSpot account" in str(told)
+    bolt.portal_id = own  # as if its token were another one's now
+    anywhere("resync", "--portal", "bolt", "--yes")
+    assert set(codes(anywhere(*ALL)).values()) == {0}
+    assert contacts(anywhere) == {"acme": 3, "bolt": 3, "core": 3}
+
+
+def test_two_portals_may_change_their_accounts_with_each_other(anywhere: Agency) -> None:
+    anywhere(*ALL)
+    acme, bolt = anywhere.portals["acme"].hubspot, anywhere.portals["bolt"].hubspot
+    acme.portal_id, bolt.portal_id = bolt.portal_id, acme.portal_id
+    for name in ("acme", "bolt"):
+        assert anywhere("resync", "--portal", name, "--yes").exit_code == 0
+    found = [anywhere("run", "--portal", name, "--now").exit_code for name in ("acme", "bolt", "acme")]
+    assert found == [2, 0, 0]
+
+
+def test_an_account_of_a_portal_that_is_gone_is_free(three: Agency) -> None:
+    three(*ALL)
+    acme, bolt = three.portals["acme"], three.portals["bolt"]
+    bolt.hubspot.portal_id = acme.hubspot.portal_id
+    del three.portals["acme"]
+    three.declare()
+    assert three("resync", "--portal", "bolt", "--yes").exit_code == 0
+    assert codes(three(*ALL)) == {"bolt": 0, "core": 0}
+
+
+def test_a_dry_run_claims_no_account_and_is_refused_all_the_same(three: Agency) -> None:
+    acme, bolt = three.portals["acme"].hubspot, three.portals["bolt"].hubspot
+    bolt.portal_id = acme.portal_id
+    assert three("run", "--portal", "acme", "--dry-run").exit_code == 0
+    assert three("run", "--portal", "bolt").exit_code == 0
+    assert three("run", "--portal", "acme", "--dry-run").exit_code == 2
 
 
 def test_one_portal_is_synced_without_the_secrets_of_the_others(three: Agency) -> None:

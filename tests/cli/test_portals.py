@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -203,6 +204,35 @@ def test_the_schedule_of_a_portal_names_it(agency: Agency) -> None:
     assert "ACME_KEY" in ended.stderr
 
 
+def test_a_schedule_is_of_all_portals_at_the_shortest_interval(agency: Agency) -> None:
+    agency.declare('[[sites]]\nwebsite = "w-two"\nportal = "acme"\nkey = "acme"\nevery = "3m"\n')
+
+    ended = agency("schedule")
+
+    (line,) = [each for each in ended.stdout.splitlines() if not each.startswith("#")]
+    assert (ended.exit_code, line[:12]) == (0, "*/3 * * * * ")
+    assert line.endswith(" run --all --cron")
+    beta = agency("schedule", "--portal", "be-ta").stdout
+    assert "\n*/5 * * * * " in beta
+    assert "requests a month" not in ended.stdout + beta
+
+
+def test_nothing_is_recommended_to_a_portal_but_what_its_key_is_declared_for(agency: Agency) -> None:
+    agency.declare('[[sites]]\nwebsite = "w-two"\nportal = "acme"\nkey = "acme"\nevery = "1m"\n')
+    agency.acme.zenovay.websites["w-two"] = []
+    sync(agency, "acme")
+
+    found, checked = agency("status", "--portal", "acme", "--json"), agency("check", "--portal", "acme")
+
+    two = next(each for each in found.value["websites"] if each["website"] == "w-two")
+    started = datetime.fromisoformat(two["runs"][0]["started"])
+    assert timedelta(0) <= datetime.fromisoformat(two["next_run"]) - started <= timedelta(minutes=1)
+    assert found.value["schedule"]["shortest_interval_s"] is None
+    assert "once in its every" in found.value["schedule"]["says"]
+    assert "interval that fits" not in checked.stdout
+    assert "The key acme has 2 sites" in checked.stdout
+
+
 def test_without_a_choice_the_portals_are_named(agency: Agency) -> None:
     for command in (("status",), ("run",), ("check",)):
         ended = agency(*command)
@@ -247,3 +277,44 @@ def test_portals_share_no_memory_of_what_was_told(agency: Agency) -> None:
 
     assert all(told[:2])
     assert told[2] == ""
+
+
+def test_a_copy_says_what_makes_the_portal_use_it(agency: Agency) -> None:
+    sync(agency, "be-ta")
+    there = agency.folder / "moved" / "portals" / "be-ta.db"
+    there.parent.mkdir(parents=True)
+
+    ended = agency("state", "copy", "--portal", "be-ta", f"sqlite:///{there}")
+
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    base = agency.folder / "moved" / "state.db"
+    assert f"the portal be-ta uses that once SYNC_STATE_URL is {base}." in ended.stdout
+    again = agency("run", "--portal", "be-ta", "--now", "--json", SYNC_STATE_URL=f"sqlite:///{base}")
+    assert again.summary["contacts"]["unchanged"] == 1
+
+
+def test_a_copy_to_where_no_run_of_the_portal_looks_is_warned_of(agency: Agency, postgres_url: str) -> None:
+    sync(agency, "be-ta")
+
+    ended = agency("state", "copy", "--portal", "be-ta", postgres_url)
+
+    assert ended.exit_code == 0
+    assert "SYNC_STATE_URL" not in ended.stdout
+    assert "schema=visitor_sync_be_ta" in ended.stderr
+    right = f"{postgres_url}?schema=visitor_sync_be_ta"
+    assert agency("state", "copy", "--portal", "be-ta", right).stderr == ""
+    again = agency("run", "--portal", "be-ta", "--now", "--json", SYNC_STATE_URL=postgres_url)
+    assert again.summary["contacts"]["unchanged"] == 1
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_set_up_by_environment_is_told_that_a_portal_has_its_token(agency: Agency, command: str) -> None:
+    alone = agency.beta.environment() | {"ZENOVAY_WEBSITE_ID": "w-beta"}
+
+    ended = agency(command, "--json", **alone)
+
+    assert ended.exit_code == 0, ended.stderr
+    told = ended.summary["warnings"] if command == "run" else [json.dumps(ended.value)]
+    assert "The portal be-ta" in " ".join(told)
+    assert "The key be-ta" in " ".join(told)
+    assert not any("acme" in each for each in told)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import pytest
+
+from etl.cli import notices
 from etl.cli.printout import PROGRESS_S, Printout
+from etl.cli.unbegun import unbegun
 from etl.clock import SystemClock
+from etl.errors import UnavailableError
 from etl.pipeline import Order
 
 if TYPE_CHECKING:
-    import pytest
+    from etl.models.summary import RunSummary
 
 
 class Clock(SystemClock):
@@ -38,3 +43,14 @@ def test_the_log_says_once_in_a_while_how_far_a_long_run_is(caplog: pytest.LogCa
         ("site", 21_000, 2000),
     ]
     assert {facts["action"] for facts in told} == {"run_progress"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_why_a_run_could_not_begin_is_told(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> None:
+    told: list[RunSummary] = []
+    monkeypatch.setattr(notices, "failed", told.append)
+    away = unbegun(UnavailableError("The database is away."), website="w", portal="acme")
+
+    Printout(as_json=as_json, always=False).add(away)
+
+    assert told == [away]

@@ -396,6 +396,7 @@ class Agency:
             "GLOBEX_TOKEN": second["HUBSPOT_ACCESS_TOKEN"] + "-2",
         }
         other.sandbox.hubspot.access_token = self.environment["GLOBEX_TOKEN"]
+        other.sandbox.hubspot.portal_id += 1
         (self.folder / "visitor-sync.toml").write_text(
             f"""
 [[keys]]

@@ -18,7 +18,7 @@ from etl.cli.stopping import stoppable
 from etl.clock import SystemClock
 from etl.errors import AccessRefusedError, SettingsError, UnavailableError
 from etl.load.records import is_marketing
-from etl.settings import chosen_portal, exposed, load, load_fleet, remarks
+from etl.settings import chosen_portal, doubles, exposed, load, load_fleet, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,7 +52,8 @@ def check_all(*, as_json: bool) -> int:
 def _paths() -> tuple[dict[str | None, Settings], list[str]]:
     """The settings by the keys of a portal, and what there is to remark. Raises SettingsError."""
     if (portal := chosen_portal()) is None:
-        return {None: load()}, []
+        settings = load()
+        return {None: settings}, doubles(settings)
     fleet = load_fleet()
     return {tenant.key: tenant.settings for tenant in fleet.tenants_of(portal)}, fleet.remarks()
 

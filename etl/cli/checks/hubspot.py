@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from etl.cli.checks.state import StateChecks
     from etl.clock import Clock
     from etl.load.client import HubSpotClient
-    from etl.settings import Settings
+    from etl.models.portal import Portal
+    from etl.settings import Settings, Shared
 
 
 class HubSpotChecks:
@@ -63,7 +64,16 @@ class HubSpotChecks:
         recognised = recognise(owner, met=met, credential=self.client.credential, words=HubSpotWords())
         if recognised.doubt:
             raise SettingsError(recognised.doubt)
+        if met and self._shared:
+            self._claimable(met, self._shared)
         return whose
+
+    def _claimable(self, met: Portal, shared: Shared) -> None:
+        """Raises SettingsError where the account is another portal's of the file, too."""
+        from etl.cli.sharing import shared_stops  # noqa: PLC0415 -- a fleet alone needs it
+
+        with shared_stops(shared, self._clock, looks=True) as shares:
+            shares.claim(met.id)
 
     def _granted(self, prove: Callable[[HubSpotClient], None]) -> str:
         prove(self.client)

@@ -76,7 +76,14 @@ class StateChecks:
         """
         plan = self._settings.zenovay
         with self._opened() as state:
-            month = look(state, plan.website_id, plan, self._clock.now(), quota)
+            month = look(
+                state,
+                plan.website_id,
+                plan,
+                self._clock.now(),
+                quota,
+                declared=self._settings.shared is not None,
+            )
         if month.stopped:
             raise UnavailableError(
                 month.sentence,

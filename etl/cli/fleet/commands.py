@@ -6,11 +6,11 @@ from importlib.util import find_spec
 
 import click
 
-from etl.cli.options import Group
+from etl.cli.options import Group, required_portal
 from etl.errors import SettingsError, installing
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-PORTAL = click.argument("portal", metavar="PORTAL")
+PORTAL = click.argument("portal", metavar="PORTAL", required=False, callback=required_portal)
 _PARTS = ("procrastinate", "psycopg")
 
 

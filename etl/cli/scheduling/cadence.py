@@ -21,10 +21,13 @@ EVEN = (
 )
 """What divides an hour or a day: cron knows no others."""
 
+_BRISK = tuple(minutes * _MINUTE for minutes in (1, 2, 3, 4))
+"""Likewise, for those who declare so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """One of the EVEN intervals, and why it is that one."""
+    """One of the EVEN intervals, or a shorter one that was declared, and why it is that one."""
 
     interval: timedelta
     why: str
@@ -84,6 +87,14 @@ def afforded(
     seen = " by what the last runs cost" if any(websites) else ""
     take = f"{many} {'takes' if len(websites) == 1 else 'take'} {_per_month(cost, fits[0])} requests a month"
     return Cadence(fits[0], f"{take}{seen}, of {allowed} that the plan leaves")
+
+
+def declared(every: Sequence[timedelta]) -> Cadence:
+    """The longest interval in which no website waits for longer than it is declared to be read."""
+    shortest = min(every, default=EVEN[0])
+    fits = [each for each in (*_BRISK, *EVEN) if each <= shortest]
+    count = "one website" if len(every) == 1 else f"{len(every)} websites"
+    return Cadence(max(fits), f"as the most frequent of {count} is declared; each is read once in its every")
 
 
 def _per_month(cost: Schedule, interval: timedelta) -> int:

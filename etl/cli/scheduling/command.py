@@ -11,14 +11,14 @@ from etl.cli.derived import accounts, state_url
 from etl.cli.limited import limited
 from etl.cli.month import look, unreserved
 from etl.cli.scheduling import crontab, manager, table
-from etl.cli.scheduling.cadence import afforded
+from etl.cli.scheduling.cadence import afforded, declared
 from etl.cli.scheduling.job import this_job
 from etl.cli.scheduling.surroundings import lost_settings, lost_ways
 from etl.cli.scheduling.units import units
 from etl.clock import SystemClock
 from etl.envfile import printable
 from etl.errors import SettingsError, SyncError
-from etl.settings import PRO_PLAN, RESERVE, load
+from etl.settings import PRO_PLAN, RESERVE, load, load_every, load_fleet
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def print_schedule(kind: str) -> int:
     Returns the exit code. Raises SettingsError where the plan affords no run a day.
     """
     job = this_job()
-    cadence = _cadence(_settings_if_any(job))
+    cadence = _cadence(job, _settings_if_any(job))
     if kind == SYSTEMD:
         click.echo(_printed(units(job, cadence)), nl=False)
         notices.hint(
@@ -60,7 +60,7 @@ def install_schedule(kind: str) -> int:
     job = this_job()
     if lost := lost_settings():
         raise SettingsError(_lost(lost), fix=_to_write(lost, job))
-    cadence = _cadence(load())
+    cadence = _cadence(job, _settings(job))
     if kind == SYSTEMD:
         manager.install(units(job, cadence), job.owner)
         click.echo(f"{printable(str(manager.place()))}: the timer is on, {cadence.sentence}")
@@ -101,14 +101,25 @@ def _settings_if_any(job: Job) -> Settings | None:
     try:
         if lost := lost_settings():
             notices.warn(f"{_lost(lost)} {_to_write(lost, job)}")
-        return load()
+        return _settings(job)
     except SettingsError as exc:
         notices.warn(str(exc))
         return None
 
 
-def _cadence(settings: Settings | None) -> Cadence:
-    """What the plan affords; without settings, what Zenovay's Pro plan does for one website."""
+def _settings(job: Job) -> Settings | None:
+    """None for all portals, whose settings are sound. Raises SettingsError."""
+    settings = None if job.everything else load()
+    if job.everything or job.portal:
+        for remark in load_fleet().remarks():
+            notices.warn(remark)
+    return settings
+
+
+def _cadence(job: Job, settings: Settings | None) -> Cadence:
+    """As it is declared, or what the plan affords; without settings, what Zenovay's Pro plan does for one."""
+    if job.everything or job.portal:
+        return declared([every for _, every in load_every()])
     if settings is None:
         return afforded([None], allowed=unreserved(PRO_PLAN, RESERVE))
     logs.configure(settings.sync.log_format, settings.secrets())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etl.cli.scheduling.job import Job
 
 _WHY, _SETTINGS = "# visitor-sync, ", "# settings: "
-_CALL = b" run --cron"
+_CALLS = (b" run --cron", b" run --all --cron")
 _EDIT = "Mend it with crontab -e, then try again."
 
 
@@ -93,7 +93,7 @@ def _hold_only_ours(lines: Sequence[bytes], span: range) -> None:
     comments = (_WHY.encode(), _SETTINGS.encode())
     for number in span[1:-1]:
         text = lines[number].strip()
-        if text and not text.startswith(comments) and not text.endswith(_CALL):
+        if text and not text.startswith(comments) and not text.endswith(_CALLS):
             raise SettingsError(
                 f"Line {number + 1} of the crontab stands between our two marker lines, and is not ours.",
                 fix="Move it out with crontab -e, then try again.",

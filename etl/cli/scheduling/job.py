@@ -11,9 +11,10 @@ from etl import envfile
 from etl.cli import logs
 from etl.envfile import printable
 from etl.errors import SettingsError
-from etl.settings import chosen_portal
+from etl.settings import chosen_portal, means_all
 
 ARGUMENTS = ("run", "--cron")
+ALL = ("run", "--all", "--cron")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Job:
     """The words that start this program, the first an absolute path, and the directory in which it runs.
 
     And what was given to all commands: another file than ``.env``, by its absolute path, a log level, and
-    the portal that they work on.
+    the portal that they work on. ``everything``: all portals that are declared.
     """
 
     program: tuple[str, ...]
@@ -29,6 +30,7 @@ class Job:
     named_file: str | None = None
     log_level: str | None = None
     portal: str | None = None
+    everything: bool = False
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a path that not every schedule can state."""
@@ -60,7 +62,7 @@ class Job:
     def words(self) -> tuple[str, ...]:
         given = {"--env-file": self.named_file, "--log-level": self.log_level, "--portal": self.portal}
         options = (word for option, value in given.items() if value for word in (option, value))
-        return (*self.program, *options, *ARGUMENTS)
+        return (*self.program, *options, *(ALL if self.everything else ARGUMENTS))
 
 
 def this_job() -> Job:
@@ -72,7 +74,7 @@ def this_job() -> Job:
             "The working directory is not there any more.", fix="Change to the one where .env lies."
         ) from None
     named = str(folder / envfile.chosen()) if envfile.is_chosen() else None
-    return Job(_program(), str(folder), named, logs.chosen(), chosen_portal())
+    return Job(_program(), str(folder), named, logs.chosen(), chosen_portal(), means_all())
 
 
 def _program() -> tuple[str, ...]:

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer, nullable=False, server_default=_ZERO),
         sa.Column("contacts_due", sa.BigInteger),
         sa.Column("contacts_rejected", sa.BigInteger),
+        sa.Column("account", sa.BigInteger),
         sa.PrimaryKeyConstraint("name", name="pk_portals"),
     )
     op.create_table(
