@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import InterruptedRunError
@@ -36,7 +37,7 @@ class SystemClock:
     """The machine's clock. Waits of a second or more are logged with their reason before they begin."""
 
     def __init__(self, on_wait: Callable[[float, str], None] | None = None) -> None:
-        self._stop = threading.Event()
+        self._stop: SimpleQueue[None] = SimpleQueue()
         self._signal = 0
         self.on_wait = on_wait
 
@@ -51,19 +52,25 @@ class SystemClock:
             log.info("waiting", extra={"action": "wait", "seconds": round(seconds, 1), "why": why})
             if self.on_wait:
                 self.on_wait(seconds, why)
-        self._stop.wait(max(0.0, seconds))
+        self.pause(seconds)
         if interruption := self.interruption():
             raise interruption
 
     def pause(self, seconds: float) -> bool:
         """Wait without a word. Returns whether the run is asked to stop, and then at once."""
-        return self._stop.wait(max(0.0, seconds))
+        with suppress(Empty):
+            self._stop.get(timeout=max(0.0, seconds))
+            self._stop.put(None)  # for whoever else waits, and for later
+        return bool(self._signal)
 
     def stop(self, signal_number: int) -> None:
-        """End every wait, now and later. Safe to call from a signal handler."""
+        """End every wait, now and later. Safe to call from a signal handler.
+
+        An Event would not be: the thread that waits for it may hold its lock when the signal comes.
+        """
         self._signal = signal_number
-        self._stop.set()
+        self._stop.put(None)
 
     def interruption(self) -> InterruptedRunError | None:
         """The error with which to end, once a signal has asked for it."""
-        return InterruptedRunError(self._signal) if self._stop.is_set() else None
+        return InterruptedRunError(self._signal) if self._signal else None

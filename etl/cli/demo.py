@@ -7,9 +7,9 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -180,10 +180,10 @@ def keep_sandbox(port: int, *, arrivals: str | None = None) -> int:
     """
     pause = pause_between(arrivals) if arrivals is not None else None
     collect_seldom()
-    done = threading.Event()
+    done: SimpleQueue[None] = SimpleQueue()  # not an Event, whose lock a waiting thread may hold
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        done.set()
+        done.put(None)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -203,5 +203,5 @@ def keep_sandbox(port: int, *, arrivals: str | None = None) -> int:
         sys.stdout.flush()
         if not streams.is_lost():
             with sandbox.arrivals(pause) if pause else nullcontext():
-                done.wait()
+                done.get()
     return 0
