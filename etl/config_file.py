@@ -53,7 +53,7 @@ class _Toml(TomlConfigSettingsSource):
         return tomllib.loads(file_path.read_text(envfile.ENCODING))
 
 
-_TWICE = "has a table for the second time; those of portals have two brackets, as [[portals]]"
+_TWICE = "is not TOML: a table for the second time; one of several has two brackets, as [[portals]]"
 _MEANT = {"websites": "sites"}
 _SHAPES = {
     "fields": "fields must be a table for each field, as [fields.plan]",

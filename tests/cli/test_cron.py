@@ -295,7 +295,7 @@ def test_what_prints_does_not_go_with_it(program: Program, option: str) -> None:
     ended = program("run", "--cron", option)
 
     assert ended.exit_code == 2
-    assert "--cron goes with neither --json nor --dry-run" in ended.error["what"]
+    assert "--cron goes with none of --json, --dry-run and --every" in ended.error["what"]
     assert bool(ended.stdout) == (option == "--json")
 
 
