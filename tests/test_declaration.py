@@ -336,7 +336,7 @@ def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> No
         ('websites = "x"\n' + TWO, "the nearest one is sites, and a secret never stands in it."),
         (
             ONE + '[portals]\nname = "x"\n',
-            "line 7 is not TOML: a table for the second time; one of several has two brackets, as [[portals]]",
+            "line 7 is not TOML: a table for the second time; one of several has two brackets",
         ),
         (ONE + site("w-1", "acme", every="30s"), "every must be at least 1m"),
         (ONE + site("w-1", "acme", every="geheimnis"), "every must be a duration"),
