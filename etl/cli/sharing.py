@@ -10,6 +10,7 @@ from etl.fleet.allowances import SharedDay, SharedMonth, SharedStops, Turns
 from etl.fleet.claims import Claims
 from etl.fleet.grants import HUBSPOT, SEARCH, ZENOVAY
 from etl.fleet.permits import permits, shared_rows
+from etl.fleet.stops import key_row, portal_row, search_row
 from etl.load.links import SEARCHES_A_SECOND
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class HubSpotLimits:
 @contextmanager
 def zenovay_limits(shared: Shared, settings: Settings, clock: Clock, terms: Terms) -> Iterator[ZenovayLimits]:
     """The limits of a key, for a command that may use so much of the month."""
-    name = key_row(shared)
+    name = key_row(shared.key)
     with permits(shared.url, {name: ZENOVAY}, clock) as found:
         month = SharedMonth(found[name], clock, terms)
         limit = settings.zenovay.requests_per_minute
@@ -53,7 +54,7 @@ def hubspot_limits(
     shared: Shared, settings: HubSpotSettings, clock: Clock, *, insists: bool
 ) -> Iterator[HubSpotLimits]:
     """The limits of a portal; who ``insists`` obeys no stop, and no day that is said to be spent."""
-    ten_seconds, second = portal_row(shared), f"search/{shared.portal}"
+    ten_seconds, second = portal_row(shared.portal), search_row(shared.portal)
     with permits(shared.url, {ten_seconds: HUBSPOT, second: SEARCH}, clock) as found:
         day = SharedDay(found[ten_seconds], clock, most=shared.requests_per_day, insists=insists)
         limit = settings.requests_per_10_seconds
@@ -70,16 +71,8 @@ def shared_stops(shared: Shared, clock: Clock, *, looks: bool = False) -> Iterat
 
     Who only ``looks`` claims no account, and is told all the same whose it is.
     """
-    names = {"zenovay": key_row(shared), "hubspot": portal_row(shared)}
+    names = {"zenovay": key_row(shared.key), "hubspot": portal_row(shared.portal)}
     with permits(shared.url, {names["zenovay"]: ZENOVAY, names["hubspot"]: HUBSPOT}, clock) as found:
         by_api: dict[str, Permits] = {api: found[name] for api, name in names.items()}
         with shared_rows(shared.url, clock) as rows:
             yield SharedStops(by_api, clock, Claims(rows, shared.portal, shared.declared, looks))
-
-
-def key_row(shared: Shared) -> str:
-    return f"zenovay/{shared.key}"
-
-
-def portal_row(shared: Shared) -> str:
-    return f"hubspot/{shared.portal}"

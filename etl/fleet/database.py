@@ -29,7 +29,7 @@ SCHEMA = REVISIONS[-1]
 _OUR_TABLE = "limits"
 _REVISION = text("SELECT version_num FROM alembic_version")
 _CURRENT = text("SELECT version_num, clock_timestamp() FROM alembic_version")
-_ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
+ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
 
 
 @contextmanager
@@ -118,5 +118,5 @@ def _upgrade(connection: Connection) -> None:
             raw.execute("PRAGMA journal_mode=WAL")  # so that taking a permit costs no fsync
     with translated(connection.engine.url), rebuilding(connection), connection.begin(), unhurried(connection):
         if connection.dialect.name != "sqlite":
-            connection.execute(_ALONE)  # two that begin at once: the second finds it done
+            connection.execute(ALONE)  # two that begin at once: the second finds it done
         migrate.upgrade(connection, SCHEMA, of="fleet")

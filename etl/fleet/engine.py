@@ -24,7 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
 
 from etl.errors import StateError
-from etl.fleet.database import newer
+from etl.fleet.database import ALONE, newer
 from etl.fleet.roster import Name
 from etl.state.database import unhurried
 from etl.state.failures import translated
@@ -328,7 +328,7 @@ def install(connection: Connection) -> str:
 def _step(connection: Connection) -> str | None:
     """Go on by one transaction; None where there is nothing to do. Two that begin at once take turns."""
     with translated(connection.engine.url), connection.begin(), unhurried(connection):
-        connection.execute(_ALONE)
+        connection.execute(ALONE)
         found, raw = noted_version(connection), _raw(connection)
         if found is None:
             raw.execute(SchemaManager.get_schema())
@@ -348,7 +348,6 @@ def _raw(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-_ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
 _NOTE = text(
     "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value"
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from etl.errors import LockedError, StateError, UnavailableError
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 
 DONE = frozenset({0, 3})
 INTERRUPTED = frozenset({130, 143})
+UNAVAILABLE = UnavailableError.exit_code
+SOON = frozenset({StateError.exit_code, LockedError.exit_code})
+"""What says nothing of the site: whoever is free may try in a minute."""
 
 
 class Counts(NamedTuple):

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from etl.fleet.engine import living, waiting
 from etl.fleet.roster import Name
+from etl.fleet.stops import key_row
 from etl.fleet.tables import backfills, limits, portals, sites, workers
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class _Look:
         )
 
     def _quota(self, key: str) -> Quota:
-        row = self._limits.get(f"zenovay/{key}")
+        row = self._limits.get(key_row(key))
         if row is None:
             return Quota(key)
         is_stopped = row.stopped_until is not None and row.stopped_until > self._now

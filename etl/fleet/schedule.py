@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, false, func, literal, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.fleet.outcome import INTERRUPTED
+from etl.errors import LockedError
+from etl.fleet.outcome import INTERRUPTED, SOON, UNAVAILABLE
 from etl.fleet.roster import Name
+from etl.fleet.stops import key_row, portal_row, stopped_until
 from etl.fleet.tables import limits, portals, sites
 from etl.fleet.timing import SPREAD, Due, Turn, due_again, on_grid, pause
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from etl.fleet.roster import Roster, Site
 
 DIED = "The worker that ran it died amid it."
-_UNAVAILABLE, _LOCKED = 4, 75
-_NOT_HEEDED = INTERRUPTED | {7, _LOCKED}
+_NOT_HEEDED = INTERRUPTED | SOON
 
 _NOW = text("SELECT clock_timestamp()")
 _S, _P = sites.c, portals.c
@@ -85,7 +86,7 @@ class Schedule:
         stops = self._stops() if rows else {}
         for portal, website, due in rows:
             if site := roster.sites.get(Name(portal, website)):
-                names = (f"zenovay/{site.key}", f"hubspot/{portal}")
+                names = (key_row(site.key), portal_row(portal))
                 stopped = max(stops.get(name, self.now) for name in names) + SPREAD
                 if due > max(self.now + site.every, stopped):
                     self._change(site.name, due_at=on_grid(site, self.now))
@@ -106,13 +107,10 @@ class Schedule:
         rows = self.connection.execute(
             select(_S.portal, _S.website, _P.failures > 0)
             .join_from(sites, portals, _P.name == _S.portal)
-            .where(_S.due_at <= self.now, *self._open())
+            .where(_S.due_at <= self.now, *is_open(self.now))
             .order_by(_S.due_at, _S.portal, _S.website)
         )
         return [Due(Name(portal, website), down) for portal, website, down in rows]
-
-    def _open(self) -> Sequence[ColumnElement[bool]]:
-        return _P.paused_at.is_(None), _P.resumes_at.is_(None) | (_P.resumes_at <= self.now)
 
     def begin(self, site: Site, worker: int | None) -> Started | None:
         """Write down that ``worker`` runs the site; None where it is not to be run now, after all."""
@@ -165,14 +163,9 @@ class Schedule:
 
     def _until(self, site: Site, outcome: Outcome) -> datetime | None:
         """The end of the stops that are known of the site's key and portal, after a run that met one."""
-        if outcome.exit_code != _UNAVAILABLE:
+        if outcome.exit_code != UNAVAILABLE:
             return None
-        names = (f"zenovay/{site.key}", f"hubspot/{site.portal}")
-        last = self.connection.execute(
-            select(func.max(limits.c.stopped_until, type_=_INSTANT)).where(
-                limits.c.name.in_(names), limits.c.stop_made <= self.now
-            )
-        ).scalar()
+        last = stopped_until(self.connection, key=site.key, portal=site.portal, now=self.now)
         return max(filter(None, (last, outcome.until)), default=None)
 
     def _tell_portal(self, site: Site, outcome: Outcome, started: Started, longest: timedelta | None) -> None:
@@ -182,7 +175,7 @@ class Schedule:
             facts |= {"contacts_due": outcome.counts.due, "contacts_rejected": outcome.counts.rejected}
         if outcome.is_done and not outcome.rested:
             facts |= {"failures": 0, "resumes_at": None} if started.portal_failures else {}
-        elif outcome.exit_code == _UNAVAILABLE and longest is not None:
+        elif outcome.exit_code == UNAVAILABLE and longest is not None:
             failures = started.portal_failures + 1
             facts |= {"failures": failures, "resumes_at": self.now + pause(failures, longest)}
         if facts:
@@ -244,6 +237,11 @@ class Schedule:
         self.connection.execute(update(sites).where(_is(name)).values(facts))
 
 
+def is_open(now: datetime) -> Sequence[ColumnElement[bool]]:
+    """Of the portals those of which something may begin: not paused, nor left alone for a while."""
+    return _P.paused_at.is_(None), _P.resumes_at.is_(None) | (_P.resumes_at <= now)
+
+
 def _not_after(instant: datetime) -> ColumnElement[datetime]:
     """When the site is due, but at ``instant`` at the latest."""
     return func.least(_S.due_at, literal(instant, _INSTANT), type_=_INSTANT)
@@ -257,7 +255,7 @@ def _count(outcome: Outcome, failures: int) -> int:
     """Failures in a row: what was interrupted, rested or kept out says nothing of the site."""
     if outcome.is_done and not outcome.rested:
         return 0
-    silent = outcome.rested or outcome.exit_code in INTERRUPTED or outcome.exit_code == _LOCKED
+    silent = outcome.rested or outcome.exit_code in INTERRUPTED or outcome.exit_code == LockedError.exit_code
     return failures if silent else failures + 1
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from etl.fleet.outcome import INTERRUPTED
-from etl.fleet.tables import backfills, limits, portals
+from etl.fleet.outcome import INTERRUPTED, SOON, UNAVAILABLE
+from etl.fleet.schedule import is_open
+from etl.fleet.stops import stopped_until
+from etl.fleet.tables import backfills, portals
 from etl.fleet.timing import MINUTE, pause
 
 if TYPE_CHECKING:
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 SLICE = 20
 """Requests to Zenovay in one slice: then the runs have their turn."""
 
-_INCOMPLETE = 4
 _LONGEST_PAUSE = MINUTE * 60
-_SOON = frozenset({7, 75})
 
 _B, _P = backfills.c, portals.c
 
@@ -74,8 +74,7 @@ class Slices:
         rows = self._connection.execute(
             select(_B.id, _B.portal, _B.key, _B.since, _B.until)
             .join_from(backfills, portals, _P.name == _B.portal)
-            .where(_B.ended_at.is_(None), _B.due_at <= self._now, _P.paused_at.is_(None))
-            .where(_P.resumes_at.is_(None) | (_P.resumes_at <= self._now))
+            .where(_B.ended_at.is_(None), _B.due_at <= self._now, *is_open(self._now))
             .order_by(_B.due_at, _B.id)
         )
         return [Range(*row) for row in rows]
@@ -99,7 +98,7 @@ class Slices:
         if wait is None:
             facts |= {"ended_at": self._now}
         else:
-            in_vain = outcome.exit_code == _INCOMPLETE and not outcome.requests
+            in_vain = outcome.exit_code == UNAVAILABLE and not outcome.requests
             facts |= {"due_at": self._now + wait, "failures": failures + 1 if in_vain else 0}
         self._connection.execute(update(backfills).where(_B.id == wanted.number).values(facts))
 
@@ -108,9 +107,9 @@ class Slices:
         code = outcome.exit_code
         if code in INTERRUPTED:
             return MINUTE * 0
-        if code in _SOON:
+        if code in SOON:
             return MINUTE
-        if code != _INCOMPLETE:
+        if code != UNAVAILABLE:
             return None
         stopped = self._stopped(wanted)
         if stopped and stopped > self._now:
@@ -118,8 +117,4 @@ class Slices:
         return MINUTE * 0 if outcome.requests else pause(failures + 1, _LONGEST_PAUSE)
 
     def _stopped(self, wanted: Range) -> datetime | None:
-        until = func.max(limits.c.stopped_until, type_=limits.c.stopped_until.type)
-        names = (f"zenovay/{wanted.key}", f"hubspot/{wanted.portal}")
-        return self._connection.execute(
-            select(until).where(limits.c.name.in_(names), limits.c.stop_made <= self._now)
-        ).scalar()
+        return stopped_until(self._connection, key=wanted.key, portal=wanted.portal, now=self._now)

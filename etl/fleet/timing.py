@@ -8,7 +8,7 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from etl.fleet.outcome import INTERRUPTED
+from etl.fleet.outcome import INTERRUPTED, SOON, UNAVAILABLE
 from etl.instants import instant, microseconds
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MINUTE = timedelta(minutes=1)
 SPREAD = timedelta(minutes=5)
 """What waited for the same instant comes within so long after it."""
-_UNAVAILABLE = 4
-_SOON = frozenset({7, 75})
 _MOST_DOUBLINGS = 20
 
 
@@ -59,9 +57,9 @@ def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
     code = outcome.exit_code
     if code in INTERRUPTED:
         return turn.now
-    if code in _SOON:
+    if code in SOON:
         return turn.now + MINUTE
-    if code == _UNAVAILABLE:
+    if code == UNAVAILABLE:
         if turn.until and turn.until > turn.now:
             return turn.until + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
         return turn.now + pause(turn.failures + 1, site.every)
