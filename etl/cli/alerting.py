@@ -112,7 +112,6 @@ def _unattended(condition: Condition) -> int:
 def _looked(
     condition: Condition, settings: Settings, told: Sequence[Channel], clock: SystemClock
 ) -> tuple[list[Evaluation], list[SyncError]]:
-
     with (
         stoppable(clock),
         beside_runs(settings, clock, reserve=settings.zenovay.reserve) as beside,

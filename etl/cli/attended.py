@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.cli import logs
-from etl.cli.logfile import LogFile
 from etl.cli.printout import Printout
 from etl.cli.stopping import stoppable
 from etl.cli.watched import watched
@@ -39,6 +38,5 @@ def attended(wish: Wish, *, dry_run: DryRun | None, as_json: bool) -> int:
 def begin(wish: Wish) -> Work:
     """The work, with the log set up as its settings say. Raises SettingsError."""
     work = load_work(wish)
-    file = LogFile(work.log.log_file) if work.log.log_file else None
-    logs.configure(work.log.log_format, work.secrets(), file)
+    logs.follow(work.log, work.secrets())
     return work

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from etl.cli.logfile import LogFile
+    from etl.settings import SyncSettings
 
 portal: ContextVar[str | None] = ContextVar("portal", default=None)
 """What the portal is called that this thread is at work for, where there are several."""
@@ -127,6 +128,14 @@ def configure(log_format: str | None, secrets: Sequence[str], file: LogFile | No
     if file and not works:
         facts = {"action": "log_file_failed", "file": str(file.path), "why": file.fault}
         logging.getLogger(__name__).warning("the log file of SYNC_LOG_FILE cannot be written", extra=facts)
+
+
+def follow(settings: SyncSettings, secrets: Sequence[str]) -> None:
+    """Send the log to where the settings say."""
+    from etl.cli.logfile import LogFile  # noqa: PLC0415 -- few have one
+
+    path = settings.log_file
+    configure(settings.log_format, secrets, LogFile(path) if path else None)
 
 
 def for_people(log_format: str | None = None) -> bool:

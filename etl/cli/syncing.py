@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 from etl.cli import logs
 from etl.cli.campaign import Campaign
 from etl.cli.limited import limited
-from etl.cli.logfile import LogFile
 from etl.cli.orders import order_of
 from etl.cli.websites import chosen
 from etl.errors import LockedError, SettingsError, StateError, UnavailableError
@@ -160,8 +159,7 @@ def _parse_instant(text: str, option: str) -> tuple[datetime, bool]:
 def start(settings: Settings | None = None) -> Settings:
     """The ``settings``, read unless they are given, with the log set up as they say."""
     settings = settings or load()
-    file = LogFile(settings.sync.log_file) if settings.sync.log_file else None
-    logs.configure(settings.sync.log_format, settings.secrets(), file)
+    logs.follow(settings.sync, settings.secrets())
     return settings
 
 

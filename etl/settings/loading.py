@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from etl.declaration import Declaration, Site
+    from etl.settings.portals import Portals
     from etl.settings.reading import AnySection, Reading
     from etl.settings.sources import Sources
 
@@ -126,22 +127,13 @@ def _notes(declaration: Declaration, tenants: Sequence[Tenant]) -> Iterator[str]
 
 def _tenants(reading: Reading, portal: str, base: str | None) -> Iterator[Tenant]:
     """The tenants of a portal that can be made; what is wrong is noted."""
-    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
-
     portals = reading.portals
     own = reading.loaded((HubSpotSettings, SyncSettings, WatchSettings), reading.of(portal, None))
     for key in portals.keys(portal):
         zenovay = reading.loaded((ZenovaySettings,), reading.of(portal, key))
         if base and zenovay and len(own) == 3:  # noqa: PLR2004 -- the other sections of Settings
             sites = portals.sites(portal, key)
-            shared = Shared(
-                shared_url(base),
-                portal,
-                key,
-                portals.per_day(portal),
-                portals.terms(portal, key),
-                portals.names(),
-            )
+            shared = _shared(portals, base, portal, key)
             sections: list[Any] = [*zenovay, *_hurried(own, sites)]
             settings = replace(Settings(*sections), shared=shared)
             yield Tenant(portal, key, settings, {site.website: site.every for site in sites})
@@ -195,15 +187,19 @@ def load_shared() -> Shared | None:
     """
     if (portal := chosen_portal()) is None:
         return None
-    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
-
     reading = read()
     reading.chosen(portal)
     base, keys = reading.base(), tuple(reading.portals.keys(portal))
     if base is None or not keys:
         return None
-    portals = reading.portals
-    return Shared(shared_url(base), portal, keys[0], portals.per_day(portal), declared=portals.names())
+    return _shared(reading.portals, base, portal, keys[0])
+
+
+def _shared(portals: Portals, base: str, portal: str, key: str) -> Shared:
+    from etl.settings.places import shared_url  # noqa: PLC0415 -- sqlalchemy, as in the values
+
+    url, per_day, terms = shared_url(base), portals.per_day(portal), portals.terms(portal, key)
+    return Shared(url, portal, key, per_day, terms, portals.names())
 
 
 def load_hubspot() -> tuple[HubSpotSettings, SyncSettings]:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from etl.cli import logs
-from etl.cli.logfile import LogFile
 from etl.clock import SystemClock
 from etl.errors import SettingsError
 from etl.fleet.roster import Roster, Site
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 def declared() -> Fleet:
     """The fleet, with the log set up as the settings say. Raises SettingsError."""
     fleet = load_fleet()
-    sync = fleet.tenants[0].settings.sync
-    logs.configure(sync.log_format, fleet.secrets(), LogFile(sync.log_file) if sync.log_file else None)
+    logs.follow(fleet.tenants[0].settings.sync, fleet.secrets())
     if not fleet.url.startswith("postgresql"):
         raise SettingsError(
             "The fleet's engine needs PostgreSQL, and SYNC_STATE_URL names none.",
