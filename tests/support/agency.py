@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from program import COMMAND, OURS, Ended, row
+from program import OURS, Installed, row
 from storm import Storm
-from warm import warm_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Agency:
+class Agency(Installed):
     """``visitor-sync`` for portals of which each is a sandbox of its own, with a key of its own."""
 
     folder: Path
@@ -79,27 +77,6 @@ class Agency:
         }
         own = {"SYNC_STATE_URL": f"sqlite:///{self.base}", "HOME": str(self.folder)}
         return inherited | secrets | own | self.settings | dict(extra or {})
-
-    def start(
-        self, *arguments: str, stdout: Any = subprocess.PIPE, stderr: Any = subprocess.PIPE, **settings: str
-    ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [COMMAND, *arguments],
-            env=self.environment(settings),
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-        )
-
-    def __call__(self, *arguments: str, **settings: str) -> Ended:
-        environment = self.environment(settings)
-        if warm := warm_for(environment):
-            return Ended(*warm([str(COMMAND), *arguments], environment=environment, folder=self.folder))
-        with self.start(*arguments, **settings) as process:
-            stdout, stderr = process.communicate(timeout=100)
-        return Ended(process.returncode, stdout, stderr)
 
     def visitors(self, *numbers: int) -> None:
         """Each website of each portal has these."""

@@ -75,30 +75,13 @@ def news(summary: dict[str, Any]) -> list[str]:
     return [warning for warning in summary["warnings"] if not warning.startswith("This state is new")]
 
 
-@dataclass
-class Program:
-    """``visitor-sync`` against a sandbox, with a state of its own."""
+class Installed:
+    """``visitor-sync`` called in a ``folder``, in an environment that each kind says."""
 
-    sandbox: Storm
     folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def state_file(self) -> Path:
-        return self.folder / "state.db"
-
-    @property
-    def website(self) -> str:
-        return self.sandbox.environment()["ZENOVAY_WEBSITE_ID"]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        own = {
-            "SYNC_STATE_URL": f"sqlite:///{self.state_file}",
-            "ZENOVAY_REQUESTS_PER_MINUTE": "1000",
-            "HUBSPOT_REQUESTS_PER_10_SECONDS": "1000",
-        }
-        return inherited | self.sandbox.environment() | own | self.settings | dict(extra or {})
+        raise NotImplementedError
 
     def start(
         self, *arguments: str, stdout: Any = subprocess.PIPE, stderr: Any = subprocess.PIPE, **settings: str
@@ -121,6 +104,32 @@ class Program:
         with self.start(*arguments, **settings) as process:
             stdout, stderr = process.communicate(timeout=100)
         return Ended(process.returncode, stdout, stderr)
+
+
+@dataclass
+class Program(Installed):
+    """``visitor-sync`` against a sandbox, with a state of its own."""
+
+    sandbox: Storm
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.db"
+
+    @property
+    def website(self) -> str:
+        return self.sandbox.environment()["ZENOVAY_WEBSITE_ID"]
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        own = {
+            "SYNC_STATE_URL": f"sqlite:///{self.state_file}",
+            "ZENOVAY_REQUESTS_PER_MINUTE": "1000",
+            "HUBSPOT_REQUESTS_PER_10_SECONDS": "1000",
+        }
+        return inherited | self.sandbox.environment() | own | self.settings | dict(extra or {})
 
     def run(self, *arguments: str, **settings: str) -> Ended:
         """``run --now --json``."""
