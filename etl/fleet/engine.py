@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import select
 import time
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,10 @@ STALE_S = 30.0
 
 EACH_MINUTE = "* * * * *"
 _EACH_HOUR = "17 * * * *"
-LOOK_S = 0.25
+_FIRST_LOOK_S = 0.1
+_LOOK_S = 1.0
+"""How often a worker looks whether it is to stop; until it has begun to work, it looks more often."""
+
 _POLL_S = 1.0
 """Nobody tells a worker that the lock of a waiting job is free: it looks."""
 
@@ -105,8 +109,19 @@ class Duties(Protocol):
 class _Pool(AsyncConnectionPool[Any]):
     """Connections whose first one is not waited for longer than for any other."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given | {"check": _not_closed})
+
     async def open(self, wait: bool = False, timeout: float = _PATIENCE_S) -> None:  # noqa: FBT001, FBT002, ASYNC109 -- as it is declared there
         await super().open(wait=wait, timeout=timeout)
+
+
+async def _not_closed(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Ask the server only where it may have closed this idle connection: then there is something to read."""
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    if look.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 class Engine:
@@ -159,22 +174,22 @@ class Engine:
             concurrency=concurrency,
             install_signal_handlers=False,
             fetch_job_polling_interval=_POLL_S,
+            listen_notify=False,
             delete_jobs="successful",
             update_heartbeat_interval=HEARTBEAT_S,
             stalled_worker_timeout=STALE_S,
             worker_middleware=[self._noted],
         )
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]  # it has no annotations
-        number, last, shown = None, 0.0, _ahead()
-        while not (await asyncio.wait({running}, timeout=LOOK_S))[0]:
+        number, looked, shown = None, time.monotonic(), _ahead()
+        while not (await asyncio.wait({running}, timeout=_LOOK_S if number else _FIRST_LOOK_S))[0]:
             if number is None and worker.worker_id is not None:
                 number = worker.worker_id
                 await on_start(number)
             if stopping() or _ahead() < shown - _PUT_BACK_S:
                 worker.stop()  # type: ignore[no-untyped-call]  # likewise
-            last += LOOK_S
-            if number is not None and last >= HEARTBEAT_S:
-                last = 0.0
+            if number is not None and time.monotonic() - looked >= HEARTBEAT_S:
+                looked = time.monotonic()
                 with suppress(*GONE_WRONG):
                     await self._look_after(number, beats=stopping())
         await running
@@ -382,9 +397,12 @@ def _scripts() -> list[Path]:
 
 
 def _arguments(url: str) -> dict[str, Any]:
-    """What psycopg is to be called with, so that the URL's schema is the only one that is looked into."""
+    """What psycopg is to be called with, so that the URL's schema is the only one that is looked into.
+
+    Whatever the engine asks is one statement, and needs no transaction around it.
+    """
     parsed: URL = parse_url(url)
     _, arguments = parsed.get_dialect()().create_connect_args(parsed.difference_update_query([SCHEMA]))
     schema = schema_of(parsed)
     options = [arguments.pop("options", ""), _OPTIONS, f"-c search_path={schema}" if schema else ""]
-    return {**_KEEPALIVE, **arguments, "options": " ".join(filter(None, options))}
+    return {**_KEEPALIVE, **arguments, "autocommit": True, "options": " ".join(filter(None, options))}

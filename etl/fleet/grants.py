@@ -169,8 +169,8 @@ def current(row: Standing, rule: Rule) -> Standing:
 
     Stamps in the future are taken as now. The newest stays: it says when somebody asked last.
     """
-    stamps = sorted(min(stamp, row.now) for stamp in row.stamps)
-    kept = [stamp for stamp in stamps if stamp > row.now - rule.span] or stamps[-1:]
+    stamps, passed = sorted(min(stamp, row.now) for stamp in row.stamps), row.now - rule.span
+    kept = [stamp for stamp in stamps if stamp > passed] or stamps[-1:]
     pause = row.paused_until and min(row.paused_until, row.now + LONGEST_PAUSE)
     row = replace(row, stamps=tuple(kept), paused_until=pause)
     api, ends = row.now + row.ahead, row.period_ends
@@ -182,7 +182,8 @@ def current(row: Standing, rule: Rule) -> Standing:
 def decide(row: Standing, rule: Rule, wish: Wish) -> Grant:
     """What can be granted, and the row behind that."""
     row = current(row, rule)
-    counted = [stamp for stamp in row.stamps if stamp > row.now - rule.span]
+    passed = row.now - rule.span
+    counted = [stamp for stamp in row.stamps if stamp > passed]
     limit = in_window(row, rule, wish.limit)
     free = max(0, limit - len(counted))
     granted, why = min(_allowed(row, rule, wish), free, wish.count), _refusal(row, rule, wish)

@@ -131,9 +131,10 @@ class Permits:
         return row
 
     def give_back(self, clock: Clock) -> None:
-        """Return what was not used. Raises SyncError."""
+        """Return what was not used; who comes next begins with a small block anew. Raises SyncError."""
         with self._lock:
             self._return_the_rest(clock)
+            self._block = _Block()
 
     def _try(self, wish: Wish, clock: Clock) -> tuple[int | None, float]:
         """The instant of a permit, or the seconds after which to try again; 0: it came too late."""

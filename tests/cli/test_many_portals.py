@@ -375,6 +375,7 @@ def test_two_portals_that_are_one_account_are_refused(anywhere: Agency) -> None:
     assert "one HubSpot account" in str(told)
     bolt.portal_id = own  # as if its token were another one's now
     anywhere("resync", "--portal", "bolt", "--yes")
+    assert anywhere("run", "--portal", "bolt", "--now").exit_code == 0  # as it was told to do first
     assert set(codes(anywhere(*ALL)).values()) == {0}
     assert contacts(anywhere) == {"acme": 3, "bolt": 3, "core": 3}
 
