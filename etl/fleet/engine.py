@@ -99,7 +99,9 @@ class Dead(NamedTuple):
 class Duties(Protocol):
     """What a worker is called for. Nothing of it raises."""
 
-    async def tick(self) -> None: ...
+    async def tick(self) -> None:
+        """See to it that what is due is done; each minute, and where a worker has died amid a job."""
+        ...
 
     async def run(self, name: Name, *, worker: int | None) -> None: ...
 
@@ -130,6 +132,7 @@ class Engine:
     def __init__(self, url: str, duties: Duties) -> None:
         self._app = App(connector=PsycopgConnector(pool_factory=_Pool, kwargs=_arguments(url), **_POOL))
         self._jobs = self._app.job_manager
+        self._duties = duties
         self._doing: set[int] = set()
         self._missing: set[int] = set()
         self._register(duties)
@@ -191,7 +194,7 @@ class Engine:
             if number is not None and time.monotonic() - looked >= HEARTBEAT_S:
                 looked = time.monotonic()
                 with suppress(*GONE_WRONG):
-                    await self._look_after(number, beats=stopping())
+                    await self._look_after(number, stopping=stopping())
         await running
         return _ahead() < shown - _PUT_BACK_S
 
@@ -203,14 +206,17 @@ class Engine:
         finally:
             self._doing.discard(context.job.id)
 
-    async def _look_after(self, number: int, *, beats: bool) -> None:
-        """Show that the worker is alive where it ``beats``, and end what it is said to do, and does not.
+    async def _look_after(self, number: int, *, stopping: bool) -> None:
+        """End what this worker is said to do, and does not, and look whether another one has died amid a job.
 
-        The engine writes the end of a job down once. Where that fails, the job would hold its portal as long
-        as this worker lives; one that is missed at two looks is no longer on its way.
+        One that is ``stopping`` shows that it is alive, for the engine does not any more. The engine writes
+        the end of a job down once. Where that fails, the job would hold its portal as long as this worker
+        lives; one that is missed at two looks is no longer on its way.
         """
-        if beats:
+        if stopping:
             await self._jobs.update_heartbeat(number)
+        elif await self.dead():
+            await self._duties.tick()
         said = {
             job.id for job in await self._jobs.list_jobs_async(status="doing", worker_id=number) if job.id
         }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etl.fleet.engine import Dead
-    from etl.fleet.roster import Roster
+    from etl.fleet.roster import Name, Roster
     from etl.fleet.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -34,15 +34,16 @@ async def end_jobs(queue: Queue) -> None:
             )
 
 
-def free_sites(schedule: Schedule) -> list[Roster]:
+def free_sites(schedule: Schedule) -> tuple[list[Name], list[Roster]]:
     """Make due what dead workers are said to run, and mark them; inside a transaction.
 
-    Returns what each of the living declares, the last one to start last.
+    Returns what that was, and what each of the living declares, the last one to start last.
     """
     alive = living(schedule.connection)
-    schedule.bereave(schedule.orphans(alive))
+    orphans = schedule.orphans(alive)
+    schedule.bereave(orphans)
     roll = Roll(schedule.connection, schedule.now)
     for worker in roll.bury(alive):
         facts = {"action": "worker_died", "host": worker.host, "pid": worker.pid}
         log.warning("a worker is dead", extra=facts)
-    return roll.declared(alive)
+    return orphans, roll.declared(alive)

@@ -17,7 +17,7 @@ from etl.fleet.tables import limits, portals, sites
 from etl.fleet.timing import SPREAD, Due, Turn, due_again, on_grid, pause
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -29,6 +29,7 @@ DIED = "The worker that ran it died amid it."
 _NOT_HEEDED = INTERRUPTED | SOON
 
 _NOW = text("SELECT clock_timestamp()")
+_DECIDES = text("SELECT pg_advisory_xact_lock(30325, hashtext(coalesce(current_schema(), '')))")
 _S, _P = sites.c, portals.c
 _INSTANT = _S.due_at.type
 _LONGEST_AFTER_DEATH = timedelta(hours=1)
@@ -53,6 +54,10 @@ class Schedule:
     def __init__(self, connection: Connection, now: datetime | None = None) -> None:
         self.connection = connection
         self.now: datetime = now or connection.execute(_NOW).scalar_one()
+
+    def take_turns(self) -> None:
+        """Have of two that decide what is to be done at once the second see what the first has done."""
+        self.connection.execute(_DECIDES)
 
     def enrol(self, roster: Roster) -> None:
         """Take up what is declared and not known yet, and intervals that are others now."""
@@ -114,18 +119,15 @@ class Schedule:
 
     def begin(self, site: Site, worker: int | None) -> Started | None:
         """Write down that ``worker`` runs the site; None where it is not to be run now, after all."""
+        unpaused, ready = is_open(self.now)
+        facts = {"worker": worker, "running_since": self.now, "at_once": False, "hurried": _S.at_once}
         found = self.connection.execute(
-            select(_S.at_once, _S.failures, _P.failures.label("in_vain"), _P.paused_at, _P.resumes_at)
-            .join_from(sites, portals, _P.name == _S.portal)
-            .where(_is(site.name))
-            .with_for_update(of=sites)
+            update(sites)
+            .where(_is(site.name), _P.name == _S.portal, unpaused, ready | _S.at_once)
+            .values(facts)
+            .returning(_S.hurried, _S.failures, _P.failures)
         ).one_or_none()
-        if found is None or found.paused_at:
-            return None
-        if found.resumes_at and found.resumes_at > self.now and not found.at_once:
-            return None
-        self._change(site.name, worker=worker, running_since=self.now, at_once=False, hurried=found.at_once)
-        return Started(self.now, found.at_once, found.failures, found.in_vain)
+        return Started(self.now, *found) if found else None
 
     def end(
         self, site: Site, outcome: Outcome, *, started: Started, longest: timedelta, worker: int | None
@@ -138,7 +140,7 @@ class Schedule:
         due = due_again(site, outcome, turn)
         mine = _S.worker == worker
         facts: dict[str, Any] = {
-            "due_at": case((_S.at_once, _not_after(due)), else_=literal(due, _INSTANT)),
+            "due_at": case((_S.at_once, _not_after(due)), else_=_at(due)),
             "worker": case((mine, null()), else_=_S.worker),
             "running_since": case((mine, null()), else_=_S.running_since),
             "hurried": case((mine, false()), else_=_S.hurried),
@@ -182,10 +184,10 @@ class Schedule:
             self.connection.execute(update(portals).where(_P.name == site.portal).values(facts))
 
     def bereave(self, names: Iterable[Name]) -> None:
-        """The workers that ran these died. They are due at once, or later if that was not the first time."""
+        """The workers that ran these died. They are due as before, or later if it was not the first time."""
         for name in names:
             failures = self._failures(name)
-            due = self.now + pause(failures, _LONGEST_AFTER_DEATH) if failures else self.now
+            due = _at(self.now + pause(failures, _LONGEST_AFTER_DEATH)) if failures else _not_after(self.now)
             self._change(
                 name, worker=None, running_since=None, due_at=due, ended=self.now,
                 exit_code=None, reason=DIED, skipped=None, failures=failures + 1,
@@ -237,14 +239,18 @@ class Schedule:
         self.connection.execute(update(sites).where(_is(name)).values(facts))
 
 
-def is_open(now: datetime) -> Sequence[ColumnElement[bool]]:
+def is_open(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Of the portals those of which something may begin: not paused, nor left alone for a while."""
     return _P.paused_at.is_(None), _P.resumes_at.is_(None) | (_P.resumes_at <= now)
 
 
+def _at(instant: datetime) -> ColumnElement[datetime]:
+    return literal(instant, _INSTANT)
+
+
 def _not_after(instant: datetime) -> ColumnElement[datetime]:
     """When the site is due, but at ``instant`` at the latest."""
-    return func.least(_S.due_at, literal(instant, _INSTANT), type_=_INSTANT)
+    return func.least(_S.due_at, _at(instant), type_=_INSTANT)
 
 
 def _is(name: Name) -> ColumnElement[bool]:

@@ -163,9 +163,11 @@ class Worker:
         log.info("looked for what is due", extra={"action": "tick", "queued": queued, "live": len(live) - 1})
 
     def _decide(self, live: set[str]) -> tuple[list[Order], list[Order]]:
-        """The runs and the slices that are to be queued."""
+        """The runs and the slices that are to be queued; before all others what a dead worker was at."""
         with self._desk.transaction() as schedule:
-            roster = Roster.union([self._roster, *free_sites(schedule)])
+            schedule.take_turns()
+            bereaved, declared = free_sites(schedule)
+            roster = Roster.union([self._roster, *declared])
             schedule.enrol(roster)
             schedule.recall(roster)
             names = {name for name in roster.sites if str(name) in live}
@@ -175,7 +177,7 @@ class Worker:
             ranges = slices.due()
         known = [each for each in ranges if roster.has(each.portal, each.key)]
         return (
-            [Order(site.portal, site=site.name) for site in sites],
+            [Order(site.portal, site=site.name, soon=site.name in bereaved) for site in sites],
             [Order(each.portal, backfill=each.number) for each in known],
         )
 

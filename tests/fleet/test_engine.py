@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,6 +226,36 @@ def test_two_reapers_do_not_disturb_each_other(made: str) -> None:
         assert not await found.fail(dead.number)
 
     served(made, both)
+
+
+def test_a_worker_need_not_wait_for_the_minute_to_learn_of_a_death(
+    made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its periodic tick is a year away."""
+    monkeypatch.setattr(engine, "EACH_MINUTE", "0 0 1 1 *")
+    monkeypatch.setattr(engine, "HEARTBEAT_S", 0.2)
+    seen: list[list[str]] = []
+    ends = time.monotonic() + 30
+
+    class Reaper(Idle):
+        async def tick(self) -> None:
+            await end_jobs(found)
+            seen.append(statuses(made))
+
+    found = Engine(made, Reaper())
+
+    async def work() -> None:
+        async with found.opened():
+            await found.work(
+                concurrency=1, on_start=began, stopping=lambda: bool(seen) or time.monotonic() > ends
+            )
+
+    async def began(_: int) -> None: ...
+
+    killed_amid_its_job(made)
+    asyncio.run(work())
+    assert seen[0][0] == "failed"
+    assert statuses(made) == ["failed"], "and then the worker did what waited"
 
 
 def test_old_jobs_are_deleted(made: str) -> None:

@@ -317,6 +317,16 @@ def test_what_a_dead_worker_ran_is_due_at_once_and_later_if_it_dies_of_it_again(
         assert schedule.orphans([WORKER + 1]) == []
 
 
+def test_what_a_dead_worker_ran_keeps_its_place_among_what_is_due(connection: Connection) -> None:
+    make_due(connection, ONE)
+    with scheduling(connection) as schedule:
+        schedule.begin(ONE, WORKER)
+        schedule._change(TWO.name, due_at=schedule.now)
+    with scheduling(connection) as schedule:
+        schedule.bereave(schedule.orphans([]))
+    assert is_due(connection) == ["acme/one", "acme/two"]
+
+
 def test_the_end_of_a_run_does_not_hide_that_another_worker_has_begun_one(connection: Connection) -> None:
     """As after a pause of the process: it was thought dead, and is not."""
     with scheduling(connection) as schedule:

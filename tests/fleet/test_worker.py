@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from etl.clock import SystemClock
 from etl.fleet.database import open_fleet
 from etl.fleet.engine import install
+from etl.fleet.reaping import free_sites
 from etl.fleet.roll import Roll
 from etl.fleet.roll import Worker as Who
 from etl.fleet.roster import Name, Roster, Site
@@ -95,6 +97,44 @@ def test_a_tick_queues_what_any_living_worker_declares(connection: Connection, o
     assert intervals == [60, 60], "the newest one's word"
     make_due(connection)
     assert queued(older) == {"gamma/c1"}, "nobody who lives declares delta"
+
+
+def test_what_a_dead_worker_was_at_is_queued_before_all_others(connection: Connection, older: Worker) -> None:
+    dead = sign_on(connection, NEW)
+    queued(older)
+    with connection.begin():
+        roster = Roster.union([OLD, NEW])
+        schedule = Schedule(connection)
+        schedule.begin(roster.sites[GAMMA.name], dead)
+        connection.execute(text("UPDATE sites SET due_at = 0"))
+        silent = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour' WHERE id = :id"
+        connection.execute(text(silent), {"id": dead})
+    sign_on(connection, NEW)
+
+    runs = older._decide(set())[0]
+
+    assert {str(order.site): order.soon for order in runs} == {"gamma/c1": True, "delta/d1": False}
+
+
+def test_of_two_that_decide_at_once_the_second_sees_what_the_first_did(
+    connection: Connection, older: Worker
+) -> None:
+    dead = sign_on(connection, OLD)
+    queued(older)
+    with connection.begin():
+        Schedule(connection).begin(GAMMA, dead)
+        connection.execute(text("DELETE FROM procrastinate_workers"))
+    sign_on(connection, OLD)
+
+    with ThreadPoolExecutor() as threads:
+        with connection.begin():
+            Schedule(connection).take_turns()
+            second = threads.submit(queued, older)
+            first = free_sites(Schedule(connection))[0]
+            assert not second.done()
+        assert (first, second.result()) == ([GAMMA.name], {"gamma/c1"})
+    with connection.begin():
+        assert connection.execute(text("SELECT failures FROM sites")).scalars().all() == [1]
 
 
 def test_a_job_that_is_left_is_soon_for_those_that_declare_its_site(
