@@ -36,7 +36,7 @@ _SHORTEST = timedelta(minutes=5)
 """Zenovay's documentation advises against asking more often."""
 
 _ENOUGH_RUNS = 3
-_SETTLED = 6
+SETTLED = 6
 """After fewer runs, which may have had days to catch up on, no alarm is raised."""
 
 _LONG_ENOUGH = _HOUR
@@ -55,7 +55,7 @@ class Schedule:
     interval: timedelta
     usual: float
     beyond: float = 0.0
-    runs: int = _SETTLED
+    runs: int = SETTLED
 
     @property
     def polls(self) -> float:
@@ -115,7 +115,7 @@ class Month:
     @property
     def is_settled(self) -> bool:
         """Whether enough runs were observed for an alarm, so that one more changes little."""
-        return self.schedule is not None and self.schedule.runs >= _SETTLED
+        return self.schedule is not None and self.schedule.runs >= SETTLED
 
     @property
     def stopped(self) -> bool:
@@ -149,7 +149,7 @@ class Month:
         Where none was observed it is the shortest one that makes sense.
         """
         cost = self._expected
-        if self.declared or cost.runs < _SETTLED or cost.fits(self.allowed):
+        if self.declared or cost.runs < SETTLED or cost.fits(self.allowed):
             return None
         return (
             f"{self.websites} website{'' if self.websites == 1 else 's'} every {_span(cost.interval)} would"
@@ -161,7 +161,7 @@ class Month:
     def warning(self) -> str | None:
         """That the requests of this month will be spent before it ends; None if they last."""
         schedule, quota, spent_at = self.schedule, self.quota, self.lasts_until
-        if schedule is None or quota is None or spent_at is None or schedule.runs < _SETTLED:
+        if schedule is None or quota is None or spent_at is None or schedule.runs < SETTLED:
             return None
         return (
             f"The month's requests to Zenovay will not last: {quota.used} of {self.allowed} are used, the"
@@ -319,7 +319,7 @@ def together(websites: Sequence[Schedule | None]) -> Schedule:
         interval=max((each.interval for each in known), default=_SHORTEST),
         usual=sum(each.usual if each else 1.0 for each in websites),
         beyond=sum(each.beyond for each in known),
-        runs=min((each.runs for each in known), default=_SETTLED),
+        runs=min((each.runs for each in known), default=SETTLED),
     )
 
 

@@ -329,6 +329,10 @@ def _of_month(
     looked = state.notebook.get(_looked(summary.website))
     if looked and abs(now - datetime.fromisoformat(looked)) < _MONTH_LASTS:
         return []
+    from etl.cli.month import SETTLED  # noqa: PLC0415 -- likewise
+
+    if state.runs.count(summary.website) < SETTLED:
+        return []
     month = opened.month(state, clock)
     warning = month.warning
     if warning is None:

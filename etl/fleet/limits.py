@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
@@ -263,7 +263,7 @@ def alone(connection: Connection) -> Iterator[None]:
 
 def _taken(connection: Connection, name: str, rule: Rule, wish: Wish) -> Grant:
     values = {
-        **asdict(wish),
+        **_of(wish),
         "name": name,
         "span": rule.span,
         "longest": rule.longest,
@@ -319,7 +319,7 @@ def _make(connection: Connection, name: str) -> None:
 
 
 def _write(connection: Connection, name: str, row: Standing) -> None:
-    values = asdict(row)
+    values = _of(row)
     if connection.dialect.name == "sqlite":
         values["stamps"] = orjson.dumps(row.stamps).decode()
         mark = "?"
@@ -329,6 +329,10 @@ def _write(connection: Connection, name: str, row: Standing) -> None:
     columns = ", ".join(f"{column} = {mark}" for column in _COLUMNS)
     given = (*(values[column] for column in _COLUMNS), name)
     connection.exec_driver_sql(f"UPDATE limits SET {columns} WHERE name = {mark}", given)  # noqa: S608 -- as above
+
+
+def _of(facts: Wish | Standing) -> dict[str, Any]:
+    return {field.name: getattr(facts, field.name) for field in fields(facts)}
 
 
 @of_a_row

@@ -54,8 +54,11 @@ class Outcome:
 class Work(Protocol):
     """What the jobs are about. Neither raises anything; both are called in any thread."""
 
-    def run(self, site: Site, *, at_once: bool) -> Outcome:
-        """Sync what is new of a site; ``at_once`` obeys neither the minimum interval nor a stop."""
+    def run(self, site: Site, *, at_once: bool, counts: bool) -> Outcome:
+        """Sync what is new of a site; ``at_once`` obeys neither the minimum interval nor a stop.
+
+        ``counts``: count the portal's contacts whatever has become of them.
+        """
         ...
 
     def backfill(self, portal: str, key: str, *, since: datetime, until: datetime | None) -> Outcome:

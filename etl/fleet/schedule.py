@@ -39,13 +39,15 @@ _LONGEST_AFTER_DEATH = timedelta(hours=1)
 class Started:
     """A run that has begun, and whether somebody wants it at all costs.
 
-    So many runs of the site, and of any of its portal, were in vain before.
+    So many runs of the site, and of any of its portal, were in vain before. ``is_counted``: it is known how
+    many contacts of the portal are due.
     """
 
     at: datetime
     at_once: bool
     failures: int = 0
     portal_failures: int = 0
+    is_counted: bool = True
 
 
 class Schedule:
@@ -125,7 +127,7 @@ class Schedule:
             update(sites)
             .where(_is(site.name), _P.name == _S.portal, unpaused, ready | _S.at_once)
             .values(facts)
-            .returning(_S.hurried, _S.failures, _P.failures)
+            .returning(_S.hurried, _S.failures, _P.failures, _P.contacts_due.is_not(None))
         ).one_or_none()
         return Started(self.now, *found) if found else None
 

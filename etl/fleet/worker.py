@@ -210,7 +210,9 @@ class Worker:
             return
         facts = {"portal_name": site.portal, "website": site.website}
         log.info("a job begins", extra={"action": "job_started", **facts})
-        outcome = self._guarded(lambda: self._work.run(site, at_once=started.at_once))
+        outcome = self._guarded(
+            lambda: self._work.run(site, at_once=started.at_once, counts=not started.is_counted)
+        )
         self._record(
             lambda schedule: schedule.end(
                 site, outcome, started=started, longest=self._roster.longest(site.portal), worker=worker

@@ -165,11 +165,13 @@ _NAMED = Prepared(
         .limit(value("most"))
     ),
 )
+_HAS_ENDED = and_(_IS_NAMED, _IS_INCREMENTAL, _R.summary.is_not(None))
+_COUNT = Prepared(lambda _: select(func.count()).select_from(_OF_WEBSITE).where(_HAS_ENDED))
 _SUMMARIES = Prepared(
     lambda _: (
         select(_R.started, _R.summary)
         .select_from(_OF_WEBSITE)
-        .where(_IS_NAMED, _IS_INCREMENTAL, _R.summary.is_not(None))
+        .where(_HAS_ENDED)
         .order_by(_LATEST_FIRST)
         .limit(value("most"))
     ),
@@ -359,6 +361,10 @@ class Runs:
     def _answers(self, website_id: int) -> Iterator[Answered]:
         """What the last incremental runs were answered, latest first, those aside that got no answer."""
         return filter(None, map(_answered, self._statements.rows(_LAST_ANSWERS, website_id=website_id)))
+
+    def count(self, website: str) -> int:
+        """How many incremental runs of the website have ended, of those that are kept."""
+        return int(self._statements.value(_COUNT, named=website))
 
     def requests(self, website: str, *, ahead: timedelta) -> list[tuple[datetime, int]]:
         """When the last incremental runs were started, latest last, and what they asked of the source.

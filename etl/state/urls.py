@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ _EXAMPLES = "Write sqlite:////path/state.db, or postgresql+psycopg://user@host/d
 _SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
 _POSTGRESQL = "postgresql+psycopg"
 _SECRET_OPTIONS = ("password", "sslpassword")
+_MOST_URLS = 256
 SCHEMA = "schema"
 """The option of a PostgreSQL URL that is ours: the schema whose tables are the state."""
 
@@ -101,8 +103,11 @@ def schema_of(url: URL) -> str | None:
 
 def parse_url(url: str | URL, *, named: str = "SYNC_STATE_URL") -> URL:
     """The URL, understood. Raises SettingsError, about what it is ``named``."""
-    if isinstance(url, URL):
-        return url
+    return url if isinstance(url, URL) else _understood(url, named)
+
+
+@lru_cache(maxsize=_MOST_URLS)
+def _understood(url: str, named: str) -> URL:
     if wrong := fault(url):
         raise SettingsError(f"{named} {wrong}.", fix=_EXAMPLES)
     parsed = make_url(url)

@@ -37,7 +37,7 @@ NOBODY_S = Name("omega", "o1")
 class Idle:
     """Work that nobody does."""
 
-    def run(self, site: Site, *, at_once: bool) -> Outcome:
+    def run(self, site: Site, *, at_once: bool, counts: bool) -> Outcome:
         raise NotImplementedError
 
     def backfill(self, portal: str, key: str, **window: Any) -> Outcome:

@@ -31,9 +31,8 @@ class TenantWork:
     def __init__(self, fleet: Fleet, clock: SystemClock) -> None:
         self._fleet = fleet
         self._clock = clock
-        self._counted: set[str] = set()
 
-    def run(self, site: Site, *, at_once: bool) -> Outcome:
+    def run(self, site: Site, *, at_once: bool, counts: bool) -> Outcome:
         """A run of one site; between two lies half its interval, or less if the settings say so."""
         tenant = self._fleet.tenant(site.portal, site.website)
         rest = min(site.every / 2, tenant.settings.sync.min_interval)
@@ -41,7 +40,7 @@ class TenantWork:
             ended = sync_tenant(
                 tenant, self._clock, websites=(site.website,), now=at_once, rest=rest, peeks=False
             )
-        return self._outcome(tenant, ended)
+        return self._outcome(tenant, ended, counts=counts)
 
     def backfill(self, portal: str, key: str, *, since: datetime, until: datetime | None) -> Outcome:
         """A slice of so many requests to Zenovay."""
@@ -54,7 +53,7 @@ class TenantWork:
             ended = sync_tenant_past(found[0], self._clock, window=(since, until), max_requests=SLICE)
         return self._outcome(found[0], ended)
 
-    def _outcome(self, tenant: Tenant, ended: TenantRun) -> Outcome:
+    def _outcome(self, tenant: Tenant, ended: TenantRun, *, counts: bool = False) -> Outcome:
         summaries, failure = ended.summaries, ended.failure
         last = summaries[-1] if summaries else None
         return Outcome(
@@ -66,17 +65,11 @@ class TenantWork:
             and all(each.status is Status.SKIPPED for each in summaries),
             watermark=last.watermark_after if last else None,
             until=failure.until if isinstance(failure, UnavailableError) else None,
-            counts=self._counts(tenant) if self._may_have_changed(tenant, ended) else None,
+            counts=self._counts(tenant) if counts or _had_contacts(ended) else None,
             requests=sum(each.requests.zenovay for each in summaries),
             rows=sum(each.rows.read for each in summaries),
             is_newer=isinstance(failure, NewerError),
         )
-
-    def _may_have_changed(self, tenant: Tenant, ended: TenantRun) -> bool:
-        """Whether the portal's contacts may be others than when they were counted: that reads all of them."""
-        if tenant.portal not in self._counted:
-            return True
-        return any(each.contacts.touched or each.contacts.carried_over for each in ended.summaries)
 
     def _counts(self, tenant: Tenant) -> Counts | None:
         try:
@@ -86,8 +79,12 @@ class TenantWork:
                 found = state.ledger.counts() if state else None
         except SyncError:
             return None
-        self._counted.add(tenant.portal)
         return Counts(found.due, found.rejected) if found else None
+
+
+def _had_contacts(ended: TenantRun) -> bool:
+    """Whether the portal's contacts may be others than when they were counted: that reads all of them."""
+    return any(each.contacts.touched or each.contacts.carried_over for each in ended.summaries)
 
 
 def _reason(summaries: Sequence[RunSummary], exit_code: int) -> str | None:

@@ -14,7 +14,7 @@ from .declared import settle
 from .findings import BEGINNING, lost
 from .opened import open_city
 from .tables import database_of_its_own, look_into
-from .workers import COMMAND, Workers
+from .workers import COMMAND, Worker, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -107,20 +107,22 @@ class Stage:
         self.city.expect([worker.process.pid for worker in self.workers.alive])
 
     def kill_one(self) -> None:
-        worker = self._chance.choice(self.workers.alive)
-        cut = self.tables.running(worker.process.pid)
-        self.workers.kill(worker)
-        self.deaths.append(Death(time.time(), tuple(cut)))
+        self._kill(self._chance.choice(self.workers.alive))
 
     def kill_busy(self, portals: Collection[str]) -> bool:
         """Kill a worker that runs something of these portals; whether there was one."""
         for worker in self.workers.alive:
-            cut = self.tables.running(worker.process.pid)
-            if any(name.partition("/")[0] in portals for name in cut):
-                self.workers.kill(worker)
-                self.deaths.append(Death(time.time(), tuple(cut)))
+            running = self.tables.running(worker.process.pid)
+            if any(name.partition("/")[0] in portals for name in running):
+                self._kill(worker)
                 return True
         return False
+
+    def _kill(self, worker: Worker) -> None:
+        """What it leaves as running in the tables is what its death has cut short."""
+        self.workers.kill(worker)
+        died = time.time()
+        self.deaths.append(Death(died, tuple(self.tables.running(worker.process.pid))))
 
     def play(self, until: float, *, deadly: bool = False) -> Phase:
         """Let the fleet work until then. ``deadly``: now and then a worker dies, and is replaced."""
