@@ -159,26 +159,27 @@ def test_status_says_what_is_left_of_the_month(program: Program) -> None:
     assert month["lasts_until"] is None or month["lasts_until"] <= month["resets_at"]
 
 
-@pytest.mark.parametrize("which", ["due", "rejected", "absent", "gone"])
-def test_status_lists_as_many_contacts_as_it_counts(refused: Program, which: str) -> None:
+def test_status_lists_as_many_contacts_as_it_counts(refused: Program) -> None:
     refused.visitors(row(20, email="new@example.test"), row(21))
     refused.run(SYNC_ANONYMOUS="match")
     refused.visitors(row(22, email="late@example.test"))
     refused.sandbox.hubspot.faults.add(Fault.empty(503), times=FOREVER)
     refused.run(SYNC_ANONYMOUS="match")
     in_the_state(refused, "UPDATE contacts SET gone = 1 WHERE key = 'new@example.test'")
-
     counts = refused("status", "--json").value["contacts"]
-    found = refused("status", "--contacts", which, "--json").value
-    first = refused("status", "--contacts", which, "--limit", "1", "--json").value
 
-    assert counts[which] > 0
-    assert (found["contacts"], found["count"], len(found["listed"])) == (which, counts[which], counts[which])
-    assert len(first["listed"]) == 1
-    assert all(each.keys() == {"key", "kind", "record", "since", "reason"} for each in found["listed"])
-    assert refused("status", "--contacts", which).stdout.count("\n") == 2 + counts[which]
-    lines = shown(refused, "status", "--contacts", which)
-    assert max(map(len, lines)) <= 80
+    for which in ("due", "rejected", "absent", "gone"):
+        found = refused("status", "--contacts", which, "--json").value
+        first = refused("status", "--contacts", which, "--limit", "1", "--json").value
+
+        assert counts[which] > 0
+        assert (found["contacts"], found["count"]) == (which, counts[which])
+        assert len(found["listed"]) == counts[which]
+        assert len(first["listed"]) == 1
+        assert all(each.keys() == {"key", "kind", "record", "since", "reason"} for each in found["listed"])
+        assert refused("status", "--contacts", which).stdout.count("\n") == 2 + counts[which]
+        lines = shown(refused, "status", "--contacts", which)
+        assert max(map(len, lines)) <= 80
 
 
 def test_status_lists_the_runs_that_it_is_asked_for(program: Program) -> None:
