@@ -49,7 +49,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """When a worker was killed, and the ``portal/website`` that it was running."""
+    """When a worker was killed, and the ``portal/website`` whose run that cut short."""
 
     at: float
     cut: tuple[str, ...]
@@ -119,10 +119,9 @@ class Stage:
         return False
 
     def _kill(self, worker: Worker) -> None:
-        """What it leaves as running in the tables is what its death has cut short."""
         self.workers.kill(worker)
         died = time.time()
-        self.deaths.append(Death(died, tuple(self.tables.running(worker.process.pid))))
+        self.deaths.append(Death(died, tuple(self.tables.cut(worker.process.pid))))
 
     def play(self, until: float, *, deadly: bool = False) -> Phase:
         """Let the fleet work until then. ``deadly``: now and then a worker dies, and is replaced."""

@@ -21,6 +21,12 @@ _RUNNING = text(
     f"SELECT portal || '/' || website FROM {_SCHEMA}.sites JOIN {_SCHEMA}.workers ON workers.id = worker"
     " WHERE running_since IS NOT NULL AND pid = :pid"
 )
+_SINCE = text(f"SELECT running_since FROM {_SCHEMA}.sites WHERE portal = :portal AND website = :website")
+_IS_THERE = text("SELECT to_regclass(:runs) IS NOT NULL")
+_IS_OVER = (
+    "SELECT EXISTS (SELECT 1 FROM {schema}.runs JOIN {schema}.websites ON websites.id = website_id"
+    " WHERE websites.name = :website AND started >= :since AND ended IS NOT NULL)"
+)
 _CONNECTIONS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
 _PERMITS = text(f"SELECT coalesce(sum(used), 0) FROM {_SCHEMA}.limits")
 
@@ -34,6 +40,19 @@ class Tables:
     def running(self, pid: int) -> list[str]:
         """``portal/website`` of all that a worker is running now."""
         return list(self._connection.execute(_RUNNING, {"pid": pid}).scalars())
+
+    def cut(self, pid: int) -> list[str]:
+        """``portal/website`` of all that a worker was running when it died, but for what was done by then."""
+        return [name for name in self.running(pid) if not self._is_over(*name.split("/"))]
+
+    def _is_over(self, portal: str, website: str) -> bool:
+        """Whether the run that has begun has come to its end in the portal's state."""
+        ask, schema = self._connection.execute, f"{_SCHEMA}_{portal}"
+        since = ask(_SINCE, {"portal": portal, "website": website}).scalar_one()
+        if not ask(_IS_THERE, {"runs": f"{schema}.runs"}).scalar_one():
+            return False
+        is_over = text(_IS_OVER.format(schema=schema))
+        return bool(ask(is_over, {"website": website, "since": since}).scalar_one())
 
     def connections(self) -> int:
         """How many others hold a connection to the database."""
