@@ -286,7 +286,6 @@ def _all_fields(own: tuple[Field, ...]) -> tuple[Field, ...]:
     return (*FIELDS, *own)
 
 
-@cache
 def sync_settings(
     own: tuple[Field, ...] = (),
     exclusions: Exclusions = NOBODY,
@@ -296,6 +295,13 @@ def sync_settings(
 
     ``policies`` are those of this program's own fields that the configuration file names.
     """
+    return _sync_settings(own, exclusions, policies)
+
+
+@cache  # by all three, given or not: to make one takes 20 ms
+def _sync_settings(
+    own: tuple[Field, ...], exclusions: Exclusions, policies: tuple[tuple[str, Policy], ...]
+) -> type[SyncSettings]:
     named = dict(policies)
     properties: dict[str, Any] = {
         f"{field.name}_property": (PropertyName, field.property_name) for field in _all_fields(own)

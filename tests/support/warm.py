@@ -1,5 +1,7 @@
 """A start of the command that has its imports behind it: a fork of an interpreter that has imported them.
 
+Nor need it compile its SQL, or read what the machine trusts, which is the same in all of them.
+
 The command runs in a process of its own, with the arguments, environment, directory and streams that it is
 given, and as a fresh interpreter would: the script is the installed one. What it is not: a proof of what an
 import costs, or that one command imports all that it needs, for all of them share what was imported, and the
@@ -12,6 +14,7 @@ the environment differs in what an interpreter or a library may have read, and u
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import re
@@ -136,12 +139,7 @@ def serve(line: socket.socket) -> None:
 
     Nobody waits for the forks. What Ctrl-C ends is the session, and with it this line.
     """
-    import etl.cli  # noqa: PLC0415 -- only the other interpreter has to
-
-    for module in iter_modules(etl.cli.__path__, "etl.cli."):
-        import_module(module.name)
-    for name in ON_DEMAND:
-        import_module(name)
+    prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -157,6 +155,30 @@ def serve(line: socket.socket) -> None:
             break
         for file in files:
             os.close(file)
+
+
+def prepare() -> None:
+    """Import what any command imports, and make what is made once in a process and is the same in all."""
+    import etl.cli  # noqa: PLC0415 -- only the other interpreter has to
+
+    for module in iter_modules(etl.cli.__path__, "etl.cli."):
+        import_module(module.name)
+    for name in ON_DEMAND:
+        import_module(name)
+    trust, settings, statements, urls = map(
+        import_module,
+        ("etl.network.trust", "etl.settings.sections", "etl.state.statements", "etl.state.urls"),
+    )
+    trust.trust()
+    settings.sync_settings()
+    dialects = [
+        urls.parse_url(url).get_dialect()() for url in ("sqlite:///state.db", "postgresql+psycopg://")
+    ]
+    for each in [found for found in gc.get_objects() if isinstance(found, statements.Prepared)]:
+        for dialect in dialects:
+            each._for(dialect)
+    gc.collect()
+    gc.freeze()
 
 
 def _keep(files: list[int]) -> None:
