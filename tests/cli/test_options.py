@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import COMMAND, OURS, row
+from program import COMMAND, OURS, Ended, called, row
 from storm import Fault
 
 if TYPE_CHECKING:
@@ -42,18 +42,10 @@ def files(program: Program) -> Path:
     return program.folder
 
 
-def call(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def call(folder: Path, *arguments: str, **settings: str) -> Ended:
     """A command with no setting of ours in its environment but those that are given."""
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(OURS)}
-    return subprocess.run(
-        [COMMAND, *arguments],
-        env=inherited | settings,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return called(*arguments, environment=inherited | settings, folder=folder)
 
 
 GOOD = ("--env-file", "good.env")
@@ -94,7 +86,7 @@ def test_every_command_reads_the_file_that_is_given_and_no_other(
 
     assert "settings" not in ended.stderr or "hint" in ended.stderr
     assert "UTF-8" not in ended.stderr
-    assert ended.returncode == 0, ended.stderr
+    assert ended.exit_code == 0, ended.stderr
 
 
 def test_a_run_with_a_file_of_its_own_does_its_work(program: Program, files: Path) -> None:
@@ -104,12 +96,12 @@ def test_a_run_with_a_file_of_its_own_does_its_work(program: Program, files: Pat
 
     ended = call(elsewhere, "run", "--now", "--json", "--env-file", "../good.env")
 
-    assert ended.returncode == 0
+    assert ended.exit_code == 0
     assert len(program.sandbox.hubspot.contacts) == 1
 
 
 def test_the_environment_wins_over_that_file_too(files: Path) -> None:
-    assert call(files, "status", *BAD, SYNC_LOOKBACK="1h").returncode == 0
+    assert call(files, "status", *BAD, SYNC_LOOKBACK="1h").exit_code == 0
     assert f"SYNC_LOOKBACK must be a duration such as 4m50s, 1h or 30d ({files}/bad.env)." in (
         call(files, "status", *BAD).stderr
     )
@@ -122,7 +114,7 @@ def test_a_file_that_cannot_be_had_is_named(tmp_path: Path, arguments: tuple[str
 
     ended = call(tmp_path, *arguments, "--env-file", name)
 
-    assert ended.returncode == 2
+    assert ended.exit_code == 2
     said = ended.stdout + ended.stderr
     shown = name.encode(errors="backslashreplace").decode()
     wrong = "cannot be read: Is a directory" if name in {"", "folder"} else "which is not there"
@@ -137,7 +129,7 @@ def test_a_home_in_the_name_is_found_where_no_shell_has_done_so(tmp_path: Path) 
     ended = call(tmp_path, "status", "--env-file=~/x.env", HOME=str(tmp_path))
 
     assert f"({tmp_path}/x.env)" in ended.stderr
-    assert call(tmp_path, "status", "--env-file=~nobody-of-that-name/x").returncode == 2
+    assert call(tmp_path, "status", "--env-file=~nobody-of-that-name/x").exit_code == 2
 
 
 def test_what_cron_mails_of_a_file_that_is_gone_is_one_mail(program: Program, files: Path) -> None:
@@ -146,7 +138,7 @@ def test_what_cron_mails_of_a_file_that_is_gone_is_one_mail(program: Program, fi
 
     first, second = call(files, *command, **home), call(files, *command, **home)
 
-    assert (first.returncode, second.returncode) == (2, 2)
+    assert (first.exit_code, second.exit_code) == (2, 2)
     assert f"--env-file names {files / 'gone.env'}, which is not there." in first.stdout
     assert (second.stdout, second.stderr) == ("", "")
 

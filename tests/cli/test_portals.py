@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from program import COMMAND, OURS, Ended, row
+from program import OURS, Ended, called, row
 from storm import Storm
-from warm import warm_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,19 +42,7 @@ class Agency:
         return inherited | secrets | {"SYNC_STATE_URL": f"sqlite:///{self.folder}/state.db"}
 
     def __call__(self, *arguments: str, **settings: str) -> Ended:
-        environment = self.environment() | settings
-        if warm := warm_for(environment):
-            return Ended(*warm([str(COMMAND), *arguments], environment=environment, folder=self.folder))
-        ended = subprocess.run(
-            [COMMAND, *arguments],
-            env=environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        return called(*arguments, environment=self.environment() | settings, folder=self.folder)
 
 
 def _tables(name: str, environment: dict[str, str], website: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import COMMAND
+from program import COMMAND, Ended, called
 
 from etl.errors import SettingsError
 from etl.state.urls import default_url, fault, parse_url, place, sqlite_path
@@ -68,12 +68,12 @@ OURS = ("SYNC_", "ZENOVAY_", "HUBSPOT_", "XDG_")
 WITHOUT_PASSWD = ("unshare", "--user", "--map-user=54321")
 
 
-def command(
-    *arguments: str, folder: Path, within: tuple[str, ...] = (), **environment: str | None
-) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, folder: Path, within: tuple[str, ...] = (), **environment: str | None) -> Ended:
     bare = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     given = {name: value for name, value in (bare | REQUIRED | environment).items() if value is not None}
-    return subprocess.run(
+    if not within:
+        return called(*arguments, environment=given, folder=folder)
+    done = subprocess.run(
         [*within, COMMAND, *arguments],
         env=given,
         cwd=folder,
@@ -81,6 +81,7 @@ def command(
         text=True,
         check=False,
     )
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("url", FORGETFUL + WRONG)
@@ -98,7 +99,7 @@ def test_every_command_refuses_it_by_name_and_makes_nothing(
 ) -> None:
     ended = command(*arguments, folder=tmp_path, SYNC_STATE_URL=url)
 
-    assert ended.returncode == 2, ended.stderr
+    assert ended.exit_code == 2, ended.stderr
     assert "SYNC_STATE_URL" in ended.stderr + ended.stdout
     assert "sqlite:////path/state.db" in ended.stderr + ended.stdout
     assert list(tmp_path.iterdir()) == []
@@ -126,7 +127,7 @@ def test_without_a_home_the_setting_is_asked_for(arguments: tuple[str, ...], tmp
 
     ended = command(*arguments, folder=tmp_path, within=WITHOUT_PASSWD, HOME=None)
 
-    assert ended.returncode == 2, ended.stderr
+    assert ended.exit_code == 2, ended.stderr
     assert "SYNC_STATE_URL" in ended.stderr + ended.stdout
     assert list(tmp_path.iterdir()) == []
 

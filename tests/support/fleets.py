@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from hasty import start_worker
-from program import COMMAND, OURS, Ended
+from program import OURS, Ended, called
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 from storm import Storm
-from warm import warm_for
 
 if TYPE_CHECKING:
     import signal
@@ -127,19 +125,7 @@ class Fleet:
         return inherited | secrets | {"SYNC_STATE_URL": self.url, "SYNC_LOG_FORMAT": "json"} | self.settings
 
     def __call__(self, *arguments: str) -> Ended:
-        command, environment = [str(COMMAND), "fleet", *arguments], self.environment()
-        if warm := warm_for(environment):
-            return Ended(*warm(command, environment=environment, folder=self.folder))
-        told = subprocess.run(
-            command,
-            env=environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        return Ended(told.returncode, told.stdout, told.stderr)
+        return called("fleet", *arguments, environment=self.environment(), folder=self.folder)
 
     def start(self, *arguments: str) -> FleetWorker:
         """A worker, in a hurry, that takes jobs already."""

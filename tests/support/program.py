@@ -75,6 +75,24 @@ def news(summary: dict[str, Any]) -> list[str]:
     return [warning for warning in summary["warnings"] if not warning.startswith("This state is new")]
 
 
+def called(*arguments: str, environment: Mapping[str, str], folder: Path) -> Ended:
+    """``visitor-sync`` from its start to its end; see ``warm`` for what kind of start that is."""
+    command = [str(COMMAND), *arguments]
+    if warm := warm_for(environment):
+        return Ended(*warm(command, environment=environment, folder=folder))
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
 class Installed:
     """``visitor-sync`` called in a ``folder``, in an environment that each kind says."""
 
@@ -97,13 +115,8 @@ class Installed:
         )
 
     def __call__(self, *arguments: str, **settings: str) -> Ended:
-        """From its start to its end; see ``warm`` for what kind of start that is."""
-        environment = self.environment(settings)
-        if warm := warm_for(environment):
-            return Ended(*warm([str(COMMAND), *arguments], environment=environment, folder=self.folder))
-        with self.start(*arguments, **settings) as process:
-            stdout, stderr = process.communicate(timeout=100)
-        return Ended(process.returncode, stdout, stderr)
+        """As ``called``."""
+        return called(*arguments, environment=self.environment(settings), folder=self.folder)
 
 
 @dataclass

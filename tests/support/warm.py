@@ -1,6 +1,7 @@
 """A start of the command that has its imports behind it: a fork of an interpreter that has imported them.
 
-Nor need it compile its SQL, or read what the machine trusts, which is the same in all of them.
+Nor need it compile its SQL, make the model of its settings, or read what the machine trusts: each of them is
+kept by what it is made from, and so is the same in every start.
 
 The command runs in a process of its own, with the arguments, environment, directory and streams that it is
 given, and as a fresh interpreter would: the script is the installed one. What it is not: a proof of what an
@@ -40,7 +41,9 @@ ON_DEMAND = ("babel.dates", "etl.state.postgres", "httpcore", "hubspot.crm.conta
 """What the program imports late, but nearly every run does."""
 
 _READ_LATE = re.compile(
-    "(ZENOVAY|HUBSPOT|SYNC|PYTEST)_.*|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)", re.IGNORECASE
+    "(ZENOVAY|HUBSPOT|SYNC|PYTEST|XDG)_.*|[A-Z0-9]+_(KEY|TOKEN)|HOME|(https?|all|no)_proxy"
+    "|SSL_CERT_(FILE|DIR)",
+    re.IGNORECASE,
 )
 """The variables that nobody looks at before the command begins; only they may differ."""
 
@@ -177,8 +180,6 @@ def prepare() -> None:
     for each in [found for found in gc.get_objects() if isinstance(found, statements.Prepared)]:
         for dialect in dialects:
             each._for(dialect)
-    gc.collect()
-    gc.freeze()
 
 
 def _keep(files: list[int]) -> None:
