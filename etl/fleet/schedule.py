@@ -58,8 +58,12 @@ class Schedule:
         self.now: datetime = now or connection.execute(_NOW).scalar_one()
 
     def take_turns(self) -> None:
-        """Have of two that decide what is to be done at once the second see what the first has done."""
+        """Have of two that decide what is to be done at once the second see what the first has done.
+
+        ``now`` is then, which may be later.
+        """
         self.connection.execute(_DECIDES)
+        self.now = self.connection.execute(_NOW).scalar_one()
 
     def enrol(self, roster: Roster) -> None:
         """Take up what is declared and not known yet, and intervals that are others now."""

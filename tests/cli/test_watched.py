@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 from loopback import Loopback, Served
-from program import Program, python_that_waits, row
+from program import Ended, Program, python_that_waits, row
 from prometheus_client.parser import text_string_to_metric_families
 from storm import FOREVER, Fault
 
@@ -25,8 +25,6 @@ from etl.watch.letters import WHAT_TO_DO
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from program import Ended
 
     from etl.sandbox.team import Ping
 
@@ -306,7 +304,9 @@ def test_whoever_does_not_listen_fails_no_run_and_delays_it_by_ten_seconds_at_mo
             url = DEAD if kind == "dead" else server.url
             hooks = {"SLACK_WEBHOOK_URL": f"{url}/slack", "SYNC_PING_URL": f"{url}/ping"} if watched else {}
             started = time.monotonic()
-            return mine(*command, **REVOKED, **hooks), time.monotonic() - started
+            with mine.start(*command, **REVOKED, **hooks) as process:
+                said = process.communicate(timeout=100)
+            return Ended(process.returncode, *said), time.monotonic() - started
 
     with ThreadPoolExecutor(len(kinds_of_trouble)) as threads:
         usual, found = (
