@@ -32,6 +32,7 @@ def main() -> int:
             workers=asked.workers,
             concurrency=asked.concurrency,
             minutes=asked.minutes,
+            settle_s=asked.settle,
             quiet_minutes=asked.quiet_minutes,
             kill_every_s=asked.kill_every,
             seed=asked.seed,
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=4)
     add("--concurrency", type=int, default=4, help="of each worker")
     add("--minutes", type=float, default=8.0, help="of trouble, after a minute of first runs")
+    add("--settle", type=float, default=30.0, help="seconds after the trouble before idle runs are measured")
     add("--quiet-minutes", type=float, default=4.0, help="without new visitors, to measure idle runs")
     add("--every", type=int, nargs="+", default=[300, 600, 900], help="intervals of websites, in seconds")
     add("--pause", type=float, nargs="+", default=[0, 0, 30, 300], help="between visits; 0 is none, ever")

@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 _COMMANDS_AT_ONCE = 6
 _LONGEST_END_S = 240.0
-_STARTED_S = 30.0
-"""By then a worker that was started has done what only its start costs."""
 _TROUBLES: tuple[Trouble, ...] = ("down", "slow", "revoked", "gone")
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is to happen. For ``minutes`` there is trouble, then for ``quiet_minutes`` no visitor comes."""
+    """What is to happen. For ``minutes`` there is trouble, then for ``quiet_minutes`` no visitor comes.
+
+    Between them, workers that were started last have ``settle_s`` for what they do but once.
+    """
 
     plan: CityPlan
     workers: int = 4
     concurrency: int = 4
     minutes: float = 8.0
+    settle_s: float = 30.0
     quiet_minutes: float = 4.0
     kill_every_s: float = 60.0
     seed: int = 7
@@ -203,7 +205,7 @@ def simulate(script: Script, folder: Path, say: Callable[[str], None]) -> Course
         say("quiet")
         calm = time.time()
         stage.city.fall_quiet()
-        stage.play(calm + _STARTED_S)
+        stage.play(calm + script.settle_s)
         quiet = stage.play(time.time() + script.quiet_minutes * 60)
         ended = time.time()
         say("the end")
