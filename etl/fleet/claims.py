@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from etl.errors import SettingsError
+from etl.fleet.database import CLAIMS
 from etl.fleet.limits import alone
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _TAKE = text(
     "INSERT INTO portals (name, account) VALUES (:portal, :account)"
     " ON CONFLICT (name) DO UPDATE SET account = excluded.account"
 )
-_ALONE = text("SELECT pg_advisory_xact_lock(30324, hashtext(coalesce(current_schema(), '')))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Claims:
             return self._other(known, account)
         with alone(connection):
             if connection.dialect.name != "sqlite":
-                connection.execute(_ALONE)  # of two that claim at once, the second sees the first
+                connection.execute(CLAIMS)  # of two that claim at once, the second sees the first
             known = dict(connection.execute(_KNOWN, values).tuples().all())
             if holder := self._other(known, account):
                 connection.execute(_LEAVE, values)  # what it had is free for others all the same

@@ -29,7 +29,11 @@ SCHEMA = REVISIONS[-1]
 _OUR_TABLE = "limits"
 _REVISION = text("SELECT version_num FROM alembic_version")
 _CURRENT = text("SELECT version_num, clock_timestamp() FROM alembic_version")
-ALONE = text("SELECT pg_advisory_xact_lock(30323, hashtext(coalesce(current_schema(), '')))")
+ALONE, CLAIMS, DECIDES = (
+    text(f"SELECT pg_advisory_xact_lock({kind}, hashtext(coalesce(current_schema(), '')))")
+    for kind in (30323, 30324, 30325)
+)
+"""Who makes the tables, claims an account, or decides what is due waits for others in the same schema."""
 
 
 @contextmanager

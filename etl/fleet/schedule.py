@@ -10,6 +10,7 @@ from sqlalchemy import and_, case, false, func, literal, null, select, text, upd
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.errors import LockedError
+from etl.fleet.database import DECIDES
 from etl.fleet.outcome import INTERRUPTED, SOON, UNAVAILABLE
 from etl.fleet.roster import Name
 from etl.fleet.stops import key_row, portal_row, stopped_until
@@ -29,7 +30,6 @@ DIED = "The worker that ran it died amid it."
 _NOT_HEEDED = INTERRUPTED | SOON
 
 _NOW = text("SELECT clock_timestamp()")
-_DECIDES = text("SELECT pg_advisory_xact_lock(30325, hashtext(coalesce(current_schema(), '')))")
 _S, _P = sites.c, portals.c
 _INSTANT = _S.due_at.type
 _LONGEST_AFTER_DEATH = timedelta(hours=1)
@@ -62,7 +62,7 @@ class Schedule:
 
         ``now`` is then, which may be later.
         """
-        self.connection.execute(_DECIDES)
+        self.connection.execute(DECIDES)
         self.now = self.connection.execute(_NOW).scalar_one()
 
     def enrol(self, roster: Roster) -> None:

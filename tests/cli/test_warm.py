@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from program import COMMAND, Ended, row
+from program import cold as started_cold
 from situations import until
 from warm import Warm, warm_for
 
@@ -64,17 +65,8 @@ def warm() -> Warm:
 
 
 def cold(program: Program, *command: str, **settings: str) -> Ended:
-    done = subprocess.run(
-        command,
-        env=program.environment(settings),
-        cwd=program.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    environment = program.environment(settings)
+    return started_cold(*command, environment=environment, folder=program.folder, patience_s=60)
 
 
 def warmed(warm: Warm, program: Program, *command: str, **settings: str) -> Ended:

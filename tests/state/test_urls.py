@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import COMMAND, Ended, called
+from program import COMMAND, Ended, called, cold
 
 from etl.errors import SettingsError
 from etl.state.urls import default_url, fault, parse_url, place, sqlite_path
@@ -73,15 +73,7 @@ def command(*arguments: str, folder: Path, within: tuple[str, ...] = (), **envir
     given = {name: value for name, value in (bare | REQUIRED | environment).items() if value is not None}
     if not within:
         return called(*arguments, environment=given, folder=folder)
-    done = subprocess.run(
-        [*within, COMMAND, *arguments],
-        env=given,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return cold(*within, str(COMMAND), *arguments, environment=given, folder=folder)
 
 
 @pytest.mark.parametrize("url", FORGETFUL + WRONG)

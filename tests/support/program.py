@@ -80,6 +80,11 @@ def called(*arguments: str, environment: Mapping[str, str], folder: Path) -> End
     command = [str(COMMAND), *arguments]
     if warm := warm_for(environment):
         return Ended(*warm(command, environment=environment, folder=folder))
+    return cold(*command, environment=environment, folder=folder)
+
+
+def cold(*command: str, environment: Mapping[str, str], folder: Path, patience_s: float = 100) -> Ended:
+    """Any ``command``, as a process of its own, from its start to its end."""
     done = subprocess.run(
         command,
         env=environment,
@@ -87,7 +92,7 @@ def called(*arguments: str, environment: Mapping[str, str], folder: Path) -> End
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=patience_s,
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
