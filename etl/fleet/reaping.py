@@ -43,7 +43,11 @@ def free_sites(schedule: Schedule) -> tuple[list[Name], list[Roster]]:
     orphans = schedule.orphans(alive)
     schedule.bereave(orphans)
     roll = Roll(schedule.connection, schedule.now)
-    for worker in roll.bury(alive):
+    called = roll.call(alive)
+    for worker in called.dead:
         facts = {"action": "worker_died", "host": worker.host, "pid": worker.pid}
         log.warning("a worker is dead", extra=facts)
+    for worker in called.back:
+        facts = {"action": "worker_back", "host": worker.host, "pid": worker.pid}
+        log.warning("a worker that was silent works again", extra=facts)
     return orphans, roll.declared(alive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.fleet.roster import Roster
@@ -27,6 +27,13 @@ class Worker(NamedTuple):
     host: str
     pid: int
     version: str
+
+
+class Called(NamedTuple):
+    """Who has died since the last call, and who was taken for dead, and is back."""
+
+    dead: list[Worker]
+    back: list[Worker]
 
 
 class Roll:
@@ -55,13 +62,17 @@ class Roll:
     def sign_off(self, number: int) -> None:
         self._connection.execute(delete(workers).where(_W.id == number))
 
-    def bury(self, living: Collection[int]) -> list[Worker]:
-        """Mark who is not among the ``living`` any more, and return them; forget whom nobody asks about."""
+    def call(self, living: Collection[int]) -> Called:
+        """Mark who is not among the ``living`` any more, and who is again; forget whom nobody asks about."""
+        is_dead = _W.id.not_in(living)
+        found = self._connection.execute(
+            update(workers)
+            .where(is_dead == _W.gone_at.is_(None))
+            .values(gone_at=case((is_dead, literal(self._now, _W.gone_at.type)), else_=null()))
+            .returning(_W.host, _W.pid, _W.version, _W.gone_at)
+        )
+        called = Called([], [])
+        for *who, gone_at in found:
+            (called.back if gone_at is None else called.dead).append(Worker(*who))
         self._connection.execute(delete(workers).where(_W.gone_at < self._now - _KEPT))
-        gone = (_W.gone_at.is_(None), _W.id.not_in(living))
-        dead = [
-            Worker(*row) for row in self._connection.execute(select(_W.host, _W.pid, _W.version).where(*gone))
-        ]
-        if dead:
-            self._connection.execute(update(workers).where(*gone).values(gone_at=self._now))
-        return dead
+        return called

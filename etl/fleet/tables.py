@@ -136,5 +136,5 @@ workers = Table(
 )
 """Who the engine's workers are, by the id that it gave them, and the JSON of what each ``declares``.
 
-``gone_at``: when it was seen that one died.
+``gone_at``: when it was seen that one died; None again where it was silent only.
 """

@@ -91,7 +91,7 @@ class Worker:
             lost = now if lost is None or self._number is not None else lost
             if now - lost > PATIENCE_S:
                 self._leave(self._away())
-            log.warning("the database of the fleet is away", extra={"action": "fleet_lost"})
+            log.warning("the fleet was lost; this worker signs on anew", extra={"action": "fleet_lost"})
             await asyncio.sleep(_PAUSE_S)
 
     async def _work_once(self) -> bool:

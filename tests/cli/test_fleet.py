@@ -150,6 +150,38 @@ def test_what_a_killed_worker_ran_is_run_by_another_and_nothing_is_lost(fleet: F
     soon(lambda: len(second.said("tick")) > ticks + 2)
 
 
+@pytest.mark.parametrize("is_pruned", [False, True], ids=["known", "forgotten by the engine"])
+def test_a_worker_that_was_frozen_goes_on_where_it_was(fleet: Fleet, *, is_pruned: bool) -> None:
+    """Its machine was suspended, say: it is taken for dead, but still holds the lock of its portal."""
+    first = fleet.start()
+    hubspot = slowed(fleet, first, latency_s=2)
+    soon(lambda: bool(hubspot.busy))
+    first.strike(signal.SIGSTOP)
+    second = fleet.start()
+    soon(lambda: second.said("job_reaped", portal_name="acme"))
+    if is_pruned:
+        second.strike(signal.SIGTERM)
+        second.ended()
+        second = fleet.start()  # the engine forgets the dead whenever a worker starts
+    fleet("run", "acme")
+    soon(lambda: second.said("job_finished", portal_name="acme"))
+    kept_out = second.said("job_finished", portal_name="acme")[0]
+    first.strike(signal.SIGCONT)
+
+    assert kept_out["exit_code"] == 75
+    soon(lambda: first.said("job_finished", website="a1", exit_code=0)[1:])
+    assert contacts(fleet, "acme") == 31
+    fleet("run", "acme", "--now")
+    soon(lambda: fleet.site("acme", "a1")["exit_code"] == fleet.site("acme", "a2")["exit_code"] == 0)
+    second.strike(signal.SIGTERM)
+    second.ended()
+    soon(lambda: [(each["pid"], each["alive"]) for each in fleet.status["workers"]] == [(first.pid, True)])
+    before = len(first.said("job_finished"))
+    fleet("run", "acme", "--now")
+    soon(lambda: len(first.said("job_finished")) >= before + 2)
+    assert fleet.asked("SELECT id FROM procrastinate_jobs WHERE status = 'doing'") == []
+
+
 def test_a_paused_portal_rests_and_the_others_do_not(fleet: Fleet) -> None:
     fleet.every = "2s"
     fleet.declare()

@@ -425,9 +425,22 @@ def test_a_worker_that_is_gone_is_marked_once_and_forgotten_a_day_later(connecti
         for number in (1, 2):
             roll.sign_on(number, who, ROSTER)
     with scheduling(connection) as schedule:
-        assert Roll(connection, schedule.now).bury([2]) == [who]
+        assert Roll(connection, schedule.now).call([2]) == ([who], [])
     with scheduling(connection) as schedule:
-        assert Roll(connection, schedule.now).bury([2]) == []
+        assert Roll(connection, schedule.now).call([2]) == ([], [])
         later = Roll(connection, schedule.now + timedelta(days=2))
-        assert later.bury([2]) == []
+        assert later.call([2]) == ([], [])
         assert connection.execute(select(workers.c.id)).scalars().all() == [2]
+
+
+def test_a_worker_that_was_only_silent_is_not_forgotten(connection: Connection) -> None:
+    who = Worker("host", 4711, "1.0")
+    with scheduling(connection) as schedule:
+        roll = Roll(connection, schedule.now)
+        roll.sign_on(1, who, ROSTER)
+        assert roll.call([]) == ([who], [])
+        assert roll.call([1]) == ([], [who])
+        assert roll.call([1]) == ([], [])
+        later = Roll(connection, schedule.now + timedelta(days=2))
+        assert later.call([1]) == ([], [])
+        assert connection.execute(select(workers.c.id)).scalars().all() == [1]

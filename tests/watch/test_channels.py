@@ -93,7 +93,7 @@ def test_a_hang_is_bounded(silence: Served) -> None:
         channel.check()
         started = time.monotonic()
         error = error_of(channel)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5  # the silence has no end
     assert "json://, json:// of SYNC_NOTIFY gave no answer in time." in str(error)
 
 

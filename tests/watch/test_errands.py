@@ -63,7 +63,7 @@ def test_sending_an_errand_takes_no_time(never: threading.Event) -> None:
     errands = Errands(FakeClock())
     errands.run("ping", never.wait)
     errands.run("ping", never.wait)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5  # it would wait for ever
 
 
 def test_a_step_that_raises_ends_its_own_errand_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -115,7 +115,7 @@ def test_what_is_late_is_left(never: threading.Event, caplog: pytest.LogCaptureF
     errands.run("ping", lambda: None)
     assert errands.wait() == {"slack": False, "ping": True}
     assert errands.wait() == {"slack": False, "ping": True}
-    assert 0.15 < time.monotonic() - started < 1
+    assert 0.15 < time.monotonic() - started < 5  # the errand never ends
     assert {(line["action"], line["errand"]) for line in warnings(caplog)} == {("errand_late", "slack")}
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "slack")
 

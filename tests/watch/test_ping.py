@@ -139,7 +139,7 @@ def test_a_hang_is_bounded(silence: Served) -> None:
     server, arrived = outcome(silence, silence, timeout_s=0.2)
     assert not arrived
     assert len(server.asked) == 2
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5  # the silence has no end
 
 
 def test_a_refused_connection_is_told_once(told: pytest.LogCaptureFixture) -> None:

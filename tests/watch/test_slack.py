@@ -199,7 +199,7 @@ def test_a_hang_is_bounded(silence: Served) -> None:
     server, error = outcome(silence, silence, patience=Patience(attempts=2), deadline_s=0.2)
     assert type(error) is UnavailableError
     assert len(server.asked) == 2
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5  # the silence has no end
 
 
 def test_a_refused_connection_is_an_outage() -> None:
