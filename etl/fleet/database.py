@@ -29,6 +29,10 @@ SCHEMA = REVISIONS[-1]
 _OUR_TABLE = "limits"
 _REVISION = text("SELECT version_num FROM alembic_version")
 _CURRENT = text("SELECT version_num, clock_timestamp() FROM alembic_version")
+STILL_S = 5.0
+"""What is done in one transaction takes some milliseconds: a process that takes longer is frozen."""
+
+_STANDS_STILL = text("SELECT set_config('idle_in_transaction_session_timeout', :after, false)")
 ALONE, CLAIMS, DECIDES = (
     text(f"SELECT pg_advisory_xact_lock({kind}, hashtext(coalesce(current_schema(), '')))")
     for kind in (30323, 30324, 30325)
@@ -43,7 +47,7 @@ def open_fleet(url: str, clock: Clock, *, upgrades: bool = False) -> Iterator[Co
     Older ones are upgraded in a SQLite file, or where that is asked for: others at work there may know
     the older ones only. Raises StateError (exit 7) for older ones otherwise, and for a newer version's.
     """
-    with connect(url, create=True, clock=clock) as connection:
+    with _connected(url, clock, create=True) as connection:
         found = revision(connection)
         if found is None or (found != SCHEMA and (upgrades or connection.dialect.name == "sqlite")):
             _upgrade(connection)
@@ -55,7 +59,7 @@ def open_fleet(url: str, clock: Clock, *, upgrades: bool = False) -> Iterator[Co
 @contextmanager
 def existing_fleet(url: str, clock: Clock) -> Iterator[Connection]:
     """A connection to shared tables that are there. Raises StateError for others, and makes nothing."""
-    with connect(url, clock=clock) as connection:
+    with _connected(url, clock) as connection:
         found = revision(connection)
         if found is None:
             raise StateError(
@@ -64,6 +68,16 @@ def existing_fleet(url: str, clock: Clock) -> Iterator[Connection]:
             )
         if found != SCHEMA:
             raise _older(connection, found)
+        yield connection
+
+
+@contextmanager
+def _connected(url: str, clock: Clock, *, create: bool = False) -> Iterator[Connection]:
+    """A connection that keeps no others waiting: the server ends a transaction that stands still."""
+    with connect(url, create=create, clock=clock) as connection:
+        if connection.dialect.name != "sqlite":
+            with translated(connection.engine.url), connection.begin():
+                connection.execute(_STANDS_STILL, {"after": f"{STILL_S:g}s"})
         yield connection
 
 

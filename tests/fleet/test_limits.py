@@ -20,13 +20,14 @@ from sqlalchemy import text
 
 from etl.clock import SystemClock
 from etl.errors import StateError
-from etl.fleet import grants
+from etl.fleet import database, grants
 from etl.fleet.database import REVISIONS, open_fleet
 from etl.fleet.grants import HUBSPOT, SECOND, ZENOVAY, Learnt, Rule, Standing, Wish
 from etl.fleet.limits import SharedRows, stopped
 from etl.fleet.tables import metadata
 from etl.instants import microseconds
 from etl.models.stop import MONTHLY, Stop
+from etl.state.failures import LostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,6 +265,25 @@ def test_four_processes_never_get_more_than_a_limit_allows(most: int | None, sta
     assert row.used == len(stamps)
     assert all(later - first >= SHORT.span for first, later in zip(stamps, stamps[20:], strict=False))
     assert len(stamps) == most if most else len(stamps) >= 40
+
+
+def test_who_stands_still_amid_a_change_keeps_no_others_waiting(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a container that is paused just then: the server has its row, and would have it for hours."""
+    monkeypatch.setattr(database, "STILL_S", 0.3)
+    clock = SystemClock()
+
+    def slept_on(row: Standing) -> Standing:
+        with opened(postgres_url) as others:
+            assert others.take("key", ZENOVAY, Wish(1, 60), clock).granted == 1
+        return replace(row, used=1000)
+
+    with opened(postgres_url) as rows:
+        rows.take("key", ZENOVAY, Wish(1, 60), clock)
+        with pytest.raises(LostError):
+            rows.change("key", slept_on, clock)
+        assert rows.look("key", clock).used == 2
 
 
 def test_the_migrations_build_what_the_tables_say(state_url: str) -> None:
