@@ -29,6 +29,7 @@ from etl.fleet.database import ALONE, newer
 from etl.fleet.roster import Name
 from etl.state.database import unhurried
 from etl.state.failures import translated
+from etl.state.postgres import CLIENT, SERVER
 from etl.state.urls import SCHEMA, parse_url, place, schema_of
 
 if TYPE_CHECKING:
@@ -57,14 +58,7 @@ _PUT_BACK_S = 45.0
 
 _PATIENCE_S = 10.0
 _POOL: dict[str, Any] = {"min_size": 1, "max_size": 3, "timeout": _PATIENCE_S}
-_OPTIONS = "-c statement_timeout=15000"
-_KEEPALIVE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 15,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
+_SERVER = {"statement_timeout": "15s", **SERVER}
 _RUN, _BACKFILL, _TICK, _CLEAN = "run", "backfill", "tick", "clean"
 _URGENT, _SOON, _USUAL, _SPARE = 100, 50, 10, 0
 _KEPT_HOURS = 1
@@ -410,5 +404,6 @@ def _arguments(url: str) -> dict[str, Any]:
     parsed: URL = parse_url(url)
     _, arguments = parsed.get_dialect()().create_connect_args(parsed.difference_update_query([SCHEMA]))
     schema = schema_of(parsed)
-    options = [arguments.pop("options", ""), _OPTIONS, f"-c search_path={schema}" if schema else ""]
-    return {**_KEEPALIVE, **arguments, "autocommit": True, "options": " ".join(filter(None, options))}
+    ours = _SERVER | ({"search_path": schema} if schema else {})
+    options = [*filter(None, [arguments.pop("options", "")]), *(f"-c {name}={ours[name]}" for name in ours)]
+    return {**CLIENT, **arguments, "autocommit": True, "options": " ".join(options)}

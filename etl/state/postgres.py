@@ -37,7 +37,11 @@ _GRACE_S = 3.0
 """After a signal, the statement under way has so long to end."""
 
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 10, "keepalives_count": 3}
-_CLIENT: dict[str, Any] = {"connect_timeout": CONNECT_S, "tcp_user_timeout": 30_000, **_KEEPALIVE}
+CLIENT: dict[str, Any] = {"connect_timeout": CONNECT_S, "tcp_user_timeout": 30_000, **_KEEPALIVE}
+"""What a connection is opened with: a server that is gone is given up within a minute."""
+
+SERVER = {"tcp_user_timeout": "60s", **{f"tcp_{name}": str(value) for name, value in _KEEPALIVE.items()}}
+"""What the server is told of its side: likewise a client whose machine is gone, with all that it locks."""
 
 
 class SilenceError(psycopg.OperationalError):
@@ -147,7 +151,7 @@ def _engine(url: URL) -> Engine:
 
 def _connect(url: URL, args: tuple[Any, ...], options: dict[str, Any]) -> PatientConnection:
     ours = {name: value for name, value in options.items() if name != SCHEMA}  # the driver does not know it
-    raw: Any = PatientConnection.connect(*args, **(_CLIENT | ours), autocommit=True)
+    raw: Any = PatientConnection.connect(*args, **(CLIENT | ours), autocommit=True)
     try:
         _set_up(raw, url)
         raw.autocommit = False
@@ -166,8 +170,7 @@ def _set_up(raw: Any, url: URL) -> None:
     settings = {
         "statement_timeout": f"{raw.patience_s * 750:.0f}ms",
         "lock_timeout": f"{LOCK_S}s",
-        "tcp_user_timeout": "60s",
-        **{f"tcp_{name}": str(value) for name, value in _KEEPALIVE.items()},
+        **SERVER,
         **({"search_path": f'"{schema}"'} if schema else {}),
     }
     set_all = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())

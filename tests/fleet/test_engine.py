@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import UniqueViolation
@@ -291,12 +292,26 @@ def test_it_ends_where_the_clock_of_its_machine_is_put_back_as_no_tick_would_com
 async def _noted(_number: int) -> None: ...
 
 
+def test_the_server_gives_up_the_engine_s_connections_of_a_machine_that_is_gone(made: str) -> None:
+    with psycopg.connect(**engine._arguments(made)) as connection:
+        found = {
+            name: connection.execute(f"SHOW {name}").fetchone()
+            for name in ("statement_timeout", "tcp_user_timeout", "tcp_keepalives_idle")
+        }
+    assert found == {
+        "statement_timeout": ("15s",),
+        "tcp_user_timeout": ("1min",),
+        "tcp_keepalives_idle": ("15",),
+    }
+
+
 def test_the_options_of_the_url_reach_the_engine() -> None:
     found = engine._arguments(
         "postgresql+psycopg://ann@host:6543/base?schema=shared&sslmode=require&options=-c%20work_mem%3D8MB"
     )
 
-    assert found["options"] == "-c work_mem=8MB -c statement_timeout=15000 -c search_path=shared"
+    assert found["options"].startswith("-c work_mem=8MB -c statement_timeout=15s ")
+    assert found["options"].endswith(" -c search_path=shared")
     assert (found["host"], found["port"], found["dbname"], found["sslmode"]) == (
         "host",
         6543,
