@@ -300,7 +300,7 @@ def test_the_server_gives_up_the_engine_s_connections_of_a_machine_that_is_gone(
         }
     assert found == {
         "statement_timeout": ("15s",),
-        "tcp_user_timeout": ("1min",),
+        "tcp_user_timeout": ("60000",),
         "tcp_keepalives_idle": ("15",),
     }
 
