@@ -18,7 +18,7 @@ from etl.cli.work import Several, load_work
 from etl.clock import SystemClock
 from etl.errors import SettingsError, SyncError
 from etl.models.summary import Status, place_of, utc_second
-from etl.settings import declares_fleet
+from etl.settings import means_all
 from etl.state.store import read_state
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def show_health(*, websites: Sequence[str] = (), as_json: bool) -> int:
 def _wrong(websites: Sequence[str]) -> Iterator[str]:
     """What ``run --cron`` would tell of, as far as settings and state show it."""
     try:
-        work, clock = load_work(Wish(everything=declares_fleet())), SystemClock()
+        work, clock = load_work(Wish(everything=means_all())), SystemClock()
         logs.configure(work.log.log_format, work.secrets())
         wanted = _chosen(work, websites)
     except SyncError as exc:

@@ -26,6 +26,7 @@ from sqlalchemy import text
 
 from etl.errors import StateError
 from etl.fleet.database import ALONE, newer
+from etl.fleet.queues import queue_of
 from etl.fleet.roster import Name
 from etl.state.database import unhurried
 from etl.state.failures import translated
@@ -34,9 +35,10 @@ from etl.state.urls import SCHEMA, parse_url, place, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from datetime import datetime
 
     from sqlalchemy import URL, Connection
+
+    from etl.fleet.queues import Queues
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,9 @@ _LOOK_S = 1.0
 
 _POLL_S = 1.0
 """Nobody tells a worker that the lock of a waiting job is free: it looks."""
+
+_LEFT_S = 10.0
+"""A portal that a worker does not know wholly is left to others for so long; they look far more often."""
 
 _PUT_BACK_S = 45.0
 """A clock that lost less than that leaves out no more than a tick."""
@@ -71,16 +76,16 @@ GONE_WRONG = (ConnectorException, psycopg.Error)
 
 
 class Order(NamedTuple):
-    """A job to be queued: a run of ``site``, or a slice of ``backfill``.
+    """A job to be queued: a run of ``site``, or a slice of ``backfill``, with this ``key``.
 
-    ``soon``: before all others; ``after``: not before that instant, by the database's clock.
+    ``soon``: before all others.
     """
 
     portal: str
+    key: str
     site: Name | None = None
     backfill: int | None = None
     soon: bool = False
-    after: datetime | None = None
 
 
 class Dead(NamedTuple):
@@ -123,7 +128,8 @@ async def _not_closed(connection: psycopg.AsyncConnection[Any]) -> None:
 class Engine:
     """The queue, for a worker; to be used between ``opened``."""
 
-    def __init__(self, url: str, duties: Duties) -> None:
+    def __init__(self, url: str, duties: Duties, queues: Queues) -> None:
+        self._queues = queues
         self._app = App(connector=PsycopgConnector(pool_factory=_Pool, kwargs=_arguments(url), **_POOL))
         self._jobs = self._app.job_manager
         self._duties = duties
@@ -158,7 +164,7 @@ class Engine:
             yield
 
     async def work(
-        self, *, concurrency: int, on_start: Callable[[int], Awaitable[None]], stopping: Callable[[], bool]
+        self, *, concurrency: int, on_start: Callable[[int], Awaitable[bool]], stopping: Callable[[], bool]
     ) -> bool:
         """Do what is queued until ``stopping`` says so, and until what runs then has ended.
 
@@ -168,6 +174,7 @@ class Engine:
         """
         worker = Worker(
             app=self._app,
+            queues=self._queues.open,
             concurrency=concurrency,
             install_signal_handlers=False,
             fetch_job_polling_interval=_POLL_S,
@@ -178,15 +185,16 @@ class Engine:
             worker_middleware=[self._noted],
         )
         running = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]  # it has no annotations
-        number, looked, shown = None, time.monotonic(), _ahead()
+        number, is_known, looked, shown = None, False, time.monotonic(), _ahead()
         while not (await asyncio.wait({running}, timeout=_LOOK_S if number else _FIRST_LOOK_S))[0]:
             if number is None and worker.worker_id is not None:
                 number = worker.worker_id
-                await on_start(number)
+                is_known = await on_start(number)
             if stopping() or _ahead() < shown - _PUT_BACK_S:
                 worker.stop()  # type: ignore[no-untyped-call]  # likewise
             if number is not None and time.monotonic() - looked >= HEARTBEAT_S:
                 looked = time.monotonic()
+                is_known = is_known or await on_start(number)
                 with suppress(*GONE_WRONG):
                     await self._look_after(number, stopping=stopping())
         await running
@@ -194,14 +202,20 @@ class Engine:
 
     async def _noted(self, call: Callable[[], Awaitable[Any]], context: Any, _worker: Worker) -> Any:
         """A job, which is noted as long as it is done."""
-        self._doing.add(context.job.id)
+        job: Job = context.job
+        self._queues.take(job.queue)
+        if job.id is not None:
+            self._doing.add(job.id)
         try:
             return await call()
         finally:
-            self._doing.discard(context.job.id)
+            self._queues.release(job.queue)
+            self._doing -= {job.id}
 
     async def _look_after(self, number: int, *, stopping: bool) -> None:
-        """End what this worker is said to do, and does not, and look whether another one has died amid a job.
+        """End what this worker is said to do, and does not, and see whether a tick is needed.
+
+        It is where another worker has died amid a job, and where a tick waits since all places are taken.
 
         One that is ``stopping`` shows that it is alive, for the engine does not any more. The engine writes
         the end of a job down once. Where that fails, the job would hold its portal as long as this worker
@@ -209,7 +223,7 @@ class Engine:
         """
         if stopping:
             await self._jobs.update_heartbeat(number)
-        elif await self.dead():
+        elif await self.dead() or await self._tick_waits():
             await self._duties.tick()
         said = {
             job.id for job in await self._jobs.list_jobs_async(status="doing", worker_id=number) if job.id
@@ -220,13 +234,21 @@ class Engine:
                 log.warning("a job was over, and still held its portal", extra={"action": "job_let_go"})
         self._missing = missing
 
+    async def _tick_waits(self) -> bool:
+        return any(await self._jobs.list_jobs_async(status="todo", task=_TICK))
+
+    def leave(self, portal: str) -> None:
+        """Take nothing of this portal for a while, so that another worker does."""
+        self._queues.leave(portal)
+        asyncio.get_running_loop().call_later(_LEFT_S, self._queues.back, portal)
+
     async def live(self) -> set[str]:
-        """What is queued or running, by its queueing lock."""
+        """Which runs and slices are queued or running, by their queueing locks."""
         found = [
             *await self._jobs.list_jobs_async(status="todo"),
             *await self._jobs.list_jobs_async(status="doing"),
         ]
-        return {job.queueing_lock for job in found if job.queueing_lock}
+        return {job.queueing_lock for job in found if job.queueing_lock} - {_TICK, _CLEAN}
 
     async def dead(self) -> list[Dead]:
         """The jobs of workers that are dead."""
@@ -291,14 +313,23 @@ def queue(url: str, orders: Sequence[Order]) -> int:
     return queued
 
 
+def slice_lock(backfill: int) -> str:
+    """The queueing lock of a slice of this backfill."""
+    return f"{_BACKFILL}:{backfill}"
+
+
 def _job(app: App, order: Order) -> Job:
     priority = _SOON if order.soon else _SPARE if order.site is None else _USUAL
     if order.site is None:
-        task, lock, facts = _BACKFILL, f"{_BACKFILL}:{order.backfill}", {"number": order.backfill}
+        task, lock, facts = _BACKFILL, slice_lock(order.backfill or 0), {"number": order.backfill}
     else:
         task, lock, facts = _RUN, str(order.site), order.site._asdict()
     made = app.configure_task(
-        task, lock=order.portal, queueing_lock=lock, priority=priority, schedule_at=order.after
+        task,
+        queue=queue_of(order.portal, order.key),
+        lock=order.portal,
+        queueing_lock=lock,
+        priority=priority,
     )
     return made.make_new_job(**facts)
 

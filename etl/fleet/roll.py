@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import case, delete, literal, null, select, update
+from sqlalchemy import and_, case, delete, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.fleet.roster import Roster
@@ -63,7 +63,15 @@ class Roll:
         self._connection.execute(delete(workers).where(_W.id == number))
 
     def call(self, living: Collection[int]) -> Called:
-        """Mark who is not among the ``living`` any more, and who is again; forget whom nobody asks about."""
+        """Mark who is not among the ``living`` any more, and who is again; forget whom nobody asks about.
+
+        Such is an older number of a process that lives, too: the engine had forgotten it.
+        """
+        others = workers.alias()
+        same = and_(others.c.host == _W.host, others.c.pid == _W.pid, others.c.id.in_(living))
+        self._connection.execute(
+            delete(workers).where(_W.id.not_in(living), select(others.c.id).where(same).exists())
+        )
         is_dead = _W.id.not_in(living)
         found = self._connection.execute(
             update(workers)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, false, func, literal, null, select, text, update
+from sqlalchemy import BigInteger, and_, case, func, literal, select, text, type_coerce, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.errors import LockedError
@@ -15,7 +15,8 @@ from etl.fleet.outcome import INTERRUPTED, SOON, UNAVAILABLE
 from etl.fleet.roster import Name
 from etl.fleet.stops import key_row, portal_row, stopped_until
 from etl.fleet.tables import limits, portals, sites
-from etl.fleet.timing import SPREAD, Due, Turn, due_again, on_grid, pause
+from etl.fleet.timing import AHEAD, SPREAD, Due, Turn, due_again, on_grid, pause
+from etl.instants import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -32,6 +33,11 @@ _NOT_HEEDED = INTERRUPTED | SOON
 _NOW = text("SELECT clock_timestamp()")
 _S, _P = sites.c, portals.c
 _INSTANT = _S.due_at.type
+_SOONEST = type_coerce(_S.due_at, BigInteger) - func.least(
+    _S.every * 250_000, AHEAD // timedelta(microseconds=1)
+)
+"""From when on a site may be run, in microseconds."""
+
 _LONGEST_AFTER_DEATH = timedelta(hours=1)
 
 
@@ -40,7 +46,7 @@ class Started:
     """A run that has begun, and whether somebody wants it at all costs.
 
     So many runs of the site, and of any of its portal, were in vain before. ``is_counted``: it is known how
-    many contacts of the portal are due.
+    many contacts of the portal are due. ``due`` is since when the site was.
     """
 
     at: datetime
@@ -48,6 +54,7 @@ class Started:
     failures: int = 0
     portal_failures: int = 0
     is_counted: bool = True
+    due: datetime | None = None
 
 
 class Schedule:
@@ -98,7 +105,7 @@ class Schedule:
         for portal, website, due in rows:
             if site := roster.sites.get(Name(portal, website)):
                 names = (key_row(site.key), portal_row(portal))
-                stopped = max(stops.get(name, self.now) for name in names) + SPREAD
+                stopped = max(stops.get(name, self.now) for name in names) + AHEAD + SPREAD
                 if due > max(self.now + site.every, stopped):
                     self._change(site.name, due_at=on_grid(site, self.now))
         for portal, resumes in self.connection.execute(
@@ -114,11 +121,11 @@ class Schedule:
         return {row.name: row.stopped_until for row in rows}
 
     def due(self) -> list[Due]:
-        """What is due, the oldest first; nothing of a portal that is paused, or left alone for a while."""
+        """What is due, or almost, the oldest first; nothing of a portal that is paused, or left alone."""
         rows = self.connection.execute(
             select(_S.portal, _S.website, _P.failures > 0)
             .join_from(sites, portals, _P.name == _S.portal)
-            .where(_S.due_at <= self.now, *is_open(self.now))
+            .where(microseconds(self.now) >= _SOONEST, *is_open(self.now))
             .order_by(_S.due_at, _S.portal, _S.website)
         )
         return [Due(Name(portal, website), down) for portal, website, down in rows]
@@ -131,7 +138,7 @@ class Schedule:
             update(sites)
             .where(_is(site.name), _P.name == _S.portal, unpaused, ready | _S.at_once)
             .values(facts)
-            .returning(_S.hurried, _S.failures, _P.failures, _P.contacts_due.is_not(None))
+            .returning(_S.hurried, _S.failures, _P.failures, _P.contacts_due.is_not(None), _S.due_at)
         ).one_or_none()
         return Started(self.now, *found) if found else None
 
@@ -140,16 +147,16 @@ class Schedule:
     ) -> datetime:
         """Write down how a run ended. Returns when the site is due again.
 
-        ``longest`` is the longest interval of its portal, which is left alone for so long at most.
+        ``longest`` is the longest interval of its portal, which is left alone for so long at most. Nothing is
+        written where the worker was taken for dead meanwhile: the site is run anew, or has been.
         """
-        turn = Turn(started.at, self.now, started.failures, self._until(site, outcome))
+        turn = Turn(started.at, self.now, started.failures, self._until(site, outcome), started.due)
         due = due_again(site, outcome, turn)
-        mine = _S.worker == worker
         facts: dict[str, Any] = {
             "due_at": case((_S.at_once, _not_after(due)), else_=_at(due)),
-            "worker": case((mine, null()), else_=_S.worker),
-            "running_since": case((mine, null()), else_=_S.running_since),
-            "hurried": case((mine, false()), else_=_S.hurried),
+            "worker": None,
+            "running_since": None,
+            "hurried": False,
             "skipped": outcome.reason if outcome.rested else None,
             "failures": _count(outcome, started.failures),
         }
@@ -161,9 +168,10 @@ class Schedule:
             facts["at_once"] = True
         if outcome.watermark:
             facts["watermark"] = outcome.watermark
-        self._change(site.name, **facts)
-        is_stop = turn.until is not None and turn.until > self.now
-        self._tell_portal(site, outcome, started, None if is_stop else longest)
+        mine = (_is(site.name), _S.worker == worker, _S.running_since == started.at)
+        if self.connection.execute(update(sites).where(*mine).values(facts)).rowcount:
+            is_stop = turn.until is not None and turn.until > self.now
+            self._tell_portal(site, outcome, started, None if is_stop else longest)
         return due
 
     def _failures(self, name: Name) -> int:

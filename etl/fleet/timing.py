@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from etl.fleet.roster import Name, Roster, Site
 
 MINUTE = timedelta(minutes=1)
+A_MOMENT = timedelta(seconds=15)
+"""After that, the next look takes what somebody else was at; the server gives up a lost one in less."""
+
+AHEAD = timedelta(seconds=30)
+"""A look takes what is due so soon after it, but by a quarter of its interval at most: so a site that is due
+each minute does not miss every second look when its runs begin a little late."""
+
 SPREAD = timedelta(minutes=5)
 """What waited for the same instant comes within so long after it."""
 _MOST_DOUBLINGS = 20
@@ -26,7 +33,7 @@ _MOST_DOUBLINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A run that has ended: when it ``started``, and when it is over.
+    """A run that has ended: when it ``started``, when it is over, and when it was ``due``, if that is known.
 
     ``failures``: so many runs before it in a row were in vain. ``until``: a stop is known to last so long.
     """
@@ -35,6 +42,7 @@ class Turn:
     now: datetime
     failures: int = 0
     until: datetime | None = None
+    due: datetime | None = None
 
 
 def on_grid(site: Site, after: datetime) -> datetime:
@@ -50,20 +58,24 @@ def on_grid(site: Site, after: datetime) -> datetime:
 def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
     """When the site is due next.
 
-    At its own time, in general, whatever it was that a person has to mend. At once, for others, where the
-    worker was told to stop; in a minute where somebody else is at the state, or where it cannot be used.
-    After an outage when the stop ends, or else after a pause that grows up to the site's interval.
+    At its own time, in general, whatever it was that a person has to mend; also where
+    the run began a little before it was due. At once, for others, where the worker was
+    told to stop; in a moment where somebody else is at the state, or where it cannot be used. After an outage
+    when the stop ends, or else after a pause that grows up to the site's interval.
     """
     code = outcome.exit_code
     if code in INTERRUPTED:
         return turn.now
     if code in SOON:
-        return turn.now + MINUTE
+        return turn.now + A_MOMENT
     if code == UNAVAILABLE:
         if turn.until and turn.until > turn.now:
-            return turn.until + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
+            return (
+                turn.until + AHEAD + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
+            )
         return turn.now + pause(turn.failures + 1, site.every)
-    return on_grid(site, turn.started)
+    served = min(turn.due or turn.started, turn.started + site.every)
+    return on_grid(site, max(turn.started, served))
 
 
 def pause(failures: int, longest: timedelta) -> timedelta:

@@ -6,19 +6,19 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from etl.errors import StateError, SyncError
+from etl.errors import SyncError
 from etl.fleet.desk import Desk
-from etl.fleet.engine import GONE_WRONG, Engine, Order, living
+from etl.fleet.engine import GONE_WRONG, Engine, Order, living, slice_lock
 from etl.fleet.outcome import Outcome
+from etl.fleet.queues import Queues
 from etl.fleet.reaping import end_jobs, free_sites
 from etl.fleet.roll import Roll
 from etl.fleet.roster import Roster
-from etl.fleet.slices import Slices
+from etl.fleet.slices import Slices, slices_in_turn
 from etl.fleet.timing import have_their_turn
-from etl.state.failures import NewerError
+from etl.state.failures import LostError, NewerError
 from etl.state.urls import parse_url, place
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ PATIENCE_S = 60.0
 
 _PAUSE_S = 2.0
 _TRIES = 3
-_HANDED_ON = timedelta(seconds=3)
-"""After so long a job that this worker left may be taken again, perhaps by this one."""
-
 _SPARE_THREADS = 2
 """For the tick, and for what is written beside the jobs."""
 
@@ -63,13 +60,17 @@ class Worker:
         self._who = who
         self._desk = Desk(url)
         self._threads = ThreadPoolExecutor(concurrency + _SPARE_THREADS, "job")
-        self._engine = Engine(url, self)
+        self._engine = self._new_engine()
         self._number: int | None = None
         self._started: datetime | None = None
         self._failure: SyncError | None = None
 
+    def _new_engine(self) -> Engine:
+        pairs = {(site.portal, site.key) for site in self._roster.sites.values()}
+        return Engine(self._url, self, Queues(pairs, self._concurrency))
+
     def serve(self) -> None:
-        """Work. Raises StateError where the fleet is a newer version's, or its database is away for long."""
+        """Work. Raises NewerError where a newer version has been here, LostError where the server is away."""
         try:
             asyncio.run(self._serve())
         finally:
@@ -96,7 +97,7 @@ class Worker:
 
     async def _work_once(self) -> bool:
         """Until there is a reason to stop, the database is away, or (returned) the clock was put back."""
-        self._engine, self._number = Engine(self._url, self), None
+        self._engine, self._number = self._new_engine(), None
         try:
             async with self._engine.opened():
                 return await self._engine.work(
@@ -114,8 +115,8 @@ class Worker:
         """Take no more jobs; those that run go on to their ends."""
         self._failure = self._failure or failure
 
-    def _away(self) -> StateError:
-        return StateError(
+    def _away(self) -> LostError:
+        return LostError(
             f"The database of the fleet at {place(parse_url(self._url))} is away.",
             fix="Nothing is lost; start the worker again once it is back.",
         )
@@ -123,9 +124,9 @@ class Worker:
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, do)
 
-    async def _sign_on(self, number: int) -> None:
+    async def _sign_on(self, number: int) -> bool:
         self._number = number
-        await self._in_thread(lambda: self._note(lambda roll: self._enter(roll, number)))
+        return await self._in_thread(lambda: self._note(lambda roll: self._enter(roll, number)))
 
     def _enter(self, roll: Roll, number: int) -> None:
         """One that lost its database is no newer for that."""
@@ -136,12 +137,15 @@ class Worker:
         if number is not None:
             self._note(lambda roll: roll.sign_off(number))
 
-    def _note(self, change: Callable[[Roll], None]) -> None:
+    def _note(self, change: Callable[[Roll], None]) -> bool:
+        """Have it written down. Returns whether it was."""
         try:
             with self._desk.transaction() as schedule:
                 change(Roll(schedule.connection, schedule.now))
         except SyncError as exc:
             self._trouble({"action": "worker_not_recorded"}, exc)
+            return False
+        return True
 
     def _trouble(self, action: dict[str, str], exc: Exception) -> None:
         if isinstance(exc, NewerError):
@@ -160,7 +164,7 @@ class Worker:
         except (SyncError, *GONE_WRONG) as exc:
             self._trouble({"action": "tick_failed"}, exc)
             return
-        log.info("looked for what is due", extra={"action": "tick", "queued": queued, "live": len(live) - 1})
+        log.info("looked for what is due", extra={"action": "tick", "queued": queued, "live": len(live)})
 
     def _decide(self, live: set[str]) -> tuple[list[Order], list[Order]]:
         """The runs and the slices that are to be queued; before all others what a dead worker was at."""
@@ -174,11 +178,13 @@ class Worker:
             sites = have_their_turn(schedule.due(), names, roster)
             slices = Slices(schedule.connection, schedule.now)
             slices.recall()
-            ranges = slices.due()
-        known = [each for each in ranges if roster.has(each.portal, each.key)]
+            slices.give_up(roster)
+            due = slices.due()
+            going = [each for each in due if slice_lock(each.number) in live]
+            ranges = slices_in_turn(due, going, roster)
         return (
-            [Order(site.portal, site=site.name, soon=site.name in bereaved) for site in sites],
-            [Order(each.portal, backfill=each.number) for each in known],
+            [Order(site.portal, site.key, site=site.name, soon=site.name in bereaved) for site in sites],
+            [Order(each.portal, each.key, backfill=each.number) for each in ranges],
         )
 
     async def run(self, name: Name, *, worker: int | None) -> None:
@@ -192,17 +198,16 @@ class Worker:
             await self._in_thread(lambda: self._run(site, worker))
 
     async def _hand_on(self, name: Name) -> None:
-        """Have a site run by a worker that declares it, if one lives."""
+        """Leave the portal to others for a while, and have one that declares the site take it."""
+        self._engine.leave(name.portal)
         with suppress(SyncError, *GONE_WRONG):  # the tick finds it as well
-            if order := await self._in_thread(lambda: self._handed_on(name)):
-                await self._engine.defer([order])
+            if site := (await self._in_thread(self._others)).sites.get(name):
+                await self._engine.defer([Order(site.portal, site.key, site=name, soon=True)])
 
-    def _handed_on(self, name: Name) -> Order | None:
+    def _others(self) -> Roster:
+        """What all that live declare."""
         with self._desk.transaction() as schedule:
-            others = Roll(schedule.connection, schedule.now).declared(living(schedule.connection))
-            if name not in Roster.union(others).sites:
-                return None
-            return Order(name.portal, site=name, soon=True, after=schedule.now + _HANDED_ON)
+            return Roster.union(Roll(schedule.connection, schedule.now).declared(living(schedule.connection)))
 
     def _run(self, site: Site, worker: int | None) -> None:
         started = self._begin(site, worker)
@@ -260,8 +265,7 @@ class Worker:
             await self._in_thread(lambda: self._slice(number))
 
     def _slice(self, number: int) -> None:
-        wanted = self._wanted(number)
-        if wanted is None or not self._roster.has(wanted.portal, wanted.key):
+        if (wanted := self._wanted(number)) is None:
             return
         facts = {"portal_name": wanted.portal, "key": wanted.key}
         log.info("a slice of a backfill begins", extra={"action": "slice_started", **facts})

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,17 @@ def test_a_worker_that_was_frozen_goes_on_where_it_was(fleet: Fleet, *, is_prune
     assert fleet.asked("SELECT id FROM procrastinate_jobs WHERE status = 'doing'") == []
 
 
+def test_a_look_does_not_wait_for_a_place_that_a_slow_portal_has(fleet: Fleet) -> None:
+    worker = fleet.start("--concurrency", "1")
+    hubspot = slowed(fleet, worker, latency_s=20)
+    soon(lambda: bool(hubspot.busy))
+    ticks = len(worker.said("tick"))
+
+    soon(lambda: len(worker.said("tick")) > ticks + 2, patience_s=15)
+    assert hubspot.busy
+    hubspot.latency_s = 0
+
+
 def test_a_paused_portal_rests_and_the_others_do_not(fleet: Fleet) -> None:
     fleet.every = "2s"
     fleet.declare()
@@ -279,7 +291,8 @@ def test_a_site_that_another_worker_declares_is_left_to_it(fleet: Fleet) -> None
     older = fleet.start()
     fleet.declare()
     fleet("run", "acme", "--now")
-    soon(lambda: older.said("job_left", portal_name="acme"))
+    ticks = len(older.said("tick"))
+    soon(lambda: len(older.said("tick")) > ticks + 2)
     assert fleet.asked("SELECT at_once FROM sites WHERE portal = 'acme'") == [True, True]
     newer = fleet.start()
 
@@ -289,6 +302,27 @@ def test_a_site_that_another_worker_declares_is_left_to_it(fleet: Fleet) -> None
     assert not older.said("job_started", portal_name="acme")
     fleet.declare("beta")
     assert [each["portal"] for each in fleet.status["portals"]] == ["beta"]
+
+
+def test_a_worker_that_knows_a_part_of_a_portal_keeps_none_of_the_rest_from_others(fleet: Fleet) -> None:
+    """They are asked for time and again: who looks first is a matter of luck."""
+    fleet.sites["acme"].remove("a2")
+    fleet.declare()
+    older = fleet.start()
+    fleet.sites["acme"] += ["a2"]
+    fleet.declare()
+    newer = fleet.start()
+
+    def done(worker: FleetWorker, times: int) -> bool:
+        return len(worker.said("job_finished", website="a2")) >= times
+
+    for number in range(1, 5):
+        fleet("run", "acme", "--now")
+        soon(partial(done, newer, number), patience_s=20)
+
+    assert older.said("job_left", website="a2")
+    assert not older.said("job_started", website="a2")
+    assert older.said("job_finished", website="a1") or newer.said("job_finished", website="a1")
 
 
 def test_what_is_asked_for_while_no_worker_is_alive_is_told(fleet: Fleet) -> None:
@@ -359,7 +393,7 @@ def test_a_database_that_is_away_for_long_ends_the_worker(fleet: Fleet, postgres
         code = worker.ended()
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
 
-    assert code == 7
+    assert code == 4
     assert "is away" in worker.said("error")[0]["what"]
     assert worker.said("fleet_lost")
 

@@ -20,6 +20,7 @@ from etl.errors import StateError
 from etl.fleet import engine
 from etl.fleet.database import SCHEMA, open_fleet, prove_current
 from etl.fleet.engine import Engine, Order, install, prove_installed, queue
+from etl.fleet.queues import Queues
 from etl.fleet.reaping import end_jobs
 from etl.fleet.roster import Name
 from etl.state.failures import NewerError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SITE = Name("acme", "site-1")
-ORDER = Order("acme", site=SITE)
+ORDER = Order("acme", "main", site=SITE)
 
 
 class Idle:
@@ -139,12 +140,12 @@ def test_shared_tables_of_a_newer_version_are_refused(made: str) -> None:
 
 
 def test_what_is_queued_is_not_queued_again(made: str) -> None:
-    assert queue(made, [ORDER, Order("acme", site=Name("acme", "site-2"), soon=True)]) == 2
-    assert queue(made, [ORDER, Order("acme", site=Name("acme", "site-3"))]) == 1
+    assert queue(made, [ORDER, Order("acme", "main", site=Name("acme", "site-2"), soon=True)]) == 2
+    assert queue(made, [ORDER, Order("acme", "main", site=Name("acme", "site-3"))]) == 1
 
     async def defer(found: Engine) -> None:
-        more = [Order("acme", site=Name("acme", f"site-{number}")) for number in range(1, 6)]
-        assert await found.defer([*more, Order("acme", backfill=3)]) == 3
+        more = [Order("acme", "main", site=Name("acme", f"site-{number}")) for number in range(1, 6)]
+        assert await found.defer([*more, Order("acme", "main", backfill=3)]) == 3
         assert await found.defer([]) == 0
         assert await found.live() == {*(f"acme/site-{number}" for number in range(1, 6)), "backfill:3"}
 
@@ -158,7 +159,7 @@ def test_a_queue_without_tables_is_told_of(url: str) -> None:
 
 def served(url: str, do: Callable[[Engine], Awaitable[None]]) -> None:
     async def serve() -> None:
-        found = Engine(url, Idle())
+        found = Engine(url, Idle(), Queues({("acme", "main")}, 1))
         async with found.opened():
             await do(found)
 
@@ -243,7 +244,7 @@ def test_a_worker_need_not_wait_for_the_minute_to_learn_of_a_death(
             await end_jobs(found)
             seen.append(statuses(made))
 
-    found = Engine(made, Reaper())
+    found = Engine(made, Reaper(), Queues({("acme", "main")}, 1))
 
     async def work() -> None:
         async with found.opened():
@@ -251,12 +252,47 @@ def test_a_worker_need_not_wait_for_the_minute_to_learn_of_a_death(
                 concurrency=1, on_start=began, stopping=lambda: bool(seen) or time.monotonic() > ends
             )
 
-    async def began(_: int) -> None: ...
+    async def began(_: int) -> bool:
+        return True
 
     killed_amid_its_job(made)
     asyncio.run(work())
     assert seen[0][0] == "failed"
     assert statuses(made) == ["failed"], "and then the worker did what waited"
+
+
+def test_a_worker_takes_nothing_of_other_portals_and_nothing_for_a_while_of_one_that_it_left(
+    made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_LEFT_S", 1.5)
+    taken: list[tuple[str, float]] = []
+    ends = time.monotonic() + 30
+
+    class Leaver(Idle):
+        async def run(self, name: Name, *, worker: int | None) -> None:  # noqa: ARG002 -- as it is declared
+            taken.append((str(name), time.monotonic()))
+            found.leave(name.portal)
+            await found.defer([mine])
+
+    found, mine, other = (
+        Engine(made, Leaver(), Queues({("acme", "main")}, 1)),
+        ORDER,
+        Order("beta", "main", site=Name("beta", "b1"), soon=True),
+    )
+
+    async def work() -> None:
+        async with found.opened():
+            await found.work(
+                concurrency=1, on_start=_noted, stopping=lambda: len(taken) > 1 or time.monotonic() > ends
+            )
+
+    queue(made, [other, mine])
+    asyncio.run(work())
+    (first, at), (second, later) = taken
+    assert first == second == str(mine.site)
+    assert later - at >= 1.5
+    with transaction(made) as connection:
+        assert str(other.site) in engine.waiting(connection)
 
 
 def test_old_jobs_are_deleted(made: str) -> None:
@@ -281,7 +317,7 @@ def test_it_ends_where_the_clock_of_its_machine_is_put_back_as_no_tick_would_com
     monkeypatch.setattr(engine, "_ahead", lambda: next(ahead))
 
     async def work(stopping: Callable[[], bool]) -> bool:
-        began = Engine(made, Idle())
+        began = Engine(made, Idle(), Queues({("acme", "main")}, 1))
         async with began.opened():
             return await began.work(concurrency=1, on_start=_noted, stopping=stopping)
 
@@ -289,7 +325,8 @@ def test_it_ends_where_the_clock_of_its_machine_is_put_back_as_no_tick_would_com
     assert asyncio.run(asyncio.wait_for(work(lambda: True), 60)) is False
 
 
-async def _noted(_number: int) -> None: ...
+async def _noted(_number: int) -> bool:
+    return True
 
 
 def test_the_server_gives_up_the_engine_s_connections_of_a_machine_that_is_gone(made: str) -> None:

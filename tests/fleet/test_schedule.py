@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,14 +16,16 @@ from etl.fleet.outcome import Counts, Outcome
 from etl.fleet.roll import Roll, Worker
 from etl.fleet.roster import Name, Roster, Site
 from etl.fleet.schedule import DIED, Schedule
-from etl.fleet.slices import Slices
+from etl.fleet.slices import Range, Slices, slices_in_turn
 from etl.fleet.tables import backfills, limits, portals, sites, workers
+from etl.fleet.timing import A_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Connection
 
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 EVERY = timedelta(minutes=15)
 ONE, TWO = Site("acme", "one", "agency", EVERY), Site("acme", "two", "agency", EVERY)
@@ -355,15 +358,97 @@ def test_a_backfill_goes_on_slice_by_slice_to_its_end(connection: Connection) ->
     for outcome in (Outcome(4, "spent", requests=20, rows=900), Outcome(0, requests=5, rows=80)):
         with scheduling(connection) as schedule:
             mine = Slices(connection, schedule.now)
-            assert mine.begin(wanted.number) == wanted
-            mine.end(wanted, outcome)
+            begun = mine.begin(wanted.number)
+            assert begun
+            assert replace(begun, requests=0) == wanted
+            mine.end(begun, outcome)
 
     found = slices(connection)
-    assert (found.requests, found.rows, found.exit_code) == (25, 980, 0)
+    assert (found.requests, found.rows, found.exit_code, found.reason) == (25, 980, 0, None)
     assert found.ended_at
     with scheduling(connection) as schedule:
         assert Slices(connection, schedule.now).due() == []
         assert Slices(connection, schedule.now).begin(wanted.number) is None
+
+
+def test_a_slice_whose_worker_was_taken_for_dead_changes_nothing_that_another_did(
+    connection: Connection,
+) -> None:
+    with scheduling(connection) as schedule:
+        mine = Slices(connection, schedule.now)
+        mine.ask("acme", "agency", schedule.now - timedelta(days=3), None)
+        (frozen,) = mine.due()
+        mine.end(frozen, Outcome(4, "spent", requests=20, rows=900))
+        mine.end(frozen, Outcome(4, "State database is away", requests=7))
+        (last,) = mine.due()
+        assert last.requests == 20
+        mine.end(last, Outcome(0, requests=5))
+        mine.end(last, Outcome(4, "State database is away"))
+
+    found = slices(connection)
+    assert (found.requests, found.exit_code, found.reason, found.ended_at is None) == (25, 0, None, False)
+
+
+def test_a_backfill_with_a_key_that_nobody_declares_any_more_ends_after_an_hour(
+    connection: Connection,
+) -> None:
+    with scheduling(connection) as schedule:
+        mine = Slices(connection, schedule.now)
+        for key in ("moved", "agency"):
+            mine.ask("acme", key, schedule.now - timedelta(days=3), None)
+        mine.give_up(ROSTER)
+        assert [each.key for each in mine.due()] == ["moved", "agency"]
+        later = Slices(connection, schedule.now + timedelta(hours=1, minutes=1))
+        later.give_up(ROSTER)
+        assert [each.key for each in later.due()] == ["agency"]
+        ended = connection.execute(select(backfills).where(backfills.c.key == "moved")).one()
+    assert (ended.exit_code, ended.reason) == (2, "Nothing of acme is read with the key moved any more.")
+
+
+def test_slices_leave_half_of_a_key_s_minute_to_the_runs() -> None:
+    roster = Roster.of(
+        [Site("acme", "one", "slow", EVERY), Site("acme", "two", "fast", EVERY)], {"slow": 30, "fast": 120}
+    )
+    slow, fast = ([Range(number, "acme", key, NOW, None) for number in range(5)] for key in ("slow", "fast"))
+
+    assert slices_in_turn([*slow, *fast], [], roster) == [slow[0], *fast[:3]]
+    assert slices_in_turn([*slow, *fast], [slow[1], fast[0]], roster) == fast[1:3]
+    assert slices_in_turn([Range(1, "acme", "moved", NOW, None)], [], roster) == []
+
+
+def test_a_run_whose_worker_was_taken_for_dead_changes_nothing_that_another_did(
+    connection: Connection,
+) -> None:
+    with scheduling(connection) as schedule:
+        frozen = schedule.begin(ONE, WORKER)
+        assert frozen
+        schedule.bereave([ONE.name])
+    ran(connection, ONE, Outcome(0, watermark=NOW))
+    before = row(connection, ONE), portal(connection, "acme")
+    late = Outcome(4, "away", watermark=NOW - EVERY)
+    with scheduling(connection) as schedule:
+        schedule.end(ONE, late, started=frozen, longest=EVERY, worker=WORKER)
+
+    assert (row(connection, ONE), portal(connection, "acme")) == before
+    with scheduling(connection) as schedule:
+        other = schedule.begin(ONE, WORKER + 1)
+    going = row(connection, ONE)
+    with scheduling(connection) as schedule:
+        schedule.end(ONE, late, started=frozen, longest=EVERY, worker=WORKER)
+    assert other
+    assert row(connection, ONE) == going
+
+
+def test_what_is_due_in_a_moment_is_taken_along(connection: Connection) -> None:
+    every_minute = Site("acme", "often", "agency", MINUTE)
+    with scheduling(connection) as schedule:
+        schedule.enrol(Roster.of([ONE, every_minute], {"agency": 30}))
+        for site, seconds in ((ONE, 29), (TWO, 32), (every_minute, 14)):
+            schedule._change(site.name, due_at=schedule.now + timedelta(seconds=seconds))
+    assert set(is_due(connection)) == {"acme/one", "acme/often"}
+    with scheduling(connection) as schedule:
+        schedule._change(every_minute.name, due_at=schedule.now + timedelta(seconds=18))
+    assert is_due(connection) == ["acme/one"]
 
 
 def test_a_slice_that_was_queued_twice_does_not_begin_before_its_time(connection: Connection) -> None:
@@ -396,8 +481,8 @@ def test_a_backfill_does_not_wait_for_a_stop_that_was_lifted(connection: Connect
         (Outcome(4, "spent", requests=20), True, timedelta(0)),
         (Outcome(4, "down"), True, MINUTE),
         (Outcome(143), True, timedelta(0)),
-        (Outcome(75), True, MINUTE),
-        (Outcome(7), True, MINUTE),
+        (Outcome(75), True, A_MOMENT),
+        (Outcome(7), True, A_MOMENT),
         (Outcome(5, "refused"), False, None),
         (Outcome(2, "wrong"), False, None),
         (Outcome(3), False, None),
@@ -419,17 +504,27 @@ def test_a_slice_ends_a_backfill_or_says_when_it_goes_on(
 
 
 def test_a_worker_that_is_gone_is_marked_once_and_forgotten_a_day_later(connection: Connection) -> None:
+    who, other = Worker("host", 4711, "1.0"), Worker("host", 4712, "1.0")
+    with scheduling(connection) as schedule:
+        roll = Roll(connection, schedule.now)
+        roll.sign_on(1, other, ROSTER)
+        roll.sign_on(2, who, ROSTER)
+    with scheduling(connection) as schedule:
+        assert Roll(connection, schedule.now).call([2]) == ([other], [])
+    with scheduling(connection) as schedule:
+        assert Roll(connection, schedule.now).call([2]) == ([], [])
+        later = Roll(connection, schedule.now + timedelta(days=2))
+        assert later.call([2]) == ([], [])
+        assert connection.execute(select(workers.c.id)).scalars().all() == [2]
+
+
+def test_an_older_number_of_a_process_that_lives_is_not_told_as_a_dead_worker(connection: Connection) -> None:
     who = Worker("host", 4711, "1.0")
     with scheduling(connection) as schedule:
         roll = Roll(connection, schedule.now)
         for number in (1, 2):
             roll.sign_on(number, who, ROSTER)
-    with scheduling(connection) as schedule:
-        assert Roll(connection, schedule.now).call([2]) == ([who], [])
-    with scheduling(connection) as schedule:
-        assert Roll(connection, schedule.now).call([2]) == ([], [])
-        later = Roll(connection, schedule.now + timedelta(days=2))
-        assert later.call([2]) == ([], [])
+        assert roll.call([2]) == ([], [])
         assert connection.execute(select(workers.c.id)).scalars().all() == [2]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from etl.fleet.outcome import Outcome
 from etl.fleet.roster import Name, Roster, Site
-from etl.fleet.timing import Due, Turn, due_again, have_their_turn, on_grid, pause
+from etl.fleet.timing import A_MOMENT, AHEAD, Due, Turn, due_again, have_their_turn, on_grid, pause
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -47,6 +47,15 @@ def test_what_a_retry_cannot_mend_is_due_at_its_next_time(code: int, late: timed
     assert due_again(SITE, Outcome(code), turn) == due + EVERY
 
 
+@pytest.mark.parametrize("early", [timedelta(seconds=1), 3 * MINUTE, EVERY, 100 * EVERY])
+def test_a_run_that_began_a_little_early_is_that_of_its_time(early: timedelta) -> None:
+    due = on_grid(SITE, NOW)
+    turn = Turn(due - early, now=due, due=due)
+
+    found = due_again(SITE, Outcome(0), turn)
+    assert found == due + EVERY if early <= EVERY else found <= turn.started + 2 * EVERY
+
+
 def test_a_site_that_was_not_read_for_a_day_does_not_catch_up_on_each_time() -> None:
     due = on_grid(SITE, NOW)
     started = due + 96 * EVERY + MINUTE
@@ -60,8 +69,8 @@ def test_a_site_that_was_not_read_for_a_day_does_not_catch_up_on_each_time() -> 
     [
         (130, 0, None, 0 * MINUTE),
         (143, 3, None, 0 * MINUTE),
-        (75, 5, None, MINUTE),
-        (7, 5, None, MINUTE),
+        (75, 5, None, A_MOMENT),
+        (7, 5, None, A_MOMENT),
         (4, 0, None, MINUTE),
         (4, 1, None, 2 * MINUTE),
         (4, 2, None, 4 * MINUTE),
@@ -83,7 +92,7 @@ def test_after_a_stop_the_sites_of_a_key_come_spread() -> None:
     turn = Turn(NOW, now=NOW, until=until)
     dues = {due_again(site, Outcome(4), turn) for site in sites(100)}
 
-    assert all(until <= due < until + 5 * MINUTE for due in dues)
+    assert all(until + AHEAD <= due < until + AHEAD + 5 * MINUTE for due in dues)
     assert len(dues) > 50
 
 

@@ -137,20 +137,13 @@ def test_of_two_that_decide_at_once_the_second_sees_what_the_first_did(
         assert connection.execute(text("SELECT failures FROM sites")).scalars().all() == [1]
 
 
-def test_a_job_that_is_left_is_soon_for_those_that_declare_its_site(
-    connection: Connection, older: Worker
-) -> None:
-    assert older._handed_on(DELTA.name) is None
+def test_a_job_is_left_to_whoever_lives_and_declares_its_site(connection: Connection, older: Worker) -> None:
+    assert DELTA.name not in older._others().sites
     sign_on(connection, NEW)
-    with connection.begin():
-        now = Schedule(connection).now
 
-    order = older._handed_on(DELTA.name)
-    assert order
-    assert (order.site, order.soon) == (DELTA.name, True)
-    assert order.after
-    assert now < order.after < now + MINUTE
-    assert older._handed_on(NOBODY_S) is None
+    assert DELTA.name in older._others().sites
+    assert older._others().has("delta", "new")
+    assert NOBODY_S not in older._others().sites
 
 
 def test_a_worker_that_signs_on_again_is_no_newer_for_that(connection: Connection, older: Worker) -> None:

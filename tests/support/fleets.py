@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
-EVERY = "5m"
+EVERY = "24h"
+"""So long that no site is due by itself within a test."""
 PATIENCE_S = 90.0
 """For what takes a second or two, on a machine that is busy."""
 

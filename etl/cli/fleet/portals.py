@@ -46,18 +46,18 @@ def run(portal: str, *, now: bool) -> int:
     """
     fleet = declared()
     fleet.tenants_of(portal)
-    names = [site.name for site in roster_of(fleet).of_portal(portal)]
+    sites = roster_of(fleet).of_portal(portal)
     with shared(fleet) as connection:
         schedule = Schedule(connection)
         refuse_paused(portal, schedule.paused_at(portal))
         schedule.enrol(roster_of(fleet))
-        schedule.hurry(names, at_once=now)
+        schedule.hurry([site.name for site in sites], at_once=now)
         alive = living(connection)
-    queued = queue(fleet.url, [Order(portal, site=name, soon=True) for name in names])
-    waiting = len(names) - queued
+    queued = queue(fleet.url, [Order(portal, site.key, site=site.name, soon=True) for site in sites])
+    waiting = len(sites) - queued
     beside = f", {waiting} {'was' if waiting == 1 else 'were'} queued already" if waiting else ""
-    sites = "1 site" if queued == 1 else f"{queued} sites"
-    say(f"{portal}: {sites} queued{beside}. visitor-sync fleet status shows how they fare.")
+    told = "1 site" if queued == 1 else f"{queued} sites"
+    say(f"{portal}: {told} queued{beside}. visitor-sync fleet status shows how they fare.")
     if not alive:
         say(NOBODY)
     return 0
