@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pytest
 import etl
 from etl import errors
 from etl.cli.commands import program
+from etl.cli.fleet.objects import fleet_object
 from etl.cli.help import topics
 from etl.cli.options import COMMON, LEVELS
 from etl.cli.printout import CHANGES
@@ -26,6 +28,8 @@ from etl.cli.scheduling.job import Job
 from etl.cli.scheduling.units import units
 from etl.errors import SettingsError, SyncError
 from etl.fields import BASIC, FIELDS
+from etl.fleet.overview import BackfillState, Overview, PortalState, Quota, SiteState, WorkerState
+from etl.fleet.roster import Site
 from etl.settings import all_sections, file_variables, known_variables, load
 from etl.watch.metrics import NAMES
 
@@ -228,6 +232,33 @@ def test_the_topic_on_logs_names_every_action_of_the_program() -> None:
     found = {"".join(names) for source in sources for names in said.findall(source)}
     assert len(written) == len(set(written))
     assert set(written) == found
+
+
+def keys_of(value: dict[str, Any], name: str = "") -> dict[str, set[str]]:
+    """The keys of an object, and of those in it, by the key that each stands under."""
+    found = {name: {*value}}
+    for key, inner in value.items():
+        for each in inner if isinstance(inner, list) else [inner]:
+            if isinstance(each, dict):
+                found |= keys_of(each, key)
+    return found
+
+
+def test_the_topic_on_the_fleet_names_every_key_of_its_status() -> None:
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    worker = WorkerState("host", 1, "0.1.0", now, alive=True)
+    site = SiteState(Site("acme", "site-1", "agency", timedelta(minutes=5)), worker=worker, since=now)
+    past = BackfillState("agency", now, None, now, 0, 0, None, None, None)
+    portal = PortalState("acme", [site], [Quota("agency")], [past])
+    real = keys_of(fleet_object(Overview(now, [portal], [worker])))
+
+    written: dict[str, set[str]] = {}
+    group = ""
+    for into, keys, _, _ in table(TOPICS["fleet"].partition("`fleet status --json` says")[2]):
+        group = code(into) or group
+        written.setdefault(group, set()).update(re.findall(r"`(\w+)`", keys))
+    assert real.pop("runner") == written["workers"] | {"since"}
+    assert written == real
 
 
 def test_the_table_of_fields_is_that_of_the_program() -> None:

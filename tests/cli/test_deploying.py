@@ -6,7 +6,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +22,9 @@ from etl.cli.commands import program as command_line
 from etl.cli.help import topics
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from program import Program
+
+ROOT = Path(__file__).parents[2]
 
 TOPIC = topics()["deploying"]
 LISTS = [
@@ -61,6 +66,60 @@ def test_what_the_containers_call_can_be_called(words: list[str]) -> None:
 
 def test_the_topic_calls_what_it_should() -> None:
     assert [words for words in (["fleet", "init"], ["fleet", "worker"], RUN) if words not in CALLS] == []
+
+
+def test_the_image_is_made_of_what_a_wheel_is_made_of_and_of_nothing_else() -> None:
+    copied = [words.split() for words in re.findall(r"^COPY (?!--from)(.+)$", TOPIC, re.MULTILINE)]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, wheel = declared["project"], declared["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    made_of = {"pyproject.toml", "uv.lock", project["readme"], *project["license-files"]}
+    made_of |= {*wheel["packages"], *wheel["force-include"]}
+    assert {name for *names, _ in copied for name in names} == made_of
+
+
+def test_the_containers_are_of_the_image_that_is_built() -> None:
+    (built,) = {*re.findall(r"docker build -t (\S+)", TOPIC)}
+    used = re.findall(r"(?:image: |--stop-timeout 60 )(visitor-sync\S*)", TOPIC)
+
+    assert len(used) == 5
+    assert {*used} == {built}
+
+
+def of_the_job(*words: str) -> list[str]:
+    """What the Job of the CronJob calls, with these words for the program and its arguments."""
+    (script,) = re.findall(r"- sh\n +- -c\n +- \|\n((?:.+\n)+?) +- visitor-sync\n", TOPIC)
+    return ["sh", "-c", dedent(script), *words]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(0, 0), (1, 1), (2, 2), (3, 0), (4, 0), (5, 5), (6, 6), (7, 7), (75, 0), (143, 143)]
+)
+def test_a_job_fails_where_a_person_must_act_and_nowhere_else(code: int, told: int) -> None:
+    program = [sys.executable, "-c", f"import sys; sys.exit({code} if sys.argv[1:] == ['run'] else 99)"]
+
+    assert subprocess.run(of_the_job(*program, "run"), check=False, timeout=60).returncode == told
+
+
+def test_a_job_hands_sigterm_on_and_waits_for_the_run_to_end() -> None:
+    program = """
+import signal, sys, time
+def stop(*_):
+    time.sleep(0.5)
+    print("ended", flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+print("begun", flush=True)
+time.sleep(60)
+"""
+    call = of_the_job(sys.executable, "-c", program)
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout
+        assert job.stdout.readline() == "begun\n"
+        job.send_signal(signal.SIGTERM)
+        said, _ = job.communicate(timeout=60)
+
+    assert (said, job.returncode) == ("ended\n", 143)
 
 
 DECLARED = """
