@@ -58,10 +58,10 @@ def on_grid(site: Site, after: datetime) -> datetime:
 def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
     """When the site is due next.
 
-    At its own time, in general, whatever it was that a person has to mend; also where
-    the run began a little before it was due. At once, for others, where the worker was
-    told to stop; in a moment where somebody else is at the state, or where it cannot be used. After an outage
-    when the stop ends, or else after a pause that grows up to the site's interval.
+    At its own time, in general, whatever it was that a person has to mend; the next one also where the run
+    began a little before it was due. At once, for others, where the worker was told to stop; in a moment
+    where somebody else is at the state, or where it cannot be used. After an outage when the stop ends, or
+    else after a pause that grows up to the site's interval.
     """
     code = outcome.exit_code
     if code in INTERRUPTED:
@@ -70,9 +70,8 @@ def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
         return turn.now + A_MOMENT
     if code == UNAVAILABLE:
         if turn.until and turn.until > turn.now:
-            return (
-                turn.until + AHEAD + timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
-            )
+            spread = timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
+            return turn.until + AHEAD + spread
         return turn.now + pause(turn.failures + 1, site.every)
     served = min(turn.due or turn.started, turn.started + site.every)
     return on_grid(site, max(turn.started, served))
