@@ -73,6 +73,16 @@ def complaint() -> str:
     return str(caught.value)
 
 
+def test_a_directory_of_secrets_that_cannot_be_looked_into_is_told(
+    credentials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret in it would be taken for one that is not set, such as where the state is."""
+    monkeypatch.setattr("os.access", lambda path, _: str(path) != str(credentials))
+    assert "CREDENTIALS_DIRECTORY: the directory" in complaint()
+    credentials.rmdir()
+    assert "CREDENTIALS_DIRECTORY" not in complaint()
+
+
 def test_whatever_may_hold_a_secret_may_stand_in_a_file() -> None:
     assert sorted(file_variables()) == sorted(f"{name}_FILE" for name in CONFIDENTIAL)
     assert [section for section in all_sections() if "_FILE" in "".join(section.model_fields)] == []

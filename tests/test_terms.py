@@ -33,6 +33,7 @@ BETA = Terms(
         ),
         ("visitor-sync run --now", "visitor-sync run --portal beta --now"),
         ("visitor-sync run --all", "visitor-sync run --all"),
+        ("visitor-sync rejections list --all", "visitor-sync rejections list --portal beta --all"),
         ("visitor-sync run --portal acme", "visitor-sync run --portal acme"),
         ("visitor-sync help state", "visitor-sync help state"),
         ("visitor-sync fleet status", "visitor-sync fleet status"),

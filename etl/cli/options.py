@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
 
 LEVELS = ("debug", "info", "warning", "error")
 _ENV_FILE, _PORTAL, _LOG_LEVEL = (f"{__name__}.{name}" for name in ("env_file", "portal", "log_level"))
@@ -22,6 +22,20 @@ def _noted(key: str) -> Any:
             context.meta[key] = value
 
     return note
+
+
+def _noted_portal(context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> None:
+    """A callback that notes the one portal that was given, wherever that was."""
+    given = {*values, *filter(None, [context.meta.get(_PORTAL)])}
+    if len(given) > 1:
+        raise click.UsageError("--portal names several portals: give one of them.", context)
+    context.meta.update(dict.fromkeys([_PORTAL], next(iter(given))) if given else {})
+
+
+def refuse_portal() -> None:
+    """For commands that are of all portals, or take one as an argument."""
+    if _PORTAL in click.get_current_context().meta:
+        raise click.UsageError("This command is not of one portal: write it without --portal.")
 
 
 def required_portal(context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
@@ -41,10 +55,11 @@ COMMON = (
         help="Read FILE instead of .env.",
     ),
     click.Option(
-        ["--portal"],
+        ["--portal", "of_portal"],
         metavar="NAME",
+        multiple=True,
         expose_value=False,
-        callback=_noted(_PORTAL),
+        callback=_noted_portal,
         help="Work on this portal of visitor-sync.toml.",
     ),
     click.Option(

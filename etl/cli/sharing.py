@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from etl.fleet.allowances import SharedDay, SharedMonth, SharedStops, Turns
 from etl.fleet.claims import Claims
+from etl.fleet.database import revision
 from etl.fleet.grants import HUBSPOT, SEARCH, ZENOVAY
 from etl.fleet.permits import permits, shared_rows
 from etl.fleet.stops import key_row, portal_row, search_row
 from etl.load.links import SEARCHES_A_SECOND
+from etl.state.database import connect
+from etl.state.urls import exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,14 @@ class HubSpotLimits:
     pace: Turns
     search: Turns
     day: SharedDay
+
+
+def is_kept(url: str, clock: Clock) -> bool:
+    """Whether the shared rows are there. Raises StateError."""
+    if not exists(url):
+        return False
+    with connect(url, clock=clock) as connection:
+        return revision(connection) is not None
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from etl.load.properties import wanted_properties
 from etl.pace import Pace
 from etl.retry import Patience
 from etl.state.store import Store, open_state
-from etl.state.urls import exists
 from etl.transform import properties
 
 if TYPE_CHECKING:
@@ -91,6 +90,13 @@ def hubspot_client(
     return client
 
 
+def _is_kept(shared: Shared, clock: Clock) -> bool:
+    """Whether there are rows that keep the limits: what only looks, such as a dry run, makes none."""
+    from etl.cli.sharing import is_kept  # noqa: PLC0415 -- a fleet alone needs it
+
+    return is_kept(shared.url, clock)
+
+
 @contextmanager
 def hubspot_beside(
     settings: HubSpotSettings, clock: Clock, shared: Shared | None, patience: Patience = PATIENCE
@@ -99,7 +105,7 @@ def hubspot_beside(
     with ExitStack() as stack:
         limits: HubSpotLimits | None = None
         pace: HubSpotSlots = hubspot_pace(settings, clock)
-        if shared:
+        if shared and _is_kept(shared, clock):
             from etl.cli import sharing  # noqa: PLC0415 -- a fleet alone needs it
 
             limits = stack.enter_context(sharing.hubspot_limits(shared, settings, clock, insists=True))
@@ -117,7 +123,7 @@ def zenovay_beside(
     with ExitStack() as stack:
         pace: Slots = zenovay_pace(settings.zenovay, clock)
         month: Allowance = budget
-        if settings.shared:
+        if settings.shared and _is_kept(settings.shared, clock):
             from etl.cli import sharing  # noqa: PLC0415 -- as above
 
             key = stack.enter_context(sharing.zenovay_limits(settings.shared, settings, clock, budget.terms))
@@ -193,7 +199,7 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         taken_over = stack.enter_context(store.locked())
         _take_up_texts(store, settings.sync.synced)
         shared = settings.shared
-        if shared and (exists(shared.url) or not dry_run):  # a dry run leaves no tables behind
+        if shared and (not dry_run or _is_kept(shared, clock)):
             limits, stops = _shared_limits(settings, shared, clock, budget, stack, dry_run=dry_run)
             store.limited_by(stops)
             verified = _prepare(store, settings)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from etl import envfile
+from etl.errors import SettingsError
 from etl.settings.sections import confidential, variables
 
 if TYPE_CHECKING:
@@ -158,10 +159,20 @@ def read_sources() -> Sources:
 
 
 def directories() -> list[Path]:
-    """The directories of secrets that are there, and may be looked into."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    named = [Path(credentials), MOUNTED] if credentials else [MOUNTED]
-    return [path for path in named if path.is_dir() and os.access(path, os.X_OK)]
+    """The directories of secrets that are there; one that is common to all if it may be looked into.
+
+    Raises SettingsError where the one that is meant for this program may not: a secret in it would be missed.
+    """
+    found = [MOUNTED] if MOUNTED.is_dir() and os.access(MOUNTED, os.X_OK) else []
+    if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
+        path = Path(credentials)
+        if os.path.lexists(path) and not os.access(path, os.X_OK):
+            raise SettingsError(
+                f"CREDENTIALS_DIRECTORY: the directory {_shown(path)} cannot be looked into.",
+                fix="Let the user who runs this read it and what it holds.",
+            )
+        found = [path, *found] if path.is_dir() else found
+    return found
 
 
 def read_secret(path: Path, *, named: str, where: str = "") -> Filed:

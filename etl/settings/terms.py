@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _GROUPS = r"rejections(?: (?:list|retry))?|state(?: copy)?"
 _COMMANDS = rf"backfill|check|explain|forget|resync|run|setup|status|undo|{_GROUPS}"
-_CALL = re.compile(rf"\bvisitor-sync (?>{_COMMANDS})\b(?!-| --(?:portal|all)\b)")
+_CALL = re.compile(rf"\bvisitor-sync (?>{_COMMANDS})\b(?!-| --portal\b)(?<!run(?= --all\b))")
 
 
 @dataclass(frozen=True, slots=True)

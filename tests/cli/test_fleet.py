@@ -420,6 +420,13 @@ def test_status_shows_what_is_declared_before_anything_ran(fleet: Fleet) -> None
     assert "no worker is alive" in shown
 
 
+@pytest.mark.parametrize("command", [["init"], ["worker"], ["pause", "gamma"], ["run", "gamma"]])
+def test_what_is_of_no_one_portal_is_refused_with_one(fleet: Fleet, command: list[str]) -> None:
+    told = fleet(*command, "--portal", "acme")
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "without --portal" in told.stderr
+
+
 def test_an_unknown_portal_is_told_with_the_nearest(fleet: Fleet) -> None:
     for command in (["pause"], ["resume"], ["run"], ["backfill", "--from", "2026-01-01"]):
         told = fleet(command[0], "acne", *command[1:])

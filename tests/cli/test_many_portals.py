@@ -15,10 +15,12 @@ from agency import Agency, agency
 from program import balance, row
 from prometheus_client.parser import text_string_to_metric_families
 from situations import until
+from sqlalchemy import inspect
 from storm import FOREVER, Fault
 from terminal import on_a_terminal, plain
 
 from etl.clock import SystemClock
+from etl.state.database import connect
 from etl.state.store import Store, open_state
 
 if TYPE_CHECKING:
@@ -214,6 +216,44 @@ def test_a_dry_run_of_all_writes_nothing_and_says_what_it_would(three: Agency) -
     ]
     assert contacts(three) == dict.fromkeys(NAMES, 0)
     assert list(three.folder.rglob("*.db")) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_only_looks_leaves_nothing_behind(
+    three: Agency, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    if url:
+        three.settings["SYNC_STATE_URL"] = url
+    days = ("--from", "2026-01-01", "--to", "2026-01-02")
+    codes = [
+        three(*arguments).exit_code
+        for arguments in (
+            ("run", "--all", "--dry-run"),
+            ("check", "--portal", "acme"),
+            ("backfill", "--portal", "acme", *days, "--plan"),
+            ("backfill", "--portal", "acme", *days, "--dry-run"),
+        )
+    ]
+
+    assert {*codes} <= {0, 3}, codes
+    assert list(three.folder.rglob("*.db")) == []
+    if url:
+        with connect(url) as connection:
+            schemas = {name for name in inspect(connection).get_schema_names() if "visitor" in name}
+            assert (schemas, inspect(connection).get_table_names()) == (set(), [])
+
+
+def test_a_portal_that_is_named_twice_must_be_the_same(three: Agency) -> None:
+    for arguments in (
+        ("run", "--portal", "acme", "--portal", "bolt"),
+        ("--portal", "acme", "run", "--portal", "bolt"),
+    ):
+        ended = three(*arguments)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert "several portals" in ended.stderr
+    assert contacts(three) == dict.fromkeys(NAMES, 0)
+    assert three("--portal", "acme", "run", "--portal", "acme").exit_code == 0
 
 
 def test_only_the_websites_that_are_named_are_synced(three: Agency) -> None:

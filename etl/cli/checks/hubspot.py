@@ -70,10 +70,11 @@ class HubSpotChecks:
 
     def _claimable(self, met: Portal, shared: Shared) -> None:
         """Raises SettingsError where the account is another portal's of the file, too."""
-        from etl.cli.sharing import shared_stops  # noqa: PLC0415 -- a fleet alone needs it
+        from etl.cli import sharing  # noqa: PLC0415 -- a fleet alone needs it
 
-        with shared_stops(shared, self._clock, looks=True) as shares:
-            shares.claim(met.id)
+        if sharing.is_kept(shared.url, self._clock):
+            with sharing.shared_stops(shared, self._clock, looks=True) as shares:
+                shares.claim(met.id)
 
     def _granted(self, prove: Callable[[HubSpotClient], None]) -> str:
         prove(self.client)

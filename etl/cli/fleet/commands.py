@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import click
 
-from etl.cli.options import Group, required_portal
+from etl.cli.options import Group, refuse_portal, required_portal
 from etl.errors import SettingsError, installing
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -35,6 +35,7 @@ def fleet() -> None:
 @fleet.command()
 def init() -> int:
     """Make or upgrade the tables that the workers share. Safe to repeat."""
+    refuse_portal()
     require_engine()
     from etl.cli.fleet.init import make_tables
 
@@ -52,6 +53,7 @@ def init() -> int:
 )
 def worker(*, concurrency: int) -> int:
     """Do what is due, until a signal; as many workers as you like, on any machine."""
+    refuse_portal()
     require_engine()
     from etl.cli.fleet.working import work
 
@@ -72,6 +74,7 @@ def status(*, as_json: bool) -> int:
 @PORTAL
 def pause(*, portal: str) -> int:
     """Begin no run of PORTAL any more; one that goes on ends by itself."""
+    refuse_portal()
     require_engine()
     from etl.cli.fleet.portals import pause as pause_portal
 
@@ -82,6 +85,7 @@ def pause(*, portal: str) -> int:
 @PORTAL
 def resume(*, portal: str) -> int:
     """Let the runs of PORTAL begin again."""
+    refuse_portal()
     require_engine()
     from etl.cli.fleet.portals import resume as resume_portal
 
@@ -93,6 +97,7 @@ def resume(*, portal: str) -> int:
 @click.option("--now", is_flag=True, help="Even if the last run was a moment ago, or a limit is spent.")
 def run(*, portal: str, now: bool) -> int:
     """Have all sites of PORTAL synced at once, by the workers."""
+    refuse_portal()
     require_engine()
     from etl.cli.fleet.portals import run as run_portal
 
@@ -105,6 +110,7 @@ def run(*, portal: str, now: bool) -> int:
 @click.option("--to", "until", metavar="D", help="Last day, included, or an instant, excluded.")
 def backfill(*, portal: str, since: str, until: str | None) -> int:
     """Have a past range of all sites of PORTAL read by the workers, between the runs."""
+    refuse_portal()
     require_engine()
     from etl.cli.fleet.past import ask
 

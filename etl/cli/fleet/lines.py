@@ -69,7 +69,7 @@ def wrong_lines(portal: PortalState, now: datetime) -> Iterator[str]:
 def _skipped_lines(portal: PortalState) -> Iterator[str]:
     """One for all sites: their reasons differ by seconds, and the latest one stands for them."""
     skipped = {site.site.website: site.skipped for site in portal.sites if site.skipped}
-    if skipped:
+    if skipped and not portal.paused:
         yield (
             f"{named([*skipped])}: skipped. {max(skipped.values())}"
             f" visitor-sync fleet run {portal.name} --now runs regardless."
