@@ -134,15 +134,23 @@ class Portals:
 
     def _stray(self, key: str, kind: str, known: list[str]) -> str:
         """Where a key belongs that a table of this kind does not have; else which one may be meant."""
-        tables = {"sites": SITE, "portals": (PER_DAY, *_portal_variables(self.own)), "keys": _key_variables()}
-        for table, keys in tables.items():
-            if key in keys:
-                return f"{key} belongs to [[{table}]]"
-        settings = known_variables(self.own)
-        for prefix in ("", *prefixes()):
-            if (variable := f"{prefix}{key}".upper()) in settings and variable not in ALONE:
-                return f"{key} is common to all portals: set {variable} in the environment"
-        return f"{envfile.printable(key)} is no key of {kind}; the nearest one is {nearest(key, known)}"
+        shown = envfile.printable(key)
+        called = [f"{prefix}{key}".upper() for prefix in ("", *prefixes())]
+        tables = {
+            "sites": {name: name.upper() for name in SITE},
+            "portals": {PER_DAY: PER_DAY.upper(), **_portal_variables(self.own)},
+            "keys": _key_variables(),
+        }
+        for table in (kind, *tables):
+            name = next((name for name, variable in tables[table].items() if variable in called), None)
+            if name and table == kind:
+                return f"{shown} is no key of {kind}: write {name}"
+            if name:
+                return f"{shown} belongs to [[{table}]]" + (f", as {name}" if name != key else "")
+        settings = {*known_variables(self.own)} - {*ALONE}
+        if common := next((each for each in called if each in settings), None):
+            return f"{shown} is common to all portals: set {common} in the environment"
+        return f"{shown} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
     def per_day(self, portal: str) -> int | None:
         """How many requests a portal allows in a day, as far as that is declared."""
