@@ -85,6 +85,8 @@ def read(path: str, *, named_in: str | None) -> tuple[Config, list[str]]:
     except ValidationError as exc:
         wrong = dict.fromkeys(str(error["loc"][0]) for error in exc.errors())
         return Config(), [f"{where}: {_SHAPES[key]}." for key in wrong]
+    except ValueError:  # as Python reads no number of thousands of digits
+        raise SettingsError(f"{where} is not TOML: a number in it is too long.", fix=_FIX) from None
     problems = [
         f"{envfile.printable(key)} is no key of this file; the nearest one is {_nearest(key, value)}"
         for key, value in (file.model_extra or {}).items()

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from durationpy import DurationError, from_str
-
 from etl import envfile
+from etl.instants import duration
 from etl.naming import nearest
 
 if TYPE_CHECKING:
@@ -29,6 +28,10 @@ _INLINE = frozenset(
 )
 _REFERENCES = frozenset({("sites", "key"), ("portals", "key")})
 """The latter does not belong there, and is no secret either."""
+
+_LISTS = frozenset({("portals", "fields")})
+_LARGEST_BITS = 1000
+"""Of a number; thousands of digits Python refuses to write out."""
 
 SITE = ("website", "portal", "key", "every")
 _MEANT = {"interval": "every"}
@@ -165,7 +168,7 @@ class _Table:
             if _is_secret(value) or (key in _INLINE and (self.kind, key) not in _REFERENCES):
                 self.hidden.add(key)
                 self.tell(f"{shown} is written in the file, where a secret never stands; {self._instead()}")
-            elif (text := _text(value)) is not None:
+            elif (text := _text(value, listed=(self.kind, key) in _LISTS)) is not None:
                 yield key, text or None
             else:
                 self.hidden.add(key)
@@ -181,12 +184,14 @@ def _is_secret(value: Any) -> bool:
     return any(isinstance(text, str) and text.strip(" \"'").startswith(_SECRETS) for text in texts)
 
 
-def _text(value: Any) -> str | None:
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+def _text(value: Any, *, listed: bool) -> str | None:
+    if listed and isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
         return None
     return str(value).strip()
 
@@ -261,8 +266,8 @@ def _every(table: _Table, text: str | None) -> timedelta | None:
     if text is None:
         return EVERY
     try:
-        every: timedelta = from_str(text)
-    except (DurationError, ValueError, OverflowError):
+        every = duration(text)
+    except ValueError:
         table.tell("every must be a duration such as 5m or 1h")
         return None
     if every < LEAST:

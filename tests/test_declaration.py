@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 SECRETS = {"AGENCY_KEY": "zv_geheimnis", "ACME_TOKEN": "pat-geheimnis-1", "BETA_TOKEN": "pat-geheimnis-2"}
 
+FIVE = "\N{ARABIC-INDIC DIGIT FIVE}"
+"""A digit, to Python."""
+
 AGENCY = '[[keys]]\nname = "agency"\nkey_env = "AGENCY_KEY"\n'
 ACME = '[[portals]]\nname = "acme"\ntoken_env = "ACME_TOKEN"\n'
 BETA = '[[portals]]\nname = "be-ta"\ntoken_env = "BETA_TOKEN"\n'
@@ -319,7 +322,20 @@ def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> No
             ONE + 'state_url = "sqlite:///x"\n' + SITES,
             "portals.acme: state_url is common to all portals: set SYNC_STATE_URL in the environment",
         ),
-        (ONE + "requests_per_day = 0\n" + SITES, "requests_per_day must be a whole number above 0"),
+        *(
+            (ONE + f"requests_per_day = {text}\n" + SITES, "requests_per_day must be a whole number from 1")
+            for text in ("0", "1.5", "true", "1000000001", "9" * 20, f'"{FIVE}"', '"²"', f'"{"9" * 5000}"')
+        ),
+        *(
+            (AGENCY + f"requests_per_month = {text}\n" + ACME + SITES, "keys.agency: requests_per_month must")
+            for text in ("1000000001", str(2**63), f'"{FIVE}"', f"0x{'f' * 4000}")
+        ),
+        (AGENCY + f"requests_per_month = {'9' * 5000}\n" + ACME + SITES, "a number in it is too long."),
+        (AGENCY + f'reserve = "{FIVE}%"\n' + ACME + SITES, "keys.agency: reserve must be a share"),
+        (AGENCY + 'paging = ["page"]\n' + ACME + SITES, "keys.agency: paging must be a text or a number"),
+        (ONE + f'lookback = "{FIVE}m"\n' + SITES, "portals.acme: lookback must be a duration"),
+        (ONE + site("w-1", "acme", every=f"{FIVE}m"), "every must be a duration"),
+        (ONE + SITES + 'every = ["5m"]\n', "every must be a text or a number"),
         (AGENCY + "page_size = 0\n" + ACME + SITES, "keys.agency: page_size must be greater"),
         (ONE + "known = true\n" + SITES, "portals.acme: known must be 'upsert' or 'match'"),
         (

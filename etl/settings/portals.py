@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from etl.settings.sections import (
 )
 from etl.settings.sources import ENVIRONMENT, Filed, Given, read_secret
 from etl.settings.terms import Terms
+from etl.settings.values import MOST_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,12 +157,13 @@ class Portals:
     def per_day(self, portal: str) -> int | None:
         """How many requests a portal allows in a day, as far as that is declared."""
         text = _named(self.declaration.portals, portal).own.get(PER_DAY)
-        return int(text) if text and text.isdecimal() and int(text) else None
+        number = int(text) if text and re.fullmatch("[0-9]{1,10}", text) else 0
+        return number if 0 < number <= MOST_REQUESTS else None
 
     def _limits(self) -> Iterator[str]:
         for portal in self.declaration.portals:
             if portal.own.get(PER_DAY) and self.per_day(portal.name) is None:
-                yield f"portals.{portal.name}: {PER_DAY} must be a whole number above 0"
+                yield f"portals.{portal.name}: {PER_DAY} must be a whole number from 1 to {MOST_REQUESTS}"
 
     def holders(self, *, key: str, token: str) -> Iterator[str]:
         """A sentence on each key and portal that is declared and holds one of these secrets."""
