@@ -96,7 +96,10 @@ def declared(
     }
     names = {kind: [owner.name for owner in owners if owner.name] for kind, owners in found.items()}
     tables = [_Table("sites", number, table, problems) for number, table in enumerate(sites, 1)]
-    read = tuple(site for site in (_site(table, names) for table in tables) if site)
+    referred = {
+        kind: _Referred.of(names[kind], tables) for kind, tables in (("keys", keys), ("portals", portals))
+    }
+    read = tuple(site for site in (_site(table, referred) for table in tables) if site)
     problems += [*_twice(names, read), *_alike(names["portals"]), *_absent(keys, portals, sites)]
     sites_once = {(site.portal, site.website): site for site in reversed(read)}
     return (
@@ -218,7 +221,25 @@ def _origin(table: _Table, word: str, variable: str | None, path: str | None) ->
     return Origin()
 
 
-def _site(table: _Table, names: Mapping[str, Sequence[str]]) -> Site | None:
+@dataclass(frozen=True, slots=True)
+class _Referred:
+    """The tables of a kind, to which sites refer by their names."""
+
+    names: Sequence[str]
+    refused: frozenset[str]
+    """What others have in place of a name: whoever refers to that is right once they are."""
+
+    are_all_named: bool
+    """Each by a name of its own; else the nearest one may be another than the one that is meant."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], tables: Sequence[Any]) -> _Referred:
+        written = (table.get("name") for table in tables if isinstance(table, dict))
+        texts = {text.strip() for text in written if isinstance(text, str)}
+        return cls(names, frozenset(texts.difference(names)), len({*names}) == len(tables))
+
+
+def _site(table: _Table, named: Mapping[str, _Referred]) -> Site | None:
     texts = table.texts()
     before = len(table.problems)
     for word in texts:
@@ -226,8 +247,8 @@ def _site(table: _Table, names: Mapping[str, Sequence[str]]) -> Site | None:
             shown = _MEANT.get(word) or nearest(word, SITE)
             table.tell(f"{envfile.printable(word)} is no key of a site; the nearest one is {shown}")
     website = _website(table, texts.get("website"))
-    portal = _reference(table, "portal", texts.get("portal"), names["portals"])
-    key = _reference(table, "key", texts.get("key"), names["keys"])
+    portal = _reference(table, "portal", texts.get("portal"), named["portals"])
+    key = _reference(table, "key", texts.get("key"), named["keys"])
     every = _every(table, texts.get("every"))
     if len(table.problems) > before or table.hidden or not (website and portal and key and every):
         return None
@@ -248,15 +269,15 @@ def _website(table: _Table, text: str | None) -> str | None:
     return text
 
 
-def _reference(table: _Table, word: str, text: str | None, names: Sequence[str]) -> str | None:
-    if text in names:
+def _reference(table: _Table, word: str, text: str | None, named: _Referred) -> str | None:
+    if text in named.names:
         return text
-    if word in table.hidden or not isinstance(table.given, dict):
+    if text in named.refused or word in table.hidden or not isinstance(table.given, dict):
         return None
     if text is None:
         table.tell(f"{word} is missing: the name of one of [[{word}s]]")
-    elif names:
-        table.tell(f"{word} names none of [[{word}s]]; the nearest one is {nearest(text, names)}")
+    elif named.names and named.are_all_named:
+        table.tell(f"{word} names none of [[{word}s]]; the nearest one is {nearest(text, named.names)}")
     else:
         table.tell(f"{word} names none of [[{word}s]]")
     return None

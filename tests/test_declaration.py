@@ -388,6 +388,28 @@ def test_what_is_wrong_is_told_without_its_value(
     assert [line for line in wrong() if told in line] != []
 
 
+@pytest.mark.parametrize("name", ["Acme", "gl\u00f6bex", "1globex", "g" * 41, "../globex", " globex! "])
+def test_a_site_is_right_in_naming_a_portal_or_key_whose_own_name_is_wrong(
+    declare: Callable[[str], Path], name: str
+) -> None:
+    told = "name must begin with a small letter; then letters, digits, - and _, 40 in all."
+
+    declare(TWO + BETA.replace("be-ta", name) + site("w-3", name) + site("w-4", name))
+    assert wrong() == [f"portals: entry 3: {told}"]
+
+    declare(TWO + AGENCY.replace("agency", name) + site("w-3", "acme", name))
+    assert wrong() == [f"keys: entry 2: {told}"]
+
+
+@pytest.mark.parametrize("other", [ACME, ACME.replace("acme", "Globex"), '[[portals]]\ntoken_env = "X"\n'])
+def test_no_other_portal_is_suggested_where_the_name_of_one_is_wrong(
+    declare: Callable[[str], Path], other: str
+) -> None:
+    declare(TWO + other + site("w-3", "globex"))
+
+    assert "sites: entry 4: portal names none of [[portals]]." in wrong()
+
+
 def test_a_site_that_is_declared_twice_is_told_once(declare: Callable[[str], Path]) -> None:
     declare(TWO + site("w-2", "acme"))
 
