@@ -252,6 +252,39 @@ def test_where_portals_are_declared_one_must_be_chosen(declare: Callable[[str], 
             read()
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TWO + site("w-3", "acmee"), "sites: entry 4: portal names none"),
+        (AGENCY + ACME.replace("acme", "Acme") + SITES, "portals: entry 1: name must begin"),
+        (TWO + "[[portals]\n", "is not TOML"),
+        ("portals = [\n" + TWO, "is not TOML"),
+    ],
+)
+def test_where_no_portal_is_chosen_a_mistake_in_the_file_is_all_that_is_told(
+    declare: Callable[[str], Path], text: str, told: str
+) -> None:
+    declare(text)
+
+    for read in (load, load_status, load_fleet):
+        with pytest.raises(SettingsError) as raised:
+            read()
+        assert told in str(raised.value)
+        assert "ZENOVAY_API_KEY" not in str(raised.value)
+
+
+def test_where_no_portal_is_chosen_a_mistake_in_the_env_file_is_all_that_is_told(
+    declare: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("SYNC_PORTAL=acme\n")
+    declare(TWO)
+
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert "SYNC_PORTAL is not a setting" in str(raised.value)
+    assert "ZENOVAY_API_KEY" not in str(raised.value)
+
+
 def test_a_set_up_by_environment_goes_on_beside_a_fleet(
     declare: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
