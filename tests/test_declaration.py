@@ -301,7 +301,14 @@ def test_a_set_up_by_environment_goes_on_beside_a_fleet(
 
 def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> None:
     assert not declares_fleet()
-    with pytest.raises(SettingsError, match="help fleet"):
+    with pytest.raises(SettingsError, match=r"There is no .*/visitor-sync.toml.*SYNC_CONFIG names another"):
+        load_fleet()
+    choose_portal("acme")
+    with pytest.raises(SettingsError, match="There is no"):
+        load()
+    choose_portal(None)
+    declare("[exclude]\n")
+    with pytest.raises(SettingsError, match=r"/visitor-sync.toml declares no portals.*help fleet"):
         load_fleet()
     declare(TWO)
     assert declares_fleet()

@@ -90,9 +90,7 @@ def load_fleet() -> Fleet:
     if (portal := chosen_portal()) is not None:
         reading.chosen(portal)
     elif not names and not reading.problems:
-        raise SettingsError(
-            f"{reading.sources.config} declares no portals.", fix="visitor-sync help fleet shows how."
-        )
+        raise reading.undeclared()
     else:
         talk_in(ANY)
     base = reading.base()

@@ -105,9 +105,19 @@ class Reading:
             return self.sources
         if portal not in names:
             self.end()
-            raise unknown_portal(portal, names)
+            raise unknown_portal(portal, names) if names else self.undeclared()
         talk_in(self.portals.terms(portal))
         return self.of(portal, None)
+
+    def undeclared(self) -> SettingsError:
+        """That no portal is declared, and whether there is a file to declare one in."""
+        where = self.sources.config
+        if Path(where).exists():
+            return SettingsError(f"{where} declares no portals.", fix="visitor-sync help fleet shows how.")
+        return SettingsError(
+            f"There is no {where}, which would declare portals.",
+            fix="SYNC_CONFIG names another place; visitor-sync help fleet shows what to write there.",
+        )
 
     def of(self, portal: str, key: str | None) -> Sources:
         """The sources for a portal, and for one of its keys."""
