@@ -148,11 +148,15 @@ class _Table:
     given: Any
     problems: list[str]
     name: str = ""
+    website: str = ""
+    """Of a site, where it may be shown."""
+
     hidden: set[str] = field(default_factory=set)
     """Keys that were told of as they hold a secret."""
 
     def tell(self, sentence: str) -> None:
         place = f"{self.kind}.{self.name}" if self.name else f"{self.kind}: entry {self.number}"
+        place += f" ({self.website})" if self.website else ""
         self.problems.append(f"{place}: {sentence}")
 
     def texts(self) -> dict[str, str | None]:
@@ -163,6 +167,9 @@ class _Table:
         name = self.given.get("name")
         if isinstance(name, str) and _NAME.fullmatch(name) and not _is_secret(name):
             self.name = name
+        website = self.given.get("website")
+        if self.kind == "sites" and isinstance(website, str) and _is_website(website.strip()):
+            self.website = "" if _is_secret(website) or "@" in website else website.strip()
         return dict(self._texts(self.given))
 
     def _texts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
@@ -263,10 +270,14 @@ def _website(table: _Table, text: str | None) -> str | None:
     if not isinstance(table.given["website"], str):
         table.tell("website must be a text, in quotation marks")
         return None
-    if _NO_WEBSITE.search(text) or not text.isprintable() or len(text) > _LONGEST_WEBSITE:
+    if not _is_website(text):
         table.tell("website must be the id of one website")
         return None
     return text
+
+
+def _is_website(text: str) -> bool:
+    return text.isprintable() and 0 < len(text) <= _LONGEST_WEBSITE and not _NO_WEBSITE.search(text)
 
 
 def _reference(table: _Table, word: str, text: str | None, named: _Referred) -> str | None:

@@ -255,7 +255,7 @@ def test_where_portals_are_declared_one_must_be_chosen(declare: Callable[[str], 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (TWO + site("w-3", "acmee"), "sites: entry 4: portal names none"),
+        (TWO + site("w-3", "acmee"), "sites: entry 4 (w-3): portal names none"),
         (AGENCY + ACME.replace("acme", "Acme") + SITES, "portals: entry 1: name must begin"),
         (TWO + "[[portals]\n", "is not TOML"),
         ("portals = [\n" + TWO, "is not TOML"),
@@ -447,7 +447,44 @@ def test_no_other_portal_is_suggested_where_the_name_of_one_is_wrong(
 ) -> None:
     declare(TWO + other + site("w-3", "globex"))
 
-    assert "sites: entry 4: portal names none of [[portals]]." in wrong()
+    assert "sites: entry 4 (w-3): portal names none of [[portals]]." in wrong()
+
+
+def test_one_mistake_in_a_thousand_tables_is_told_ten_times_and_others_all(
+    declare: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = "".join(site(f"w-{number}", "acme", "agncy", every="x") for number in range(1000))
+    declare(ONE + sites + site("w/1", "acme", "agncy") + site("ann@example.com", "acmee"))
+
+    with pytest.raises(SettingsError, match=r"^2003 settings are wrong:"):
+        load_fleet()
+    told = wrong()
+
+    key, every, website, portal = (
+        [line for line in told if word in line] for word in ("key names", "every", "one website", "portal n")
+    )
+    assert len(told) == 22
+    suggested = "key names none of [[keys]]; the nearest one is agency."
+    assert key[:2] == [f"sites: entry 1 (w-0): {suggested}", f"sites: entry 2 (w-1): {suggested}"]
+    assert key[9:] == [f"sites: entry 10 (w-9): {suggested} 991 more like this one."]
+    assert every[9:] == [
+        "sites: entry 10 (w-9): every must be a duration such as 5m or 1h. 990 more like this one."
+    ]
+    assert website == ["sites: entry 1001: website must be the id of one website."]
+    assert portal == ["sites: entry 1002: portal names none of [[portals]]; the nearest one is acme."]
+
+
+def test_secrets_that_are_not_there_are_told_ten_times(declare: Callable[[str], Path]) -> None:
+    names = [f"p{number}" for number in range(20)]
+    missing = [ACME.replace("acme", name).replace("ACME_TOKEN", f"{name.upper()}_TOKEN") for name in names]
+    filed = [f'[[keys]]\nname = "{name}"\nkey_file = "/x/{name}"\n' for name in names]
+    declare(AGENCY + "".join([*missing, *filed, *(site("w", name, name) for name in names)]))
+
+    told = wrong()
+
+    assert len(told) == 20
+    assert told[0] == "portals.p0: P0_TOKEN is missing: the variable that token_env names."
+    assert sum("10 more like this one." in line for line in told) == 2
 
 
 def test_a_site_that_is_declared_twice_is_told_once(declare: Callable[[str], Path]) -> None:
