@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl import envfile
 from etl.instants import duration
-from etl.naming import nearest
+from etl.naming import nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ EVERY = timedelta(minutes=5)
 LEAST = timedelta(minutes=1)
 MOST = timedelta(hours=24)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+NAME_SHAPE = "begin with a small letter; then letters, digits, - and _, 40 in all"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 _NO_WEBSITE = re.compile(r"[/?#,\s]")
 _LONGEST_WEBSITE = 255
@@ -165,7 +165,7 @@ class _Table:
             self.tell("must be a table")
             return {}
         name = self.given.get("name")
-        if isinstance(name, str) and _NAME.fullmatch(name) and not _is_secret(name):
+        if isinstance(name, str) and is_name(name):
             self.name = name
         website = self.given.get("website")
         if self.kind == "sites" and isinstance(website, str) and _is_website(website.strip()):
@@ -174,19 +174,25 @@ class _Table:
 
     def _texts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         for key, value in given.items():
-            shown = envfile.printable(key)
             if _is_secret(value) or (key in _INLINE and (self.kind, key) not in _REFERENCES):
                 self.hidden.add(key)
-                self.tell(f"{shown} is written in the file, where a secret never stands; {self._instead()}")
+                self.tell(
+                    f"{shown(key)} is written in the file, where a secret never stands; {self._instead()}"
+                )
             elif (text := _text(value, listed=(self.kind, key) in _LISTS)) is not None:
                 yield key, text or None
             else:
                 self.hidden.add(key)
-                self.tell(f"{shown} must be a text or a number")
+                self.tell(f"{shown(key)} must be a text or a number")
 
     def _instead(self) -> str:
         word = "token" if self.kind == "portals" else "key"
         return f"name its variable in {word}_env, or its file in {word}_file"
+
+
+def is_name(text: str) -> bool:
+    """Whether a key or a portal can have this name."""
+    return bool(_NAME.fullmatch(text)) and not _is_secret(text)
 
 
 def _is_secret(value: Any) -> bool:
@@ -211,7 +217,7 @@ def _owner(table: _Table, kind: str) -> Owner:
     word = "token" if kind == "portals" else "key"
     texts.pop("name", None)
     if not table.name and isinstance(table.given, dict) and "name" not in table.hidden:
-        table.tell("name must begin with a small letter; then letters, digits, - and _, 40 in all")
+        table.tell(f"name must {NAME_SHAPE}")
     secret = _origin(table, word, texts.pop(f"{word}_env", None), texts.pop(f"{word}_file", None))
     return Owner(table.name, secret, texts)
 
@@ -251,8 +257,8 @@ def _site(table: _Table, named: Mapping[str, _Referred]) -> Site | None:
     before = len(table.problems)
     for word in texts:
         if word not in SITE:
-            shown = _MEANT.get(word) or nearest(word, SITE)
-            table.tell(f"{envfile.printable(word)} is no key of a site; the nearest one is {shown}")
+            meant = _MEANT.get(word) or nearest(word, SITE)
+            table.tell(f"{shown(word)} is no key of a site; the nearest one is {meant}")
     website = _website(table, texts.get("website"))
     portal = _reference(table, "portal", texts.get("portal"), named["portals"])
     key = _reference(table, "key", texts.get("key"), named["keys"])

@@ -244,6 +244,39 @@ def test_an_unknown_portal_is_told_with_the_nearest(declare: Callable[[str], Pat
         load()
 
 
+@pytest.mark.parametrize("name", ["pat-geheimnis", "zv_geheimnis", "Geheimnis", "geheimnis" * 5])
+def test_what_can_be_no_name_of_a_portal_is_not_shown(declare: Callable[[str], Path], name: str) -> None:
+    declare(TWO)
+    choose_portal(name)
+
+    with pytest.raises(
+        SettingsError, match=r"^The name of a portal must begin with a small letter"
+    ) as raised:
+        load()
+    assert "eheimnis" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["pat-geheimnis", "zv_geheimnis", '"a@geheimnis.test"', "geheimnis" * 7])
+def test_a_secret_in_place_of_a_key_is_not_shown(declare: Callable[[str], Path], key: str) -> None:
+    line = f'{key} = "x"\n'
+    declare(f"{line}{AGENCY}{line}{ACME}{line}{SITES}{line}[exclude]\n{line}[fields.x]\n{line}")
+
+    assert sum("<not shown, as it may be a secret>" in each for each in wrong()) == 6
+
+
+@pytest.mark.parametrize("text", ["geheimnis", "pat-geheimnis"])
+def test_a_secret_in_place_of_its_file_is_not_shown(
+    declare: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    declare(ONE.replace('key_env = "AGENCY_KEY"', f'key_file = "{"geheimnis" * 40}"') + SITES)
+    monkeypatch.delenv("ACME_TOKEN")
+    monkeypatch.setenv("ACME_TOKEN_FILE", text)
+
+    told = wrong()
+
+    assert sum("the file that it names (not shown: it has no slash and no dot)" in each for each in told) == 2
+
+
 def test_where_portals_are_declared_one_must_be_chosen(declare: Callable[[str], Path]) -> None:
     declare(TWO)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from etl import envfile
 from etl.declaration import SITE
-from etl.naming import nearest
+from etl.naming import nearest, shown
 from etl.settings.names import known_variables, prefixes
 from etl.settings.sections import (
     HubSpotSettings,
@@ -136,7 +136,6 @@ class Portals:
 
     def _stray(self, key: str, kind: str, known: list[str]) -> str:
         """Where a key belongs that a table of this kind does not have; else which one may be meant."""
-        shown = envfile.printable(key)
         called = [f"{prefix}{key}".upper() for prefix in ("", *prefixes())]
         tables = {
             "sites": {name: name.upper() for name in SITE},
@@ -146,13 +145,13 @@ class Portals:
         for table in (kind, *tables):
             name = next((name for name, variable in tables[table].items() if variable in called), None)
             if name and table == kind:
-                return f"{shown} is no key of {kind}: write {name}"
+                return f"{shown(key)} is no key of {kind}: write {name}"
             if name:
-                return f"{shown} belongs to [[{table}]]" + (f", as {name}" if name != key else "")
+                return f"{shown(key)} belongs to [[{table}]]" + (f", as {name}" if name != key else "")
         settings = {*known_variables(self.own)} - {*ALONE}
         if common := next((each for each in called if each in settings), None):
-            return f"{shown} is common to all portals: set {common} in the environment"
-        return f"{shown} is no key of {kind}; the nearest one is {nearest(key, known)}"
+            return f"{shown(key)} is common to all portals: set {common} in the environment"
+        return f"{shown(key)} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
     def per_day(self, portal: str) -> int | None:
         """How many requests a portal allows in a day, as far as that is declared."""
