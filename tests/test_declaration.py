@@ -386,6 +386,8 @@ def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> No
             "anonymos is no key of portals; the nearest",
         ),
         (ONE + 'anonymous = "geheimnis"\n' + SITES, "portals.acme: anonymous must be"),
+        (ONE + 'api_version = "v1"\n' + SITES, "portals.acme: api_version must be YYYY-MM, the year and"),
+        (ONE + 'initial_range = "366d"\n' + SITES, "initial_range must be less than or equal to 365 days."),
         (ONE + "concurrency = 99\n" + SITES, "portals.acme: concurrency must be less than"),
         (
             ONE + "concurrency = true\n" + SITES,

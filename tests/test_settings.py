@@ -280,14 +280,16 @@ def test_what_is_no_duration_is_refused(text: str, monkeypatch: pytest.MonkeyPat
     assert text not in said
 
 
-@pytest.mark.parametrize("text", ["0s", "366d"])
+@pytest.mark.parametrize(
+    ("text", "told"), [("0s", "greater than 0 days"), ("366d", "less than or equal to 365 days")]
+)
 @pytest.mark.usefixtures("required")
 def test_the_first_window_lies_within_what_the_source_can_give(
-    text: str, monkeypatch: pytest.MonkeyPatch
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SYNC_INITIAL_RANGE", text)
 
-    assert "SYNC_INITIAL_RANGE must be" in complaint()
+    assert f"SYNC_INITIAL_RANGE must be {told} (environment)." in complaint()
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ _NAMES = re.compile(
 )
 """What sentences of one kind differ in: the table that they are about, and what it names."""
 
+_DAYS = re.compile(r"datetime\.timedelta\((?:days=)?(\d+)\)")
 _MOST_ALIKE = 10
 _VARIABLE = "is missing: the variable"
 """Of a portal or a key."""
@@ -136,6 +137,7 @@ def _sentence(variable: str, error: Any) -> str:
     if error["type"] in {"missing", "too_short"}:
         return f"{variable} is missing: {_MISSING.get(variable, 'it has no default')}."
     message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
+    message = _DAYS.sub(r"\1 days", message)
     return f"{variable} {message.replace('Input should be', 'must be')}."
 
 

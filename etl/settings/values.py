@@ -169,6 +169,13 @@ def _policy(value: object) -> object:
     return Policy(word)
 
 
+def _version(value: str) -> str:
+    if not re.fullmatch(r"v3|[0-9]{4}-[0-9]{2}", value):
+        raise ValueError("must be YYYY-MM, the year and month of a version, or v3")
+    return value
+
+
+Version = Annotated[str, AfterValidator(_version)]
 WritePolicy = Annotated[Policy, BeforeValidator(_policy)]
 Month = Annotated[int, Bounds(ge=1, le=MOST_REQUESTS)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
