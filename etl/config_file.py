@@ -16,7 +16,7 @@ from etl import countries, declaration, envfile, own_fields
 from etl.config import Config
 from etl.errors import SettingsError
 from etl.exclusions import Exclusions
-from etl.naming import nearest
+from etl.naming import nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +85,10 @@ def read(path: str, *, named_in: str | None) -> tuple[Config, list[str]]:
     except ValidationError as exc:
         wrong = dict.fromkeys(str(error["loc"][0]) for error in exc.errors())
         return Config(), [f"{where}: {_SHAPES[key]}." for key in wrong]
+    except ValueError:  # as Python reads no number of thousands of digits
+        raise SettingsError(f"{where} is not TOML: a number in it is too long.", fix=_FIX) from None
     problems = [
-        f"{envfile.printable(key)} is no key of this file; the nearest one is {_nearest(key, value)}"
+        f"{shown(key)} is no key of this file; the nearest one is {_nearest(key, value)}"
         for key, value in (file.model_extra or {}).items()
     ]
     own, policies, wrong_fields = own_fields.declared(file.fields)
@@ -97,10 +99,10 @@ def read(path: str, *, named_in: str | None) -> tuple[Config, list[str]]:
 
 
 def _nearest(key: str, value: Any) -> str:
-    shown = _MEANT.get(key) or nearest(key, [*_SHAPES])
+    meant = _MEANT.get(key) or nearest(key, [*_SHAPES])
     if isinstance(value, str):
-        return f"{shown}, and a secret never stands in it"
-    return f"{shown},{_SHAPES[shown].rpartition(',')[2]}"
+        return f"{meant}, and a secret never stands in it"
+    return f"{meant},{_SHAPES[meant].rpartition(',')[2]}"
 
 
 def _domain(text: str) -> str | None:
@@ -129,7 +131,7 @@ def _exclusions(table: dict[str, Any]) -> tuple[Exclusions, list[str]]:
     found: dict[str, frozenset[str]] = {}
     problems: list[str] = []
     for key, entries in table.items():
-        name = envfile.printable(key)
+        name = shown(key)
         if key not in _KEYS:
             problems.append(f"exclude.{name} is no key of it; the nearest one is {nearest(key, [*_KEYS])}")
         elif not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):

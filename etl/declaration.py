@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from durationpy import DurationError, from_str
-
-from etl import envfile
-from etl.naming import nearest
+from etl.instants import duration
+from etl.naming import nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +18,7 @@ EVERY = timedelta(minutes=5)
 LEAST = timedelta(minutes=1)
 MOST = timedelta(hours=24)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+NAME_SHAPE = "begin with a small letter; then letters, digits, - and _, 40 in all"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 _NO_WEBSITE = re.compile(r"[/?#,\s]")
 _LONGEST_WEBSITE = 255
@@ -29,6 +28,10 @@ _INLINE = frozenset(
 )
 _REFERENCES = frozenset({("sites", "key"), ("portals", "key")})
 """The latter does not belong there, and is no secret either."""
+
+_LISTS = frozenset({("portals", "fields")})
+_LARGEST_BITS = 1000
+"""Of a number; thousands of digits Python refuses to write out."""
 
 SITE = ("website", "portal", "key", "every")
 _MEANT = {"interval": "every"}
@@ -93,7 +96,10 @@ def declared(
     }
     names = {kind: [owner.name for owner in owners if owner.name] for kind, owners in found.items()}
     tables = [_Table("sites", number, table, problems) for number, table in enumerate(sites, 1)]
-    read = tuple(site for site in (_site(table, names) for table in tables) if site)
+    referred = {
+        kind: _Referred.of(names[kind], tables) for kind, tables in (("keys", keys), ("portals", portals))
+    }
+    read = tuple(site for site in (_site(table, referred) for table in tables) if site)
     problems += [*_twice(names, read), *_alike(names["portals"]), *_absent(keys, portals, sites)]
     sites_once = {(site.portal, site.website): site for site in reversed(read)}
     return (
@@ -142,11 +148,15 @@ class _Table:
     given: Any
     problems: list[str]
     name: str = ""
+    website: str = ""
+    """Of a site, where it may be shown."""
+
     hidden: set[str] = field(default_factory=set)
     """Keys that were told of as they hold a secret."""
 
     def tell(self, sentence: str) -> None:
         place = f"{self.kind}.{self.name}" if self.name else f"{self.kind}: entry {self.number}"
+        place += f" ({self.website})" if self.website else ""
         self.problems.append(f"{place}: {sentence}")
 
     def texts(self) -> dict[str, str | None]:
@@ -155,25 +165,34 @@ class _Table:
             self.tell("must be a table")
             return {}
         name = self.given.get("name")
-        if isinstance(name, str) and _NAME.fullmatch(name) and not _is_secret(name):
+        if isinstance(name, str) and is_name(name):
             self.name = name
+        website = self.given.get("website")
+        if self.kind == "sites" and isinstance(website, str) and _is_website(website.strip()):
+            self.website = "" if _is_secret(website) or "@" in website else website.strip()
         return dict(self._texts(self.given))
 
     def _texts(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         for key, value in given.items():
-            shown = envfile.printable(key)
             if _is_secret(value) or (key in _INLINE and (self.kind, key) not in _REFERENCES):
                 self.hidden.add(key)
-                self.tell(f"{shown} is written in the file, where a secret never stands; {self._instead()}")
-            elif (text := _text(value)) is not None:
+                self.tell(
+                    f"{shown(key)} is written in the file, where a secret never stands; {self._instead()}"
+                )
+            elif (text := _text(value, listed=(self.kind, key) in _LISTS)) is not None:
                 yield key, text or None
             else:
                 self.hidden.add(key)
-                self.tell(f"{shown} must be a text or a number")
+                self.tell(f"{shown(key)} must be a text or a number")
 
     def _instead(self) -> str:
         word = "token" if self.kind == "portals" else "key"
         return f"name its variable in {word}_env, or its file in {word}_file"
+
+
+def is_name(text: str) -> bool:
+    """Whether a key or a portal can have this name."""
+    return bool(_NAME.fullmatch(text)) and not _is_secret(text)
 
 
 def _is_secret(value: Any) -> bool:
@@ -181,12 +200,14 @@ def _is_secret(value: Any) -> bool:
     return any(isinstance(text, str) and text.strip(" \"'").startswith(_SECRETS) for text in texts)
 
 
-def _text(value: Any) -> str | None:
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+def _text(value: Any, *, listed: bool) -> str | None:
+    if listed and isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
         return None
     return str(value).strip()
 
@@ -196,7 +217,7 @@ def _owner(table: _Table, kind: str) -> Owner:
     word = "token" if kind == "portals" else "key"
     texts.pop("name", None)
     if not table.name and isinstance(table.given, dict) and "name" not in table.hidden:
-        table.tell("name must begin with a small letter; then letters, digits, - and _, 40 in all")
+        table.tell(f"name must {NAME_SHAPE}")
     secret = _origin(table, word, texts.pop(f"{word}_env", None), texts.pop(f"{word}_file", None))
     return Owner(table.name, secret, texts)
 
@@ -213,16 +234,34 @@ def _origin(table: _Table, word: str, variable: str | None, path: str | None) ->
     return Origin()
 
 
-def _site(table: _Table, names: Mapping[str, Sequence[str]]) -> Site | None:
+@dataclass(frozen=True, slots=True)
+class _Referred:
+    """The tables of a kind, to which sites refer by their names."""
+
+    names: Sequence[str]
+    refused: frozenset[str]
+    """What others have in place of a name: whoever refers to that is right once they are."""
+
+    are_all_named: bool
+    """Each by a name of its own; else the nearest one may be another than the one that is meant."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], tables: Sequence[Any]) -> _Referred:
+        written = (table.get("name") for table in tables if isinstance(table, dict))
+        texts = {text.strip() for text in written if isinstance(text, str)}
+        return cls(names, frozenset(texts.difference(names)), len({*names}) == len(tables))
+
+
+def _site(table: _Table, named: Mapping[str, _Referred]) -> Site | None:
     texts = table.texts()
     before = len(table.problems)
     for word in texts:
         if word not in SITE:
-            shown = _MEANT.get(word) or nearest(word, SITE)
-            table.tell(f"{envfile.printable(word)} is no key of a site; the nearest one is {shown}")
+            meant = _MEANT.get(word) or nearest(word, SITE)
+            table.tell(f"{shown(word)} is no key of a site; the nearest one is {meant}")
     website = _website(table, texts.get("website"))
-    portal = _reference(table, "portal", texts.get("portal"), names["portals"])
-    key = _reference(table, "key", texts.get("key"), names["keys"])
+    portal = _reference(table, "portal", texts.get("portal"), named["portals"])
+    key = _reference(table, "key", texts.get("key"), named["keys"])
     every = _every(table, texts.get("every"))
     if len(table.problems) > before or table.hidden or not (website and portal and key and every):
         return None
@@ -237,21 +276,25 @@ def _website(table: _Table, text: str | None) -> str | None:
     if not isinstance(table.given["website"], str):
         table.tell("website must be a text, in quotation marks")
         return None
-    if _NO_WEBSITE.search(text) or not text.isprintable() or len(text) > _LONGEST_WEBSITE:
+    if not _is_website(text):
         table.tell("website must be the id of one website")
         return None
     return text
 
 
-def _reference(table: _Table, word: str, text: str | None, names: Sequence[str]) -> str | None:
-    if text in names:
+def _is_website(text: str) -> bool:
+    return text.isprintable() and 0 < len(text) <= _LONGEST_WEBSITE and not _NO_WEBSITE.search(text)
+
+
+def _reference(table: _Table, word: str, text: str | None, named: _Referred) -> str | None:
+    if text in named.names:
         return text
-    if word in table.hidden or not isinstance(table.given, dict):
+    if text in named.refused or word in table.hidden or not isinstance(table.given, dict):
         return None
     if text is None:
         table.tell(f"{word} is missing: the name of one of [[{word}s]]")
-    elif names:
-        table.tell(f"{word} names none of [[{word}s]]; the nearest one is {nearest(text, names)}")
+    elif named.names and named.are_all_named:
+        table.tell(f"{word} names none of [[{word}s]]; the nearest one is {nearest(text, named.names)}")
     else:
         table.tell(f"{word} names none of [[{word}s]]")
     return None
@@ -261,8 +304,8 @@ def _every(table: _Table, text: str | None) -> timedelta | None:
     if text is None:
         return EVERY
     try:
-        every: timedelta = from_str(text)
-    except (DurationError, ValueError, OverflowError):
+        every = duration(text)
+    except ValueError:
         table.tell("every must be a duration such as 5m or 1h")
         return None
     if every < LEAST:

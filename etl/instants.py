@@ -1,4 +1,4 @@
-"""Instants: as whole microseconds since 1970, exact and ordered in every database, and as texts."""
+"""Instants: whole microseconds since 1970, exact and ordered in every database, and texts; and durations."""
 
 from __future__ import annotations
 
@@ -75,3 +75,16 @@ def _is_dated(text: str) -> bool:
     Python reads more, such as 1712012310234 as a night in the year 1712.
     """
     return (text[4:5] == "-" == text[7:8] and text[10:11] in _SEPARATORS) or text[8:9] == "T"
+
+
+def duration(text: str) -> timedelta:
+    """What ``5m`` or ``1h30m`` means. Raises ValueError, also for digits other than 0 to 9."""
+    from durationpy import DurationError, from_str  # noqa: PLC0415 -- only where settings are read
+
+    try:
+        if text.isascii():
+            found: timedelta = from_str(text.strip())
+            return found
+    except (DurationError, OverflowError):
+        pass
+    raise ValueError("is no duration")

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _FOREIGN_PROPERTY = re.compile(r"hs_|hubspot_|ip_|email$|hs$|lastmodifieddate$|createdate$")
+_KEY = re.compile(r"(?!zv_|pat-)[a-z_][a-z0-9_-]{0,59}", re.IGNORECASE)
+
+
+def shown(key: str) -> str:
+    """A key of a table as it may be shown: a secret may have been written in its place."""
+    return key if _KEY.fullmatch(key) else "<not shown, as it may be a secret>"
 
 
 def checked_property(value: str) -> str:

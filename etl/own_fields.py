@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from etl import envfile, fields
+from etl import fields
 from etl.kinds import KINDS, PAGE, TEXT
-from etl.naming import checked_property, nearest
+from etl.naming import checked_property, nearest, shown
 from etl.policies import Policy
 from etl.rules import People, Rows
 
@@ -106,7 +106,7 @@ def declared(
         else:
             field, wrong = _declared(name, table)
             found += [field] if field else []
-        problems += [f"fields.{envfile.printable(name)}{each}" for each in wrong]
+        problems += [f"fields.{shown(name)}{each}" for each in wrong]
     return tuple(found), tuple(policies), problems
 
 
@@ -117,8 +117,8 @@ def _policy(field: fields.Field, table: Any) -> tuple[Policy | None, list[str]]:
         return None, [f" {only}; {field.setting} names its property"]
     known = [policy.value for policy in Policy]
     if table["write"] not in known:
-        shown = nearest(str(table["write"]), known)
-        return None, [f".write is no policy; the nearest one is {shown} (of {', '.join(known)})"]
+        meant = nearest(str(table["write"]), known)
+        return None, [f".write is no policy; the nearest one is {meant} (of {', '.join(known)})"]
     return Policy(table["write"]), []
 
 
@@ -147,7 +147,7 @@ def _errors(exc: ValidationError) -> list[Any]:
 def _about_field(error: Any) -> str:
     if not error["loc"]:
         return ' must be a table, as [fields.plan] with from = ["traits.plan"]'
-    key = envfile.printable(str(error["loc"][0]))
+    key = shown(str(error["loc"][0]))
     known = [field.alias or name for name, field in _Declaration.model_fields.items()]
     if error["type"] == "extra_forbidden":
         return f".{key} is no key of a field; the nearest one is {nearest(key, known)}"

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 SECRETS = {"AGENCY_KEY": "zv_geheimnis", "ACME_TOKEN": "pat-geheimnis-1", "BETA_TOKEN": "pat-geheimnis-2"}
 
+FIVE = "\N{ARABIC-INDIC DIGIT FIVE}"
+"""A digit, to Python."""
+
 AGENCY = '[[keys]]\nname = "agency"\nkey_env = "AGENCY_KEY"\n'
 ACME = '[[portals]]\nname = "acme"\ntoken_env = "ACME_TOKEN"\n'
 BETA = '[[portals]]\nname = "be-ta"\ntoken_env = "BETA_TOKEN"\n'
@@ -241,12 +244,78 @@ def test_an_unknown_portal_is_told_with_the_nearest(declare: Callable[[str], Pat
         load()
 
 
+@pytest.mark.parametrize("name", ["pat-geheimnis", "zv_geheimnis", "Geheimnis", "geheimnis" * 5])
+def test_what_can_be_no_name_of_a_portal_is_not_shown(declare: Callable[[str], Path], name: str) -> None:
+    declare(TWO)
+    choose_portal(name)
+
+    with pytest.raises(
+        SettingsError, match=r"^The name of a portal must begin with a small letter"
+    ) as raised:
+        load()
+    assert "eheimnis" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["pat-geheimnis", "zv_geheimnis", '"a@geheimnis.test"', "geheimnis" * 7])
+def test_a_secret_in_place_of_a_key_is_not_shown(declare: Callable[[str], Path], key: str) -> None:
+    line = f'{key} = "x"\n'
+    declare(f"{line}{AGENCY}{line}{ACME}{line}{SITES}{line}[exclude]\n{line}[fields.x]\n{line}")
+
+    assert sum("<not shown, as it may be a secret>" in each for each in wrong()) == 6
+
+
+@pytest.mark.parametrize("text", ["geheimnis", "pat-geheimnis"])
+def test_a_secret_in_place_of_its_file_is_not_shown(
+    declare: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    declare(ONE.replace('key_env = "AGENCY_KEY"', f'key_file = "{"geheimnis" * 40}"') + SITES)
+    monkeypatch.delenv("ACME_TOKEN")
+    monkeypatch.setenv("ACME_TOKEN_FILE", text)
+
+    told = wrong()
+
+    assert sum("the file that it names (not shown: it has no slash and no dot)" in each for each in told) == 2
+
+
 def test_where_portals_are_declared_one_must_be_chosen(declare: Callable[[str], Path]) -> None:
     declare(TWO)
 
     for read in (load, load_sync, load_status):
         with pytest.raises(SettingsError, match="--portal NAME, of acme, be-ta; visitor-sync run --all"):
             read()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TWO + site("w-3", "acmee"), "sites: entry 4 (w-3): portal names none"),
+        (AGENCY + ACME.replace("acme", "Acme") + SITES, "portals: entry 1: name must begin"),
+        (TWO + "[[portals]\n", "is not TOML"),
+        ("portals = [\n" + TWO, "is not TOML"),
+    ],
+)
+def test_where_no_portal_is_chosen_a_mistake_in_the_file_is_all_that_is_told(
+    declare: Callable[[str], Path], text: str, told: str
+) -> None:
+    declare(text)
+
+    for read in (load, load_status, load_fleet):
+        with pytest.raises(SettingsError) as raised:
+            read()
+        assert told in str(raised.value)
+        assert "ZENOVAY_API_KEY" not in str(raised.value)
+
+
+def test_where_no_portal_is_chosen_a_mistake_in_the_env_file_is_all_that_is_told(
+    declare: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("SYNC_PORTAL=acme\n")
+    declare(TWO)
+
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert "SYNC_PORTAL is not a setting" in str(raised.value)
+    assert "ZENOVAY_API_KEY" not in str(raised.value)
 
 
 def test_a_set_up_by_environment_goes_on_beside_a_fleet(
@@ -265,7 +334,14 @@ def test_a_set_up_by_environment_goes_on_beside_a_fleet(
 
 def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> None:
     assert not declares_fleet()
-    with pytest.raises(SettingsError, match="help fleet"):
+    with pytest.raises(SettingsError, match=r"There is no .*/visitor-sync.toml.*SYNC_CONFIG names another"):
+        load_fleet()
+    choose_portal("acme")
+    with pytest.raises(SettingsError, match="There is no"):
+        load()
+    choose_portal(None)
+    declare("[exclude]\n")
+    with pytest.raises(SettingsError, match=r"/visitor-sync.toml declares no portals.*help fleet"):
         load_fleet()
     declare(TWO)
     assert declares_fleet()
@@ -310,6 +386,8 @@ def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> No
             "anonymos is no key of portals; the nearest",
         ),
         (ONE + 'anonymous = "geheimnis"\n' + SITES, "portals.acme: anonymous must be"),
+        (ONE + 'api_version = "v1"\n' + SITES, "portals.acme: api_version must be YYYY-MM, the year and"),
+        (ONE + 'initial_range = "366d"\n' + SITES, "initial_range must be less than or equal to 365 days."),
         (ONE + "concurrency = 99\n" + SITES, "portals.acme: concurrency must be less than"),
         (
             ONE + "concurrency = true\n" + SITES,
@@ -319,9 +397,31 @@ def test_without_portals_there_is_no_fleet(declare: Callable[[str], Path]) -> No
             ONE + 'state_url = "sqlite:///x"\n' + SITES,
             "portals.acme: state_url is common to all portals: set SYNC_STATE_URL in the environment",
         ),
-        (ONE + "requests_per_day = 0\n" + SITES, "requests_per_day must be a whole number above 0"),
+        *(
+            (ONE + f"requests_per_day = {text}\n" + SITES, "requests_per_day must be a whole number from 1")
+            for text in ("0", "1.5", "true", "1000000001", "9" * 20, f'"{FIVE}"', '"²"', f'"{"9" * 5000}"')
+        ),
+        *(
+            (AGENCY + f"requests_per_month = {text}\n" + ACME + SITES, "keys.agency: requests_per_month must")
+            for text in ("1000000001", str(2**63), f'"{FIVE}"', f"0x{'f' * 4000}")
+        ),
+        (AGENCY + f"requests_per_month = {'9' * 5000}\n" + ACME + SITES, "a number in it is too long."),
+        (AGENCY + f'reserve = "{FIVE}%"\n' + ACME + SITES, "keys.agency: reserve must be a share"),
+        (AGENCY + 'paging = ["page"]\n' + ACME + SITES, "keys.agency: paging must be a text or a number"),
+        (ONE + f'lookback = "{FIVE}m"\n' + SITES, "portals.acme: lookback must be a duration"),
+        (ONE + site("w-1", "acme", every=f"{FIVE}m"), "every must be a duration"),
+        (ONE + SITES + 'every = ["5m"]\n', "every must be a text or a number"),
         (AGENCY + "page_size = 0\n" + ACME + SITES, "keys.agency: page_size must be greater"),
         (ONE + "known = true\n" + SITES, "portals.acme: known must be 'upsert' or 'match'"),
+        (
+            ONE + 'SYNC_ANONYMOUS = "match"\n' + SITES,
+            "portals.acme: SYNC_ANONYMOUS is no key of portals: write anonymous.",
+        ),
+        (ONE + 'Anonymous = "match"\n' + SITES, "Anonymous is no key of portals: write anonymous."),
+        (ONE + 'hubspot_base_url = "x"\n' + SITES, "hubspot_base_url is no key of portals: write base_url."),
+        (ONE + "ZENOVAY_PAGE_SIZE = 5\n" + SITES, "ZENOVAY_PAGE_SIZE belongs to [[keys]], as page_size."),
+        (AGENCY + "ZENOVAY_PAGE_SIZE = 5\n" + ACME + SITES, "is no key of keys: write page_size."),
+        (AGENCY + "requests_per_day = 5\n" + ACME + SITES, "requests_per_day belongs to [[portals]]."),
         (ONE + 'notify = "slack"\n' + SITES, "notify is common to all portals: set SYNC_NOTIFY"),
         (ONE + 'website = "w-1"\n' + SITES, "portals.acme: website belongs to [[sites]]"),
         (ONE + 'every = "5m"\n' + SITES, "portals.acme: every belongs to [[sites]]"),
@@ -361,6 +461,65 @@ def test_what_is_wrong_is_told_without_its_value(
     declare(text)
 
     assert [line for line in wrong() if told in line] != []
+
+
+@pytest.mark.parametrize("name", ["Acme", "gl\u00f6bex", "1globex", "g" * 41, "../globex", " globex! "])
+def test_a_site_is_right_in_naming_a_portal_or_key_whose_own_name_is_wrong(
+    declare: Callable[[str], Path], name: str
+) -> None:
+    told = "name must begin with a small letter; then letters, digits, - and _, 40 in all."
+
+    declare(TWO + BETA.replace("be-ta", name) + site("w-3", name) + site("w-4", name))
+    assert wrong() == [f"portals: entry 3: {told}"]
+
+    declare(TWO + AGENCY.replace("agency", name) + site("w-3", "acme", name))
+    assert wrong() == [f"keys: entry 2: {told}"]
+
+
+@pytest.mark.parametrize("other", [ACME, ACME.replace("acme", "Globex"), '[[portals]]\ntoken_env = "X"\n'])
+def test_no_other_portal_is_suggested_where_the_name_of_one_is_wrong(
+    declare: Callable[[str], Path], other: str
+) -> None:
+    declare(TWO + other + site("w-3", "globex"))
+
+    assert "sites: entry 4 (w-3): portal names none of [[portals]]." in wrong()
+
+
+def test_one_mistake_in_a_thousand_tables_is_told_ten_times_and_others_all(
+    declare: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = "".join(site(f"w-{number}", "acme", "agncy", every="x") for number in range(1000))
+    declare(ONE + sites + site("w/1", "acme", "agncy") + site("ann@example.com", "acmee"))
+
+    with pytest.raises(SettingsError, match=r"^2003 settings are wrong:"):
+        load_fleet()
+    told = wrong()
+
+    key, every, website, portal = (
+        [line for line in told if word in line] for word in ("key names", "every", "one website", "portal n")
+    )
+    assert len(told) == 22
+    suggested = "key names none of [[keys]]; the nearest one is agency."
+    assert key[:2] == [f"sites: entry 1 (w-0): {suggested}", f"sites: entry 2 (w-1): {suggested}"]
+    assert key[9:] == [f"sites: entry 10 (w-9): {suggested} 991 more like this one."]
+    assert every[9:] == [
+        "sites: entry 10 (w-9): every must be a duration such as 5m or 1h. 990 more like this one."
+    ]
+    assert website == ["sites: entry 1001: website must be the id of one website."]
+    assert portal == ["sites: entry 1002: portal names none of [[portals]]; the nearest one is acme."]
+
+
+def test_secrets_that_are_not_there_are_told_ten_times(declare: Callable[[str], Path]) -> None:
+    names = [f"p{number}" for number in range(20)]
+    missing = [ACME.replace("acme", name).replace("ACME_TOKEN", f"{name.upper()}_TOKEN") for name in names]
+    filed = [f'[[keys]]\nname = "{name}"\nkey_file = "/x/{name}"\n' for name in names]
+    declare(AGENCY + "".join([*missing, *filed, *(site("w", name, name) for name in names)]))
+
+    told = wrong()
+
+    assert len(told) == 20
+    assert told[0] == "portals.p0: P0_TOKEN is missing: the variable that token_env names."
+    assert sum("10 more like this one." in line for line in told) == 2
 
 
 def test_a_site_that_is_declared_twice_is_told_once(declare: Callable[[str], Path]) -> None:

@@ -75,11 +75,11 @@ def _is_one_portal() -> bool:
 
 def interval(text: str) -> timedelta:
     """How often --every says. Raises UsageError."""
-    from durationpy import DurationError, from_str  # noqa: PLC0415 -- few need it
+    from etl.instants import duration  # noqa: PLC0415 -- few need it
 
     try:
-        every: timedelta = from_str(text.strip())
-    except (DurationError, ValueError, OverflowError):
+        every = duration(text)
+    except ValueError:
         every = timedelta(0)
     if not _SHORTEST <= every <= _LONGEST:
         raise click.UsageError("--every must be a duration such as 5m or 1h, from a second to a day.")

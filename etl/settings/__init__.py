@@ -6,7 +6,6 @@ Of several portals each has settings of its own, which the configuration file de
 from etl.settings.choice import choose_portal, chosen_portal, spoken
 from etl.settings.fleet import Fleet, Shared, Tenant
 from etl.settings.loading import (
-    declares_fleet,
     doubles,
     load,
     load_every,
@@ -24,6 +23,7 @@ from etl.settings.loading import (
     means_all,
 )
 from etl.settings.names import all_sections, defaults, file_variables, is_ours, known_variables
+from etl.settings.reading import declares_fleet
 from etl.settings.remarks import declared_variables, exposed, foreign_variables, remarks
 from etl.settings.sections import (
     LONGEST_RANGE,

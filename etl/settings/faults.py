@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ _MISSING = {
 _SWAPPED = re.compile(r"it and \w+ seem swapped")
 _TABLE = re.compile(r": (fields|exclude|keys|portals|sites)\b")
 _TOPICS = {"fields": "fields", "exclude": "privacy"}
+_NAMES = re.compile(
+    r"(?<=\bentry )\d+( \(\S+\))?|(?<=\bkeys\.)[\w-]+|(?<=\bportals\.)[\w-]+"
+    r"|\S+(?= is declared twice)|(?<=for the portal )\S+|\w+(?= is missing)|(?<=the file )\S+"
+)
+"""What sentences of one kind differ in: the table that they are about, and what it names."""
+
+_DAYS = re.compile(r"datetime\.timedelta\((?:days=)?(\d+)\)")
+_MOST_ALIKE = 10
 _VARIABLE = "is missing: the variable"
 """Of a portal or a key."""
 
@@ -48,7 +57,18 @@ def wrong(problems: list[str], sources: Sources) -> SettingsError:
     fix = f"\nSet, mend or remove them in the environment or in {file}{secrets}; .env.example lists them all."
     if filed:
         fix = f"\n{there}" if len(filed) == len(problems) else f"{fix} {there}"
-    return SettingsError("\n  ".join([f"{count}:", *problems]), fix=fix)
+    return SettingsError("\n  ".join([f"{count}:", *_listed(problems)]), fix=fix)
+
+
+def _listed(problems: Sequence[str]) -> Iterator[str]:
+    """The first of each kind, and how many more there are: one mistake may be made in a thousand tables."""
+    kinds = [_NAMES.sub("", each) for each in problems]
+    times, listed = Counter(kinds), Counter[str]()
+    for kind, problem in zip(kinds, problems, strict=True):
+        listed[kind] += 1
+        if listed[kind] <= _MOST_ALIKE:
+            more = times[kind] - _MOST_ALIKE if listed[kind] == _MOST_ALIKE else 0
+            yield f"{problem} {more} more like this one." if more else problem
 
 
 def _is_of_file(problem: str, sources: Sources) -> bool:
@@ -117,6 +137,7 @@ def _sentence(variable: str, error: Any) -> str:
     if error["type"] in {"missing", "too_short"}:
         return f"{variable} is missing: {_MISSING.get(variable, 'it has no default')}."
     message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
+    message = _DAYS.sub(r"\1 days", message)
     return f"{variable} {message.replace('Input should be', 'must be')}."
 
 

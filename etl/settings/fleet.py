@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl import envfile
+from etl.declaration import NAME_SHAPE, is_name
 from etl.errors import SettingsError
 from etl.naming import nearest
 from etl.settings.sections import Shared
@@ -73,10 +73,11 @@ class Fleet:
 
 
 def unknown_portal(name: str, known: Sequence[str], *, kind: str = "portal") -> SettingsError:
-    """That no portal, or none of a ``kind``, has this name."""
+    """That no portal, or none of a ``kind``, has this name, which is shown if it can be one."""
+    no_name = f"The name of a portal must {NAME_SHAPE}, and a key or a token is none."
     return SettingsError(
-        f"No {kind} is named {envfile.printable(name)!r}.",
+        f"No {kind} is named '{name}'." if is_name(name) else no_name,
         fix=f"The nearest one is {nearest(name.lower(), known)}; there are {', '.join(known)}."
         if known
-        else "None is declared: visitor-sync help fleet shows how.",
+        else "visitor-sync help fleet shows how one is declared.",
     )

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from etl import envfile
 from etl.errors import SettingsError
 from etl.settings import demand
 from etl.settings.choice import chosen_portal, talk_in
 from etl.settings.faults import wrong
 from etl.settings.fleet import Fleet, Shared, Tenant
-from etl.settings.reading import given, made, read
+from etl.settings.reading import declares_fleet, given, made, read
 from etl.settings.sections import (
-    CONFIG_FILE,
     HubSpotSettings,
     LinkSettings,
     LiveSettings,
@@ -62,15 +58,6 @@ def load_one() -> Settings:
     return _any_tenant(load_fleet(), portal).settings
 
 
-def declares_fleet() -> bool:
-    """Whether the configuration file declares portals, be they declared rightly or not."""
-    try:
-        path = read_sources().text("SYNC_CONFIG").strip() or CONFIG_FILE
-        return bool(tomllib.loads(Path(path).expanduser().read_text(envfile.ENCODING)).get("portals"))
-    except (SettingsError, OSError, ValueError, RuntimeError):
-        return False
-
-
 def means_all() -> bool:
     """Whether all portals of the file are meant where none is chosen: the environment describes no other."""
     return chosen_portal() is None and declares_fleet() and not read().is_alone
@@ -103,9 +90,7 @@ def load_fleet() -> Fleet:
     if (portal := chosen_portal()) is not None:
         reading.chosen(portal)
     elif not names and not reading.problems:
-        raise SettingsError(
-            f"{reading.sources.config} declares no portals.", fix="visitor-sync help fleet shows how."
-        )
+        raise reading.undeclared()
     else:
         talk_in(ANY)
     base = reading.base()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from etl import envfile
 from etl.declaration import SITE
-from etl.naming import nearest
+from etl.naming import nearest, shown
 from etl.settings.names import known_variables, prefixes
 from etl.settings.sections import (
     HubSpotSettings,
@@ -19,6 +20,7 @@ from etl.settings.sections import (
 )
 from etl.settings.sources import ENVIRONMENT, Filed, Given, read_secret
 from etl.settings.terms import Terms
+from etl.settings.values import MOST_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,25 +136,33 @@ class Portals:
 
     def _stray(self, key: str, kind: str, known: list[str]) -> str:
         """Where a key belongs that a table of this kind does not have; else which one may be meant."""
-        tables = {"sites": SITE, "portals": (PER_DAY, *_portal_variables(self.own)), "keys": _key_variables()}
-        for table, keys in tables.items():
-            if key in keys:
-                return f"{key} belongs to [[{table}]]"
-        settings = known_variables(self.own)
-        for prefix in ("", *prefixes()):
-            if (variable := f"{prefix}{key}".upper()) in settings and variable not in ALONE:
-                return f"{key} is common to all portals: set {variable} in the environment"
-        return f"{envfile.printable(key)} is no key of {kind}; the nearest one is {nearest(key, known)}"
+        called = [f"{prefix}{key}".upper() for prefix in ("", *prefixes())]
+        tables = {
+            "sites": {name: name.upper() for name in SITE},
+            "portals": {PER_DAY: PER_DAY.upper(), **_portal_variables(self.own)},
+            "keys": _key_variables(),
+        }
+        for table in (kind, *tables):
+            name = next((name for name, variable in tables[table].items() if variable in called), None)
+            if name and table == kind:
+                return f"{shown(key)} is no key of {kind}: write {name}"
+            if name:
+                return f"{shown(key)} belongs to [[{table}]]" + (f", as {name}" if name != key else "")
+        settings = {*known_variables(self.own)} - {*ALONE}
+        if common := next((each for each in called if each in settings), None):
+            return f"{shown(key)} is common to all portals: set {common} in the environment"
+        return f"{shown(key)} is no key of {kind}; the nearest one is {nearest(key, known)}"
 
     def per_day(self, portal: str) -> int | None:
         """How many requests a portal allows in a day, as far as that is declared."""
         text = _named(self.declaration.portals, portal).own.get(PER_DAY)
-        return int(text) if text and text.isdecimal() and int(text) else None
+        number = int(text) if text and re.fullmatch("[0-9]{1,10}", text) else 0
+        return number if 0 < number <= MOST_REQUESTS else None
 
     def _limits(self) -> Iterator[str]:
         for portal in self.declaration.portals:
             if portal.own.get(PER_DAY) and self.per_day(portal.name) is None:
-                yield f"portals.{portal.name}: {PER_DAY} must be a whole number above 0"
+                yield f"portals.{portal.name}: {PER_DAY} must be a whole number from 1 to {MOST_REQUESTS}"
 
     def holders(self, *, key: str, token: str) -> Iterator[str]:
         """A sentence on each key and portal that is declared and holds one of these secrets."""

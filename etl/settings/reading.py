@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from etl.settings.sources import Sources
 
 log = logging.getLogger(__name__)
+
+_PORTALS = re.compile(r"^\s*\[+\s*portals\s*\]", re.MULTILINE)
+"""Where a file that is not TOML would declare portals."""
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -91,7 +96,8 @@ class Reading:
         """The sources for the chosen portal. Raises SettingsError where one must be chosen, or is unknown."""
         names = self.portals.names()
         if portal is None:
-            if names and not self.problems and not self.is_alone:
+            if not self.is_alone and declares_fleet():
+                self.end()
                 raise SettingsError(
                     f"{self.sources.config} declares portals, and none was chosen.",
                     fix=f"Give --portal NAME, of {', '.join(names)}; visitor-sync run --all syncs all.",
@@ -99,9 +105,19 @@ class Reading:
             return self.sources
         if portal not in names:
             self.end()
-            raise unknown_portal(portal, names)
+            raise unknown_portal(portal, names) if names else self.undeclared()
         talk_in(self.portals.terms(portal))
         return self.of(portal, None)
+
+    def undeclared(self) -> SettingsError:
+        """That no portal is declared, and whether there is a file to declare one in."""
+        where = self.sources.config
+        if Path(where).exists():
+            return SettingsError(f"{where} declares no portals.", fix="visitor-sync help fleet shows how.")
+        return SettingsError(
+            f"There is no {where}, which would declare portals.",
+            fix="SYNC_CONFIG names another place; visitor-sync help fleet shows what to write there.",
+        )
 
     def of(self, portal: str, key: str | None) -> Sources:
         """The sources for a portal, and for one of its keys."""
@@ -158,6 +174,19 @@ def config(sources: Sources) -> tuple[Config, list[str]]:
         return config_file.read(str(named or CONFIG_FILE), named_in=sources.of("SYNC_CONFIG"))
     except SettingsError as exc:
         return Config(), [f"{exc.what} {exc.fix}"]
+
+
+def declares_fleet() -> bool:
+    """Whether the configuration file declares portals, be they declared rightly or not."""
+    try:
+        path = read_sources().text("SYNC_CONFIG").strip() or CONFIG_FILE
+        text = Path(path).expanduser().read_text(envfile.ENCODING)
+    except (SettingsError, OSError, ValueError, RuntimeError):
+        return False
+    try:
+        return bool(tomllib.loads(text).get("portals"))
+    except ValueError:
+        return bool(_PORTALS.search(text))
 
 
 def made(

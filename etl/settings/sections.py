@@ -32,6 +32,7 @@ from etl.settings.values import (
     Share,
     StateUrl,
     Url,
+    Version,
     Webhook,
     Websites,
     WritePolicy,
@@ -200,7 +201,7 @@ class HubSpotSettings(Section):
 
     access_token: AccessToken
     base_url: Url = "https://api.hubapi.com"
-    api_version: Annotated[str, Bounds(pattern=r"^(v3|\d{4}-\d{2})$")] = "2026-03"
+    api_version: Version = "2026-03"
     requests_per_10_seconds: Annotated[int, Bounds(ge=1, le=10_000)] = 100
     concurrency: Annotated[int, Bounds(ge=1, le=32)] = 4
 

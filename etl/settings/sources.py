@@ -180,7 +180,14 @@ def read_secret(path: Path, *, named: str, where: str = "") -> Filed:
     try:
         return Filed(_read(path), f"file {_shown(path)}")
     except _FaultError as fault:
-        return Filed(fault=f"{named}: the file {_shown(path)} {fault}{where}.")
+        # what is no path may be the secret itself
+        is_path = os.path.lexists(path) or any(mark in str(path) for mark in "/.")
+        file = (
+            f"the file {_shown(path)}"
+            if is_path
+            else "the file that it names (not shown: it has no slash and no dot)"
+        )
+        return Filed(fault=f"{named}: {file} {fault}{where}.")
 
 
 def _read(path: Path) -> str:

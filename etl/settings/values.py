@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-from durationpy import DurationError, from_str
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
 from pydantic import Field as Bounds
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
+from etl.instants import duration
 from etl.naming import checked_property, nearest
 from etl.network import urls
 from etl.policies import Policy
@@ -34,6 +34,9 @@ class Confidential:
     is_secret: Callable[[str], bool] = bool
 
 
+MOST_REQUESTS = 1_000_000_000
+"""In a month or a day; far more than anybody is allowed, and few enough for every database."""
+
 _QUOTE = re.compile(r"(QUOTATION MARK|APOSTROPHE|GRAVE ACCENT|ACUTE ACCENT)\b")
 
 
@@ -48,8 +51,8 @@ def _duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     try:
-        parsed: timedelta = from_str(str(value).strip())
-    except (DurationError, ValueError, OverflowError):
+        parsed = duration(str(value))
+    except ValueError:
         raise ValueError("must be a duration such as 4m50s, 1h or 30d") from None
     if parsed < timedelta(0):
         raise ValueError("must not be negative")
@@ -147,6 +150,7 @@ def _names_url(text: str) -> bool:
 def _share(value: object) -> object:
     text = str(value).strip()
     try:
+        text.encode("ascii")  # float takes the digits of every script
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         raise ValueError("must be a share such as 20% or 0.2") from None
@@ -165,8 +169,15 @@ def _policy(value: object) -> object:
     return Policy(word)
 
 
+def _version(value: str) -> str:
+    if not re.fullmatch(r"v3|[0-9]{4}-[0-9]{2}", value):
+        raise ValueError("must be YYYY-MM, the year and month of a version, or v3")
+    return value
+
+
+Version = Annotated[str, AfterValidator(_version)]
 WritePolicy = Annotated[Policy, BeforeValidator(_policy)]
-Month = Annotated[int, Bounds(ge=1)]
+Month = Annotated[int, Bounds(ge=1, le=MOST_REQUESTS)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 File = Annotated[Path, BeforeValidator(_file)]
 Share = Annotated[float, BeforeValidator(_share)]

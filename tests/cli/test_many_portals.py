@@ -285,7 +285,7 @@ def test_without_portals_that_is_a_wrong_setting(three: Agency) -> None:
     (three.folder / "visitor-sync.toml").unlink()
     ended = three("run", "--all")
     assert ended.exit_code == 2
-    assert "declares no portals" in ended.error["what"]
+    assert "There is no " in ended.error["what"]
 
 
 def test_a_signal_ends_all_of_them_and_each_is_told(three: Agency) -> None:

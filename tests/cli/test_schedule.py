@@ -806,3 +806,9 @@ def test_systemd_is_given_files_of_settings_in_its_own_words(path: str, word: st
 
     program = '":/opt/visitor-sync"' if "$" in path else "/opt/visitor-sync"
     assert f"ExecStart={program} --env-file {word} run --cron\n" in service
+
+
+def test_what_can_be_no_name_of_a_portal_is_written_into_no_schedule(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="name of a portal must begin with") as raised:
+        Job(("/opt/visitor-sync",), str(tmp_path), portal="pat-geheimnis")
+    assert "geheimnis" not in str(raised.value)

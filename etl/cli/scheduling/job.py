@@ -9,9 +9,11 @@ from pathlib import Path
 
 from etl import envfile
 from etl.cli import logs
+from etl.declaration import is_name
 from etl.envfile import printable
 from etl.errors import SettingsError
 from etl.settings import chosen_portal, means_all
+from etl.settings.fleet import unknown_portal
 
 ARGUMENTS = ("run", "--cron")
 ALL = ("run", "--all", "--cron")
@@ -33,7 +35,9 @@ class Job:
     everything: bool = False
 
     def __post_init__(self) -> None:
-        """Raises SettingsError for a path that not every schedule can state."""
+        """Raises SettingsError for a path that not every schedule can state, and what names no portal."""
+        if self.portal is not None and not is_name(self.portal):
+            raise unknown_portal(self.portal, ())
         for path in self.paths:
             if not printable(path).isprintable():
                 raise _unspeakable(path, "a line break or another control character")
