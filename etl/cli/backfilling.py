@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from etl.cli import logs
 from etl.cli.printout import CHANGES, Printout
 from etl.cli.stopping import stoppable
 from etl.cli.subjects import Subject
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.cli.options import DryRun
-    from etl.settings import Settings
 
 
 class Past(NamedTuple):
@@ -52,7 +52,7 @@ def past(
     code = SyncError.exit_code
     try:
         with stoppable(clock):
-            code = _of_all([each.settings for each in subjects], names, wanted, clock)
+            code = _of_all(subjects, names, wanted, clock)
     except SyncError as exc:
         code = exc.exit_code
         raise
@@ -74,25 +74,26 @@ def _subjects() -> list[Subject]:
     return [Subject(each.settings, each.portal) for each in tenants]
 
 
-def _of_all(subjects: Sequence[Settings], names: Sequence[str], wanted: Past, clock: SystemClock) -> int:
+def _of_all(subjects: Sequence[Subject], names: Sequence[str], wanted: Past, clock: SystemClock) -> int:
     """One key after the other, until somebody interrupts it."""
     codes: list[int] = []
-    for settings in subjects:
+    for settings, portal in subjects:
         mine = [name for name in settings.zenovay.website_id if name in names]
         if not mine or clock.interruption():
             continue
         start(settings)
-        report = Printout(as_json=wanted.as_json, always=True, dry_run=wanted.dry_run)
-        codes.append(
-            sync_past(
-                settings,
-                clock,
-                report,
-                window=wanted.window,
-                max_requests=wanted.max_requests,
-                websites=mine,
-                dry_run=bool(wanted.dry_run),
+        report = Printout(as_json=wanted.as_json, always=True, dry_run=wanted.dry_run, portal=portal)
+        with logs.of_portal(portal):
+            codes.append(
+                sync_past(
+                    settings,
+                    clock,
+                    report,
+                    window=wanted.window,
+                    max_requests=wanted.max_requests,
+                    websites=mine,
+                    dry_run=bool(wanted.dry_run),
+                )
             )
-        )
     failures = [code for code in codes if code not in {0, CHANGES}]
     return max(failures or codes)

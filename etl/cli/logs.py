@@ -30,8 +30,8 @@ portal: ContextVar[str | None] = ContextVar("portal", default=None)
 
 
 @contextmanager
-def of_portal(name: str) -> Iterator[None]:
-    """Have this thread's lines name the portal, meanwhile."""
+def of_portal(name: str | None) -> Iterator[None]:
+    """Have this thread's lines name the portal, if there is one, meanwhile."""
     before = portal.set(name)
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import contextmanager, nullcontext
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -41,10 +42,13 @@ class Printout:
 
     With ``as_json`` each is printed as a line as soon as it is there. Otherwise a terminal gets a table at
     the end, and anything else a line only for what needs a person, unless ``always``. Why a run failed goes
-    to stderr. A dry run always tells what it would do.
+    to stderr. A dry run always tells what it would do. ``portal`` is that of summaries which name none.
     """
 
-    def __init__(self, *, as_json: bool, always: bool, dry_run: DryRun | None = None) -> None:
+    def __init__(
+        self, *, as_json: bool, always: bool, dry_run: DryRun | None = None, portal: str | None = None
+    ) -> None:
+        self._portal = portal
         self._as_json = as_json
         self._always = always
         self._dry_run = dry_run
@@ -52,6 +56,7 @@ class Printout:
 
     def add(self, summary: RunSummary) -> None:
         retell(summary)
+        summary.portal_name = summary.portal_name or self._portal
         self.summaries.append(summary)
         if self._as_json:
             click.echo(orjson.dumps(summary.as_object()))
@@ -80,7 +85,10 @@ class Printout:
 
             for summary in self.summaries:
                 say(sentence(summary))
-            show_differences(self.summaries, limit=self._dry_run.limit)
+            for portal, theirs in groupby(self.summaries, key=lambda each: each.portal_name):
+                if portal:
+                    say(f"Portal {portal}:")
+                show_differences(list(theirs), limit=self._dry_run.limit)
             return
         if sys.stdout.isatty():
             from etl.cli.display import run_table  # noqa: PLC0415 -- rich costs 40 ms

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from etl.fleet.engine import living, waiting
 from etl.fleet.roster import Name
-from etl.fleet.stops import key_row
+from etl.fleet.stops import key_row, portal_row
 from etl.fleet.tables import backfills, limits, portals, sites, workers
 
 if TYPE_CHECKING:
@@ -77,9 +77,12 @@ class BackfillState:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of the month of a key; ``stopped_until`` nothing is asked with it."""
+    """What is left of the month of a key, or of the day of a portal.
 
-    key: str
+    ``limit`` is the other side's word, or else that of the settings. Nothing is asked till ``stopped_until``.
+    """
+
+    name: str
     used: int | None = None
     limit: int | None = None
     resets_at: datetime | None = None
@@ -97,6 +100,7 @@ class PortalState:
     name: str
     sites: Sequence[SiteState]
     quotas: Sequence[Quota]
+    day: Quota
     backfills: Sequence[BackfillState]
     paused: datetime | None = None
     resumes: datetime | None = None
@@ -113,13 +117,21 @@ class Overview:
     workers: Sequence[WorkerState]
 
 
-def look_at(connection: Connection, roster: Roster, now: datetime) -> Overview:
-    """What is declared, as it fares; inside a transaction."""
-    return _Look(connection, roster, now).overview()
+def look_at(
+    connection: Connection, roster: Roster, now: datetime, plans: Mapping[str, int | None]
+) -> Overview:
+    """What is declared, as it fares; inside a transaction.
+
+    ``plans``: requests of a month, or of a day, by the settings, under the name of a limit's row.
+    """
+    return _Look(connection, roster, now, plans).overview()
 
 
 class _Look:
-    def __init__(self, connection: Connection, roster: Roster, now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, roster: Roster, now: datetime, plans: Mapping[str, int | None]
+    ) -> None:
+        self._plans = plans
         self._roster = roster
         self._now = now
         self._sites = {Name(row.portal, row.website): row for row in connection.execute(select(sites))}
@@ -155,7 +167,8 @@ class _Look:
         return PortalState(
             name,
             [self._site(site, row) for site in declared],
-            [self._quota(key) for key in dict.fromkeys(site.key for site in declared)],
+            [self._quota(key, key_row(key)) for key in dict.fromkeys(site.key for site in declared)],
+            self._quota(name, portal_row(name)),
             self._past(name),
             **known,
         )
@@ -180,15 +193,16 @@ class _Look:
             failures=row.failures,
         )
 
-    def _quota(self, key: str) -> Quota:
-        row = self._limits.get(key_row(key))
+    def _quota(self, name: str, of: str) -> Quota:
+        row, plan = self._limits.get(of), self._plans.get(of)
         if row is None:
-            return Quota(key)
+            return Quota(name, limit=plan)
         is_stopped = row.stopped_until is not None and row.stopped_until > self._now
         stop = (row.stopped_until, row.stop_reason) if is_stopped else (None, None)
         is_over = row.period_ends is not None and row.period_ends <= self._now
-        used = (0, row.period_limit, None) if is_over else (row.used, row.period_limit, row.period_ends)
-        return Quota(key, *used, *stop)
+        limit = row.period_limit or plan
+        used = (0, limit, None) if is_over else (row.used, limit, row.period_ends)
+        return Quota(name, *used, *stop)
 
     def _past(self, portal: str) -> list[BackfillState]:
         return [

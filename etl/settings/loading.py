@@ -141,7 +141,7 @@ def _only_tenant(fleet: Fleet, portal: str) -> Tenant:
         keys = ", ".join(tenant.key for tenant in fleet.tenants)
         raise SettingsError(
             f"The portal {portal} is read with several keys ({keys}), which this command cannot go through.",
-            fix="run, backfill and check go through all of them.",
+            fix="run, check and backfill without --plan go through all of them.",
         )
     return _any_tenant(fleet, portal)
 

@@ -218,6 +218,21 @@ def test_a_dry_run_of_all_writes_nothing_and_says_what_it_would(three: Agency) -
     assert list(three.folder.rglob("*.db")) == []
 
 
+def test_a_dry_run_tells_whose_contacts_they_are(three: Agency) -> None:
+    lines = three("run", "--all", "--dry-run", "--limit", "1").stdout.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("Portal ")]
+    assert [lines[number] for number in heads] == [f"Portal {name}:" for name in NAMES]
+    assert all(lines[number + 1].startswith("create ") for number in heads)
+    assert sum(line.startswith("Contacts: ") for line in lines) == len(NAMES)
+
+
+def test_a_backfill_names_the_portal_as_a_run_does(three: Agency) -> None:
+    ended = three("backfill", "--portal", "acme", "--from", "2026-01-01", "--to", "2026-01-02", "--json")
+    assert [summary["portal_name"] for summary in ended.summaries] == ["acme"]
+    log = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert {line.get("portal_name") for line in log if line["action"] == "run_finished"} == {"acme"}
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_what_only_looks_leaves_nothing_behind(
     three: Agency, kind: str, request: pytest.FixtureRequest

@@ -295,6 +295,32 @@ def test_a_worker_takes_nothing_of_other_portals_and_nothing_for_a_while_of_one_
         assert str(other.site) in engine.waiting(connection)
 
 
+def test_a_worker_that_could_not_be_signed_on_is_so_later(made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "HEARTBEAT_S", 0.2)
+    tried: list[int] = []
+    ends = time.monotonic() + 30
+    found = Engine(made, Idle(), Queues({("acme", "main")}, 1))
+
+    async def known_at_the_third_try(number: int) -> bool:
+        tried.append(number)
+        return len(tried) == 3
+
+    async def work() -> None:
+        looks = 0
+
+        def stopping() -> bool:
+            nonlocal looks
+            looks += len(tried) >= 3
+            return looks > 2 or time.monotonic() > ends
+
+        async with found.opened():
+            await found.work(concurrency=1, on_start=known_at_the_third_try, stopping=stopping)
+
+    asyncio.run(work())
+    assert len(tried) == 3
+    assert len({*tried}) == 1
+
+
 def test_old_jobs_are_deleted(made: str) -> None:
     killed_amid_its_job(made)
     served(made, end_jobs)

@@ -77,15 +77,18 @@ def _skipped_lines(portal: PortalState) -> Iterator[str]:
 
 
 def quota_lines(found: Overview) -> Iterator[str]:
-    """A line for each key whose requests are counted."""
-    quotas = {quota.key: quota for portal in found.portals for quota in portal.quotas}
+    """A line for each key whose requests are counted, and for each portal that HubSpot lets wait."""
+    for portal in found.portals:
+        if until := portal.day.stopped_until:
+            yield f"portal {portal.name}: stopped until {at(until, found.now)}: {portal.day.stop_reason}"
+    quotas = {quota.name: quota for portal in found.portals for quota in portal.quotas}
     for quota in quotas.values():
         if quota.used is not None:
             of = f" of {quota.limit}" if quota.limit else ""
             ends = f" until {utc_second(quota.resets_at)}" if quota.resets_at else ""
-            yield f"key {quota.key}: {quota.used}{of} requests used{ends}"
+            yield f"key {quota.name}: {quota.used}{of} requests used{ends}"
         if quota.stopped_until:
-            yield f"key {quota.key}: stopped until {at(quota.stopped_until, found.now)}: {quota.stop_reason}"
+            yield f"key {quota.name}: stopped until {at(quota.stopped_until, found.now)}: {quota.stop_reason}"
 
 
 def backfill_lines(found: Overview) -> Iterator[str]:

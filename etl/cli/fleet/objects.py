@@ -26,7 +26,8 @@ def _portal(portal: PortalState, now: datetime) -> dict[str, Any]:
         "paused": utc_text(portal.paused),
         "left_alone_until": utc_text(portal.resumes),
         "contacts": {"due": portal.due, "rejected": portal.rejected},
-        "quota": [_quota(quota) for quota in portal.quotas],
+        "quota": [{"key": quota.name, **_quota(quota)} for quota in portal.quotas],
+        "day": _quota(portal.day),
         "sites": [_site(site, now) for site in portal.sites],
         "backfills": [_backfill(each) for each in portal.backfills],
     }
@@ -66,7 +67,6 @@ def _worker(worker: WorkerState) -> dict[str, Any]:
 
 def _quota(quota: Quota) -> dict[str, Any]:
     return {
-        "key": quota.key,
         "used": quota.used,
         "limit": quota.limit,
         "resets_at": utc_text(quota.resets_at),

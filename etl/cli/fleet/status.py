@@ -23,9 +23,11 @@ from etl.cli.fleet.opening import declared, roster_of, shared
 from etl.cli.people import say
 from etl.fleet.overview import look_at
 from etl.fleet.schedule import Schedule
+from etl.fleet.stops import key_row, portal_row
 
 if TYPE_CHECKING:
     from etl.fleet.overview import Overview
+    from etl.settings import Fleet
 
 
 def show_fleet(*, as_json: bool) -> int:
@@ -33,7 +35,7 @@ def show_fleet(*, as_json: bool) -> int:
     fleet = declared()
     roster = roster_of(fleet)
     with shared(fleet) as connection:
-        found = look_at(connection, roster, Schedule(connection).now)
+        found = look_at(connection, roster, Schedule(connection).now, _plans(fleet))
     if as_json:
         click.echo(orjson.dumps(fleet_object(found)))
         return 0
@@ -45,6 +47,13 @@ def show_fleet(*, as_json: bool) -> int:
     if not any(worker.alive for worker in found.workers):
         say(NOBODY)
     return 0
+
+
+def _plans(fleet: Fleet) -> dict[str, int | None]:
+    months = {key_row(each.key): each.settings.zenovay.requests_per_month for each in fleet.tenants}
+    shares = (each.settings.shared for each in fleet.tenants)
+    days = {portal_row(each.portal): each.requests_per_day for each in shares if each}
+    return {**months, **days}
 
 
 def _print_portals(found: Overview) -> None:
