@@ -245,6 +245,24 @@ def test_an_anonymous_contact_is_named_once_and_never_again(program: Program) ->
     assert made_again["firstname"] == "Visitor"
 
 
+def test_where_hubspot_insists_on_a_name_a_contact_with_an_address_gets_one(program: Program) -> None:
+    hubspot = program.sandbox.hubspot
+    hubspot.seed({"email": "known@example.test", "firstname": "Kim"})
+    hubspot.required_properties = {"firstname", "lastname"}
+    program.visitors(row(1, email="ann.meierhans@example.test"), row(2, email="known@example.test"), row(3))
+
+    ended = program.run(HUBSPOT_API_VERSION="2026-09")
+
+    assert (ended.exit_code, ended.summary["contacts"]["created"]) == (0, 2)
+    held = hubspot.snapshot()
+    named = {key: (each.get("firstname"), each.get("lastname")) for key, each in held.items()}
+    assert named == {
+        "ann.meierhans@example.test": ("Visitor", "ann.meie"),
+        "known@example.test": ("Kim", None),
+        "v000003": ("Visitor", "v000003"),
+    }
+
+
 @pytest.mark.parametrize("dialect", ["newest", "guide", "visitors"])
 @pytest.mark.parametrize("paging", ["offset", "page"])
 def test_every_documented_dialect_is_read(program: Program, dialect: str, paging: str) -> None:
