@@ -115,6 +115,19 @@ def test_a_refused_address_waits_until_it_changes_or_is_retried(program: Program
     assert program("rejections", "list", "--json").value == []
 
 
+def test_an_address_is_retried_however_it_is_written_and_a_visitor_id_as_it_is(program: Program) -> None:
+    hubspot = program.sandbox.hubspot
+    hubspot.refused_addresses["ann@example.test"] = "Email address is not welcome here"
+    program.visitors(row(1, email="ann@example.test"), row(2) | {"last_seen": "nonsense", "id": "vAbc"})
+    assert program.run().exit_code == 3
+
+    assert program("rejections", "retry", "vabc").exit_code == 2
+    lifted = program("rejections", "retry", " Ann@Example.TEST ", "vAbc", "--json").value
+
+    assert (lifted["retried"], lifted["contacts_due"], lifted["rows"]) == (2, 1, 1)
+    assert program("rejections", "retry", "bea@example.test").exit_code == 2
+
+
 def test_two_visitors_with_one_address_are_one_contact(program: Program) -> None:
     program.visitors(
         row(1, minutes_ago=30, email="Ann@Example.test", country_code="FR", pageviews=5),
