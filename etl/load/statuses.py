@@ -145,11 +145,12 @@ def _busy(reply: Reply, said: Complaint, *, now: datetime) -> UnavailableError |
         return _stop(what, reply, now=now, kind=DAILY, otherwise=midnight, said_by=said_by)
     asked = reply.retry_after(now=now)
     if reply.status == HTTPStatus.LOCKED:
-        return TransientError("HubSpot answered 423, a lock", asked_s=asked or _LOCK_S, said_by=_ASKS)
+        wait_s = _LOCK_S if asked is None else asked
+        return TransientError("HubSpot answered 423, a lock", asked_s=wait_s, said_by=_ASKS)
     if not said.policy and _is_last_of_the_day(reply):
         return _day_spent(reply, now=now)  # a limit without a name
     what = f"HubSpot answered 429, rate limit {said.policy[:40] or 'unknown'}"
-    wait_s = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
+    wait_s = _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S) if asked is None else asked
     return TransientError(what, asked_s=wait_s, said_by=_ASKS)
 
 
@@ -158,7 +159,7 @@ def _stop(
 ) -> UnavailableError:
     """The end of the run until the instant that the reply names, ``otherwise`` until the one ``said_by``."""
     asked = reply.retry_after(now=now, kind=kind)
-    if asked is not None:
+    if asked:
         otherwise, said_by = now + timedelta(seconds=asked), _ASKS
     return UnavailableError(
         f"{what} until {utc_second(otherwise)}, by {said_by}.",
