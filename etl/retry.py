@@ -63,8 +63,8 @@ class TransientError(Exception):
 class Patience:
     """How long one request is worth repeating. Seconds throughout.
 
-    A wait that the other side asks for wins over our own; one longer than ``longest_asked_s`` ends the
-    attempts at once. ``total_s`` does not count such waits.
+    A wait that the other side asks for wins over our own; none at all is ours, so that nobody is hammered.
+    One longer than ``longest_asked_s`` ends the attempts at once. ``total_s`` does not count such waits.
     """
 
     attempts: int = 6
@@ -102,7 +102,7 @@ def persevere(attempt: Callable[[], T], *, patience: Patience, clock: Clock, whe
         log.warning("retrying", extra=extra)
         asked_s = failures[-1].asked_s
         obeyed_s += asked_s or 0.0
-        pause_s = patience.backoff(len(failures)) if asked_s is None else asked_s
+        pause_s = asked_s or patience.backoff(len(failures))
         clock.wait(pause_s, f"{where}: {failures[-1].what}")
 
 

@@ -9,12 +9,13 @@ reach.
 from __future__ import annotations
 
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from etl.models.visitor import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Statement = tuple[Value, int]
 """A value, and the instant of what stated it, in microseconds since 1970."""
@@ -83,7 +84,7 @@ def combined(rule: People, statements: Iterable[tuple[Value, int, int]]) -> Stat
     Of at least one visitor: a value, when it was stated, when the visitor was seen.
     """
     if rule is People.SUM:
-        return sum(value for value, _, _ in statements), 0  # type: ignore[misc]  # numbers, by the kind
+        return _sum([value for value, _, _ in statements]), 0  # type: ignore[misc]  # numbers, by the kind
     join = _JOINS_OF_PEOPLE[rule]
     by_visitor = rule is People.OF_LATEST
     found: Statement | None = None
@@ -93,6 +94,14 @@ def combined(rule: People, statements: Iterable[tuple[Value, int, int]]) -> Stat
     if found is None:
         raise ValueError("a contact has at least one visitor")
     return found if rule in _TIMED_PEOPLE else (found[0], 0)
+
+
+def _sum(values: Sequence[float]) -> float:
+    """The sum of the numbers as they are written, exact before it is rounded once: so in any order."""
+    if all(type(value) is int for value in values):
+        return sum(values)
+    total = sum(Fraction(repr(value)) for value in values)
+    return int(total) if total.denominator == 1 else float(total)
 
 
 _JOINS_OF_PEOPLE = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", str, bool)
 
 SHORT_ID = 8
-"""How many characters of a visitor id make the last name of an anonymous contact."""
+"""How many characters of a visitor id, or of an address, make the last name of a contact without one."""
 
 _OLDEST = ("last_seen", "country", "pageviews")
 """These make a fingerprint as they did when there were no others."""
@@ -226,10 +226,14 @@ def properties(wanted: Contact, synced: SyncedFields = BASIC_FIELDS) -> dict[str
 
 
 def name_properties(key: ContactKey) -> dict[str, str]:
-    """The name that a contact without an address gets when it is created, and never again."""
-    if key.kind is not VISITOR:
+    """The name that a contact without an address gets when it is created, and never again.
+
+    One with an address gets it only where HubSpot insists on a name; its short id is of the address.
+    """
+    if key.kind is RECORD:
         return {}
-    return {"firstname": "Visitor", "lastname": key.value[:SHORT_ID]}
+    short = key.value if key.kind is VISITOR else key.value.partition("@")[0]
+    return {"firstname": "Visitor", "lastname": short[:SHORT_ID]}
 
 
 def _seen_text(seen: Value | None) -> str:

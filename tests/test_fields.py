@@ -68,6 +68,20 @@ def test_the_visitors_of_a_contact_come_in_any_order(rule: People, data: st.Data
     assert len({combined(rule, order) for order in permutations(stated)}) == 1
 
 
+@given(st.lists(st.floats(-(2**53), 2**53) | st.integers(-(2**53), 2**53), min_size=1, max_size=4))
+def test_a_sum_does_not_depend_on_the_order(values: list[float]) -> None:
+    sums = {combined(People.SUM, [(value, 0, 0) for value in order]) for order in permutations(values)}
+    assert len(sums) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "total"), [((0.1, 0.2), "0.3"), ((0.1, 0.2, 0.3), "0.6"), ((0.5, 0.5), "1"), ((3, 4), "7")]
+)
+def test_a_sum_is_of_the_numbers_as_they_are_written(values: tuple[float, ...], total: str) -> None:
+    summed, _ = combined(People.SUM, [(value, 0, 0) for value in values])
+    assert KINDS["number"].write(summed) == total
+
+
 def test_every_kind_has_rules_that_fit_it() -> None:
     for kind in KINDS.values():
         assert kind.rows

@@ -65,7 +65,7 @@ def sent(rows: Iterable[Visitor]) -> dict[tuple[str, str], dict[str, str]]:
         (
             "email" if each.key.kind is ContactKind.EMAIL else "zenovay_visitor_id",
             each.key.value,
-        ): properties(each) | name_properties(each.key)
+        ): properties(each) | (name_properties(each.key) if each.key.kind is ContactKind.VISITOR else {})
         for each in contacts_of(rows)
     }
 
@@ -218,9 +218,10 @@ def test_properties_go_under_the_names_that_were_chosen() -> None:
     }
 
 
-def test_only_an_anonymous_contact_gets_a_name() -> None:
+def test_a_name_is_made_of_the_key_and_never_of_a_whole_address() -> None:
     assert name_properties(NOBODY) == {"firstname": "Visitor", "lastname": "01234567"}
-    assert name_properties(ANN) == {}
+    assert name_properties(ANN) == {"firstname": "Visitor", "lastname": "ann"}
+    assert name_properties(ContactKey(ContactKind.RECORD, "501")) == {}
 
 
 @pytest.mark.parametrize(

@@ -163,9 +163,11 @@ class Month:
         schedule, quota, spent_at = self.schedule, self.quota, self.lasts_until
         if schedule is None or quota is None or spent_at is None or schedule.runs < SETTLED:
             return None
+        used = f"{quota.used} of {self.allowed} are used, the rest about {utc_second(spent_at)}"
+        if self.stopped:
+            used = f"all {self.allowed} that scheduled runs may send are used"
         return (
-            f"The month's requests to Zenovay will not last: {quota.used} of {self.allowed} are used, the"
-            f" rest about {utc_second(spent_at)}, and the month ends at"
+            f"The month's requests to Zenovay will not last: {used}, and the month ends at"
             f" {utc_text(quota.resets_at)}.{'' if self.declared else f' {self._cost(schedule)}'}"
         )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from etl.models.verdict import RefusedThing
     from etl.settings import SyncSettings
+    from etl.state.store import Transaction
 
 EXAMPLES = 3
 """Keys that stand for all that were refused for one reason."""
@@ -128,6 +129,7 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
     with open_state(state_url(_settings()), clock) as connection:
         store = Store(connection, clock=clock)
         with store.locked(), store.transaction() as state:
+            keys = _as_listed(keys, state)
             unknown = state.rejections.unknown(keys)
             if unknown:
                 raise SettingsError(
@@ -147,6 +149,16 @@ def retry_rejections(keys: Sequence[str], *, as_json: bool) -> int:
     if rows:
         say(f"{rows[0]} of them are rows, which are not kept; this reads them again: {backfill}")
     return 0
+
+
+def _as_listed(keys: Sequence[str], state: Transaction) -> list[str]:
+    """The keys; of those that are not listed as they stand, addresses as HubSpot compares them."""
+    unknown = state.rejections.unknown(keys)
+    return [_address(key.strip()) if key in unknown else key for key in keys]
+
+
+def _address(key: str) -> str:
+    return key.lower() if "@" in key else key
 
 
 def _settings() -> SyncSettings:

@@ -62,7 +62,7 @@ def sync_fleet(fleet: Fleet, clock: SystemClock, report: Printout | Collector, w
 
 
 def _parts(fleet: Fleet, websites: Sequence[str]) -> list[_Part]:
-    known = [website for tenant in fleet.tenants for website in tenant.every]
+    known = list(dict.fromkeys(website for tenant in fleet.tenants for website in tenant.every))
     if unknown := [website for website in websites if website not in known]:
         raise SettingsError(
             f"--website names {', '.join(unknown)}, which no portal here has.",

@@ -134,7 +134,10 @@ def parse_range(
             "--from lies in the future.", fix="A backfill is for the past; run does the rest."
         )
     if end is not None and end <= begin:
-        raise SettingsError("--to lies before --from.")
+        raise SettingsError(
+            "The range is empty: it ends where it begins." if end == begin else "--to lies before --from.",
+            fix="Give a later --to: a day is included, an instant is not.",
+        )
     earliest = there - LONGEST_RANGE
     if begin < earliest:
         first_day = (earliest + ONE_DAY).date()

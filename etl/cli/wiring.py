@@ -14,6 +14,7 @@ from etl.extract.client import ZenovayClient
 from etl.extract.visitors import ZenovayVisitors
 from etl.jsontext import canonical
 from etl.load.client import HubSpotClient
+from etl.load.day import Day
 from etl.load.delivery import HubSpotContacts
 from etl.load.preview import Preview
 from etl.load.properties import wanted_properties
@@ -211,6 +212,8 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
         stack.callback(zenovay.close)
         hubspot = hubspot_client(settings.hubspot, clock, limits.hubspot, shared=limits.shared)
         stack.callback(hubspot.close)
+        if not limits.shared and not _tries(store, budget):
+            hubspot.day = Day(hubspot.circuit, clock)
         wanted = wanted_of(settings.sync)
         yield Session(
             store=store,
@@ -231,6 +234,12 @@ def session(settings: Settings, *, clock: SystemClock, dry_run: bool, budget: Bu
             setup_digest=_setup_digest(settings),
             declared=settings.shared is not None,
         )
+
+
+def _tries(store: Store, budget: Budget) -> bool:
+    """Whether HubSpot is asked although it said before that nothing of the day remains."""
+    with store.reading() as state:
+        return budget.terms.tries or state.limits.was_stopped("hubspot")
 
 
 def _snapshot(url: str, clock: Clock) -> AbstractContextManager[Connection]:

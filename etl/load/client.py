@@ -58,8 +58,8 @@ class HubSpotClient:
     """Sends requests and returns complete replies. Safe to use from several threads.
 
     ``base_url`` as ``https://api.hubapi.com``; ``api_version`` is ``v3`` or a dated one. ``timeout_s`` and
-    ``deadline_s`` as in ``Wire``. Where others keep the limits, too, ``day`` is told of every answer, and
-    ``search`` is that of searches.
+    ``deadline_s`` as in ``Wire``. ``day``, where there is one, is told of every answer; where others keep the
+    limits, too, ``search`` is that of searches.
     """
 
     def __init__(

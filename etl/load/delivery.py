@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from etl.load.client import HubSpotClient
     from etl.load.properties import WantedProperty
     from etl.models.contact import Parcel
+    from etl.models.record import ShownContact
     from etl.network.reply import Reply
 
 log = logging.getLogger(__name__)
 
+_NAMES = ("firstname", "lastname")
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARGE})
 
@@ -106,9 +108,12 @@ class HubSpotContacts(HubSpotSide):
             raise self._setup.disprove(answer.wrong_setup)
         if rejected:
             self._setup.examine()
+        unnamed = self._unnamed(
+            [each for each in rejected if _lacks_a_name(each, answer.refusals[each.contact_id])]
+        )
         final = []
         for parcel in rejected:
-            if _lacks_a_name(parcel, answer.refusals[parcel.contact_id]):
+            if parcel.contact_id in unnamed:
                 work.name(parcel)
             else:
                 final.append(self._without_secrets(answer.verdicts[parcel.contact_id]))
@@ -116,6 +121,19 @@ class HubSpotContacts(HubSpotSide):
         too_many = self._refusals.weigh(final)
         if too_many and work.is_halved:
             raise too_many
+
+    def _unnamed(self, parcels: Sequence[Parcel]) -> set[int]:
+        """Those of whom HubSpot holds no name, so that none that a person typed is written over.
+
+        Raises SyncError.
+        """
+        found: set[int] = set()
+        for by in {parcel.found_by[0] for parcel in parcels}:
+            asked = [parcel._replace(asks=_NAMES) for parcel in parcels if parcel.found_by[0] == by]
+            sight = self._read(asked)
+            nameless = {number for number, shown in sight.found.items() if not _has_a_name(shown)}
+            found |= sight.missing | nameless
+        return found
 
     def _meet_kin(self, part: Sequence[Parcel], work: _Work) -> None:
         """Ask what else leads to records that came back under another id: they were merged."""
@@ -140,7 +158,7 @@ class _Work:
         self.is_halved = False
 
     def next_part(self) -> Sequence[Parcel]:
-        """The parcels of the next request, nameless contacts last and together; empty at the end."""
+        """The parcels of the next request, those without a name last and together; empty at the end."""
         if not self._parts and self._nameless:
             self._parts, self._nameless = [self._nameless], []
         return self._parts.pop() if self._parts else ()
@@ -190,6 +208,10 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
     if said.is_temporary:
         raise TransientError(f"HubSpot answered {reply.status}, {said.code}")
     return said
+
+
+def _has_a_name(shown: ShownContact) -> bool:
+    return any(shown.properties.get(name) for name in _NAMES)
 
 
 def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:

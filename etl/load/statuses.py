@@ -101,6 +101,23 @@ def ten_second_limit(reply: Reply) -> int | None:
     return limit if limit and limit <= _LARGEST_LIMIT else None
 
 
+def day_spent(reply: Reply, *, now: datetime) -> UnavailableError | None:
+    """What to end a run with after a good answer by which nothing of the day remains; None for any other."""
+    is_told = reply.ok and reply.number("x-hubspot-ratelimit-daily") and _is_last_of_the_day(reply)
+    return _day_spent(reply, now=now) if is_told else None
+
+
+def _is_last_of_the_day(reply: Reply) -> bool:
+    return reply.header("x-hubspot-ratelimit-daily-remaining") == "0"
+
+
+def _day_spent(reply: Reply, *, now: datetime) -> UnavailableError:
+    """Nothing of the day remains, as only a header says: tried again in an hour."""
+    what = f"HubSpot answered {reply.status} and nothing of the day remains"
+    said_by = "HubSpot's X-HubSpot-RateLimit-Daily-Remaining"
+    return _stop(what, reply, now=now, kind=WAIT, otherwise=now + longest(WAIT), said_by=said_by)
+
+
 def _token_refused(trace: str) -> AccessRefusedError:
     return AccessRefusedError(
         f"HubSpot refused the access token (401){trace}.",
@@ -128,14 +145,12 @@ def _busy(reply: Reply, said: Complaint, *, now: datetime) -> UnavailableError |
         return _stop(what, reply, now=now, kind=DAILY, otherwise=midnight, said_by=said_by)
     asked = reply.retry_after(now=now)
     if reply.status == HTTPStatus.LOCKED:
-        return TransientError("HubSpot answered 423, a lock", asked_s=asked or _LOCK_S, said_by=_ASKS)
-    if not said.policy and reply.header("x-hubspot-ratelimit-daily-remaining") == "0":
-        # a limit without a name, beside a header which says that the day is spent: tried again in an hour
-        what, otherwise = "HubSpot answered 429 and nothing of the day remains", now + longest(WAIT)
-        said_by = "HubSpot's X-HubSpot-RateLimit-Daily-Remaining"
-        return _stop(what, reply, now=now, kind=WAIT, otherwise=otherwise, said_by=said_by)
+        wait_s = _LOCK_S if asked is None else asked
+        return TransientError("HubSpot answered 423, a lock", asked_s=wait_s, said_by=_ASKS)
+    if not said.policy and _is_last_of_the_day(reply):
+        return _day_spent(reply, now=now)  # a limit without a name
     what = f"HubSpot answered 429, rate limit {said.policy[:40] or 'unknown'}"
-    wait_s = asked or _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S)
+    wait_s = _POLICY_WAIT_S.get(said.policy, _ROLLING_WAIT_S) if asked is None else asked
     return TransientError(what, asked_s=wait_s, said_by=_ASKS)
 
 
@@ -144,7 +159,7 @@ def _stop(
 ) -> UnavailableError:
     """The end of the run until the instant that the reply names, ``otherwise`` until the one ``said_by``."""
     asked = reply.retry_after(now=now, kind=kind)
-    if asked is not None:
+    if asked:
         otherwise, said_by = now + timedelta(seconds=asked), _ASKS
     return UnavailableError(
         f"{what} until {utc_second(otherwise)}, by {said_by}.",

@@ -218,6 +218,11 @@ class Parcel(NamedTuple):
         return UPDATE if self.properties else KEEP
 
     @property
+    def is_nameless(self) -> bool:
+        """Whether HubSpot makes no contact of its key: that takes an address or a name."""
+        return bool(self.name_properties) and self.id_property != EMAIL.value
+
+    @property
     def found_by(self) -> tuple[str, str]:
         """The property by which HubSpot is asked for it, and its value."""
         return (self.id_property, self.id_value) if self.record is None else (RECORD_ID, self.record)

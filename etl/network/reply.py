@@ -57,7 +57,7 @@ class Reply:
         return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
     def retry_after(self, *, now: datetime, kind: str = WAIT) -> float | None:
-        """The wait of a Retry-After header in seconds, from a number or an HTTP date; None without a wait.
+        """The wait of a Retry-After header in seconds, from a number or an HTTP date; None without one.
 
         ``now`` is the other side's clock, where the reply does not state it. A wait longer than a stop of
         ``kind`` can last is none: instants stand there too, and years.
@@ -103,4 +103,4 @@ def wait_s(stated: Any, *, kind: str = WAIT) -> float | None:
         return None
     if isinstance(stated, bool) or not math.isfinite(seconds):
         return None
-    return seconds if 0 < seconds <= longest(kind).total_seconds() else None
+    return seconds if 0 <= seconds <= longest(kind).total_seconds() else None

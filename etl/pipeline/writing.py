@@ -27,14 +27,14 @@ def prepared(parcel: Parcel, synced: SyncedFields, *, look: bool = False) -> Par
     if look:
         return parcel._replace(asks=tuple(parcel.wanted))
     asked = tuple([name for name in synced.watched if _must_ask(parcel, name, synced)])
-    if asked or parcel.is_lost or (parcel.record is None and (parcel.is_matched or parcel.name_properties)):
+    if asked or parcel.is_lost or (parcel.record is None and (parcel.is_matched or parcel.is_nameless)):
         return parcel._replace(asks=asked)
     return _decided(parcel, synced)
 
 
 def missing(parcel: Parcel) -> Parcel:
     """``parcel`` after a look that found nobody: all of it is written, with a name if it has no address."""
-    named = {} if parcel.known else parcel.name_properties
+    named = parcel.name_properties if parcel.is_nameless and not parcel.known else {}
     return parcel._replace(is_seen=True, properties={**parcel.wanted, **named})
 
 

@@ -191,7 +191,7 @@ _ANEW = Prepared(
 )
 _COUNTS = Prepared(
     lambda _: select(
-        func.count().filter(_C.confirmed.is_not(None)),
+        func.count().filter(_C.confirmed.is_not(None), not_(_C.gone)),
         func.count().filter(_IS_REFUSED),
         func.count().filter(_C.wanted.is_not(None), _C.absent == _C.wanted),
         func.count().filter(_C.gone),

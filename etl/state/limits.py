@@ -189,6 +189,11 @@ class Limits:
         mine = self._accounts[api]
         return next((stop for of, at, stop in self._in_force(now) if (of, at) == (api, mine)), None)
 
+    def was_stopped(self, api: str) -> bool:
+        """Whether our account was stopped, and has not been found well since."""
+        _, stop = self._rows().get((api, self._accounts[api]), (None, (None,)))
+        return stop[0] is not None
+
     def stops(self) -> list[tuple[str, Stop]]:
         """The stops that are in force, of whichever account, with their API."""
         return [(api, stop) for api, _, stop in self._in_force(self._now)]

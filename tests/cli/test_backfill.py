@@ -66,7 +66,8 @@ def test_an_instant_as_end_is_exclusive(program: Program) -> None:
     ("arguments", "sentence"),
     [
         (("--from", "yesterday"), "--from"),
-        (("--from", day(5), "--to", day(9)), "--to"),
+        (("--from", day(5), "--to", day(9)), "Give a later --to"),
+        (("--from", day(5), "--to", f"{day(5)}T00:00:00Z"), "The range is empty"),
         (("--from", day(-3)), "future"),
         (("--from", day(700)), "365 days"),
         ((), "--from"),

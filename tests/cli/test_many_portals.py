@@ -282,6 +282,11 @@ def test_only_the_websites_that_are_named_are_synced(three: Agency) -> None:
     assert (wrong.exit_code, wrong.summaries[0]["exit_code"]) == (2, 2)
     assert "site_bolt" in wrong.error["fix"]
 
+    three.sites = dict.fromkeys(NAMES, ("site_same",))
+    three.declare()
+    wrong = three(*ALL, "--website", "site_nowhere")
+    assert wrong.error["fix"] == "There are: site_same."
+
 
 @pytest.mark.parametrize(
     "arguments",

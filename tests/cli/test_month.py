@@ -91,6 +91,9 @@ def test_whether_the_month_lasts() -> None:
     assert said
     assert "7000 of 9500 are used" in said
     assert "the rest about 2026-02-15T20:00:00Z" in said
+    spent = month(schedule, used=9800).warning
+    assert spent
+    assert "all 9500 that scheduled runs may send are used, and the month ends at" in spent
 
 
 def test_a_sweep_is_left_out_where_it_would_starve_the_runs_to_come() -> None:

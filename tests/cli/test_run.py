@@ -115,6 +115,19 @@ def test_a_refused_address_waits_until_it_changes_or_is_retried(program: Program
     assert program("rejections", "list", "--json").value == []
 
 
+def test_an_address_is_retried_however_it_is_written_and_a_visitor_id_as_it_is(program: Program) -> None:
+    hubspot = program.sandbox.hubspot
+    hubspot.refused_addresses["ann@example.test"] = "Email address is not welcome here"
+    program.visitors(row(1, email="ann@example.test"), row(2) | {"last_seen": "nonsense", "id": "vAbc"})
+    assert program.run().exit_code == 3
+
+    assert program("rejections", "retry", "vabc").exit_code == 2
+    lifted = program("rejections", "retry", " Ann@Example.TEST ", "vAbc", "--json").value
+
+    assert (lifted["retried"], lifted["contacts_due"], lifted["rows"]) == (2, 1, 1)
+    assert program("rejections", "retry", "bea@example.test").exit_code == 2
+
+
 def test_two_visitors_with_one_address_are_one_contact(program: Program) -> None:
     program.visitors(
         row(1, minutes_ago=30, email="Ann@Example.test", country_code="FR", pageviews=5),
@@ -243,6 +256,24 @@ def test_an_anonymous_contact_is_named_once_and_never_again(program: Program) ->
     assert ended.exit_code == 0
     (made_again,) = program.sandbox.hubspot.contacts.values()
     assert made_again["firstname"] == "Visitor"
+
+
+def test_where_hubspot_insists_on_a_name_a_contact_with_an_address_gets_one(program: Program) -> None:
+    hubspot = program.sandbox.hubspot
+    hubspot.seed({"email": "known@example.test", "firstname": "Kim"})
+    hubspot.required_properties = {"firstname", "lastname"}
+    program.visitors(row(1, email="ann.meierhans@example.test"), row(2, email="known@example.test"), row(3))
+
+    ended = program.run(HUBSPOT_API_VERSION="2026-09")
+
+    assert (ended.exit_code, ended.summary["contacts"]["created"]) == (0, 2)
+    held = hubspot.snapshot()
+    named = {key: (each.get("firstname"), each.get("lastname")) for key, each in held.items()}
+    assert named == {
+        "ann.meierhans@example.test": ("Visitor", "ann.meie"),
+        "known@example.test": ("Kim", None),
+        "v000003": ("Visitor", "v000003"),
+    }
 
 
 @pytest.mark.parametrize("dialect", ["newest", "guide", "visitors"])

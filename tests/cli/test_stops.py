@@ -196,3 +196,54 @@ def test_a_header_that_calls_the_month_spent_silences_nobody_for_longer_than_an_
     assert tried.summary["requests"]["zenovay"] >= 3
     assert len(program.sandbox.hubspot.contacts) == 31
     assert program("run").exit_code == 4
+
+
+def test_a_good_answer_after_which_nothing_of_the_day_remains_ends_the_run_for_an_hour(
+    program: Program,
+) -> None:
+    hubspot = program.sandbox.hubspot
+    spent = {"X-HubSpot-RateLimit-Daily": "250000", "X-HubSpot-RateLimit-Daily-Remaining": "0"}
+    hubspot.faults.add(Fault(carried_out=True, headers=spent), times=FOREVER)
+    program.visitors(row(1))
+    ended = program("run", "--json", SYNC_MIN_INTERVAL="0s")
+    assert (ended.exit_code, ended.summary["requests"]["hubspot"]) == (4, 1)
+    (stop,) = stops(program)
+    assert (stop["api"], stop["kind"]) == ("hubspot", "wait")
+    assert "X-HubSpot-RateLimit-Daily-Remaining" in stop["said_by"]
+    assert timedelta(0) < until(stop) <= HOUR
+
+    asked = len(hubspot.requests)
+    assert program("run", "--json", SYNC_MIN_INTERVAL="0s").exit_code == 4
+    assert len(hubspot.requests) == asked
+
+    hour = round(HOUR / timedelta(microseconds=1))
+    in_the_state(
+        program, "UPDATE limits SET stopped_until = stopped_until - ?, stop_made = stop_made - ?", hour, hour
+    )
+    assert program("run", "--json", SYNC_MIN_INTERVAL="0s").exit_code == 0
+    assert len(hubspot.contacts) == 1
+    assert stops(program) == []
+
+
+def test_whoever_insists_is_not_held_back_by_what_a_good_answer_says_of_the_day(program: Program) -> None:
+    spent = {"X-HubSpot-RateLimit-Daily": "250000", "X-HubSpot-RateLimit-Daily-Remaining": "0"}
+    program.sandbox.hubspot.faults.add(Fault(carried_out=True, headers=spent), times=FOREVER)
+    program.visitors(row(1))
+    assert program("run", "--now").exit_code == 0
+    assert len(program.sandbox.hubspot.contacts) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-HubSpot-RateLimit-Daily-Remaining": "0"},
+        {"X-HubSpot-RateLimit-Daily": "0", "X-HubSpot-RateLimit-Daily-Remaining": "0"},
+        {"X-HubSpot-RateLimit-Daily": "250000", "X-HubSpot-RateLimit-Daily-Remaining": "-1"},
+        {"X-HubSpot-RateLimit-Daily": "250000", "X-HubSpot-RateLimit-Daily-Remaining": "1"},
+    ],
+)
+def test_what_is_no_spent_day_holds_nobody_back(program: Program, headers: dict[str, str]) -> None:
+    program.sandbox.hubspot.faults.add(Fault(carried_out=True, headers=headers), times=FOREVER)
+    program.visitors(row(1))
+    assert program("run", SYNC_MIN_INTERVAL="0s").exit_code == 0
+    assert stops(program) == []

@@ -387,7 +387,15 @@ def test_a_wait_that_is_asked_for_is_kept(answer: Served, seconds: float) -> Non
     assert caller.waited_s == [seconds]
 
 
-@pytest.mark.parametrize("header", ["0", "-5", "nan", "inf", "9" * 400, "", "true"])
+def test_no_wait_wins_over_what_the_body_says() -> None:
+    body = error_body(LIMITED, "Try again in 9 seconds", retry_after=8)
+    caller, result = outcome(served(body, status=429, headers={"Retry-After": "0"}), FINE)
+    assert not isinstance(result, SyncError)
+    (waited,) = caller.waited_s
+    assert 0.5 <= waited <= 1
+
+
+@pytest.mark.parametrize("header", ["-5", "nan", "inf", "9" * 400, "", "true"])
 def test_a_senseless_wait_is_none(header: str) -> None:
     caller, result = outcome(served(error_body(LIMITED), status=429, headers={"Retry-After": header}), FINE)
     assert not isinstance(result, SyncError)

@@ -246,7 +246,6 @@ def test_the_token_does_not_follow_a_redirect() -> None:
         (says({"policyName": "SECONDLY"}, status=429, Retry_After="7"), 7.0),
         (says({}, status=429, Retry_After="Sat, 07 Feb 2026 12:00:30 GMT"), 30.0),
         (says({}, status=429, Retry_After="Sat, 07 Feb 2026 11:00:30 GMT"), 10.0),
-        (says({}, status=429, Retry_After="0"), 10.0),
         (says({}, status=429, Retry_After="soon"), 10.0),
         (says({}, status=429, Retry_After="-5"), 10.0),
         (says({}, status=423), 2.0),
@@ -260,6 +259,22 @@ def test_a_wait_is_as_long_as_hubspot_asks(answer: Answer, seconds: float) -> No
     assert [waited for waited, _ in clock.waits] == [seconds]
 
 
+@pytest.mark.parametrize(
+    ("status", "policy"), [(423, ""), (429, "TEN_SECONDLY_ROLLING"), (429, ""), (503, "")]
+)
+def test_no_wait_is_no_longer_than_our_own_and_no_hammering(status: int, policy: str) -> None:
+    clock = FakeClock()
+    answer = says({"policyName": policy}, status=status, Retry_After="0")
+    with HubSpotDouble(scripted(*[answer] * 6)) as double, client_of(double.url, clock=clock) as client:
+        with pytest.raises(UnavailableError) as caught:
+            upsert(client)
+        assert client.requests == 6
+    assert caught.value.until is None
+    waits = [waited for waited, _ in clock.waits]
+    assert all(0.5 * 2**n <= waited <= 0.5 * 2**n + 0.5 for n, waited in enumerate(waits))
+    assert len(waits) == 5
+
+
 MIDNIGHT = NOW.replace(hour=0) + timedelta(days=1)
 
 
@@ -267,6 +282,7 @@ MIDNIGHT = NOW.replace(hour=0) + timedelta(days=1)
     ("answer", "until"),
     [
         (says({"policyName": "DAILY"}, status=429), MIDNIGHT),
+        (says({"policyName": "DAILY"}, status=429, Retry_After="0"), MIDNIGHT),
         (says({"policyName": "DAILY"}, status=429, Retry_After="60"), NOW + timedelta(minutes=1)),
         (says({}, status=429, X_HubSpot_RateLimit_Daily_Remaining="0"), NOW + timedelta(hours=1)),
         (says({"policyName": "DAILY"}, status=429, Retry_After="86400"), NOW + timedelta(days=1)),

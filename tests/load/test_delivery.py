@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fakes import FakeClock
 from hubspot_double import (
+    READ,
     TOKEN,
     UPSERT,
     WANTED,
@@ -221,6 +222,47 @@ def test_nameless_contacts_are_sent_once_more_together_with_a_name() -> None:
     assert outcomes(delivery) == [Outcome.CREATED] * 3
     assert [len(inputs) for inputs in double.upserts] == [3, 2]
     assert double.upserts[1][0]["properties"] == {**NAMES, **parcels[0].properties}
+
+
+NAME_REQUIRED = "Required properties are missing: firstname, lastname"
+
+
+@pytest.mark.parametrize(
+    ("held", "named"),
+    [(None, True), ({}, True), ({"firstname": "Ann"}, False), ({"lastname": "Meier"}, False)],
+)
+def test_no_name_that_a_person_typed_is_written_over(
+    held: dict[str, str] | None,
+    named: bool,  # noqa: FBT001 -- a row of the table
+) -> None:
+    address = "ann@example.test"
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == READ and held is not None:
+            return multi_status([{"id": "501", "properties": {"email": address, **held}}])
+        if asked.path != UPSERT:
+            return all_is_well(asked)
+        inputs = asked.body["inputs"]
+        nameless = not all("lastname" in entry["properties"] for entry in inputs)
+        return partial(inputs, *([error_for("1", message=NAME_REQUIRED)] if nameless else []))
+
+    with contacts_of(answer) as (contacts, double):
+        delivery = contacts.deliver([by_email(1, address, name_properties=NAMES)])
+    assert outcomes(delivery) == [Outcome.CREATED if named else Outcome.REJECTED]
+    assert len(double.upserts) == 1 + named
+
+
+def test_who_cannot_be_looked_at_gets_no_name() -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.path == UPSERT:
+            return partial(asked.body["inputs"], error_for("1", message=NAME_REQUIRED))
+        return says({}, status=403) if asked.path == READ else all_is_well(asked)
+
+    with contacts_of(answer) as (contacts, double):
+        delivery = contacts.deliver([by_email(1, name_properties=NAMES)])
+    assert outcomes(delivery) == [Outcome.DEFERRED]
+    assert isinstance(delivery.stop, AccessRefusedError)
+    assert len(double.upserts) == 1
 
 
 def test_a_second_refusal_for_the_name_counts() -> None:

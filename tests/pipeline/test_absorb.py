@@ -102,7 +102,8 @@ def wanted_of_crm(store: Store) -> dict[tuple[str, str], dict[str, str]]:
         (
             "email" if each.contact.key.kind == "email" else "zenovay_visitor_id",
             each.contact.key.value,
-        ): properties(each.contact) | name_properties(each.contact.key)
+        ): properties(each.contact)
+        | (name_properties(each.contact.key) if each.contact.key.kind == "visitor" else {})
         for each in due(store)
     }
 

@@ -176,6 +176,7 @@ AS_MADE = {
         ({"email": "else@example.test"}, "501", False),
         ({"hs_additional_emails": "else@example.test"}, "501", False),
         ({"firstname": "Ann"}, "501", False),
+        ({"firstname": "Visitor", "lastname": "ann"}, "501", True),
         ({"createdate": "2025-05-04T12:00:00Z"}, "501", False),
         ({"createdate": "no date"}, "501", True),
         ({}, "777", False),

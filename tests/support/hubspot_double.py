@@ -226,7 +226,9 @@ def definition_of(name: str) -> dict[str, Any]:
 
 
 def all_is_well(asked: Asked) -> Answer:
-    """Every property is right, and every contact is taken."""
+    """Every property is right, and every contact is new and taken."""
     if asked.method == "GET":
         return says(definition_of(asked.path.rsplit("/", 1)[-1]))
+    if asked.path == READ:
+        return multi_status([], [{"category": "OBJECT_NOT_FOUND", "message": "not found"}])
     return multi_status([result_for(entry) for entry in asked.body["inputs"]])
