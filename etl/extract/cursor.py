@@ -129,8 +129,9 @@ class Cursor:
         step = self.pager.take(answer.value, [name(row) for row in rows], shrinks_at_end=self.order.holds)
         if step.note:
             self._notes[step.note] = None
-        if step.restarted:
+        if step.recount:
             self._count_anew()
+        if step.restarted:
             self.order, self.from_start = ListOrder(), True
         self.whole = step.done
         if not step.fresh and self._counting:

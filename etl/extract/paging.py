@@ -3,7 +3,8 @@
 Rows arrive and expire between any two requests, so the same offset does not mean the same row. Each page
 therefore begins with the last row of the page before; where that row, or another one read before, is not in
 it, rows have slipped past, and the pager steps back until two pages meet again. So no row that is in the list
-from the first request to the last is missed, in whatever order the list is.
+from the first request to the last is missed, in whatever order the list is. The rows of a page that meets no
+other are taken at once: a server that gives one page after the other, whatever is asked, gives them but once.
 
 Pure: no HTTP, and no idea of what a row means.
 """
@@ -79,13 +80,15 @@ class Step:
 
     ``fresh`` are the positions of rows that were not read before, ``behind`` is the position from which rows
     lie behind all that was read before. ``restarted`` marks the first page of a list that had to be begun
-    anew. ``note`` is what somebody should know of this server.
+    anew, and ``recount`` says that all of it is fresh once more, as some that was read before is forgotten.
+    ``note`` is what somebody should know of this server.
     """
 
     fresh: Sequence[int] = ()
     behind: int = 0
     done: bool = False
     restarted: bool = False
+    recount: bool = False
     note: str | None = None
 
 
@@ -96,6 +99,7 @@ class _Recent:
         self._most = most
         self._order: deque[str] = deque()
         self._names: set[str] = set()
+        self.has_forgotten = False
         self.add(names)
 
     def __contains__(self, name: str) -> bool:
@@ -111,6 +115,7 @@ class _Recent:
                 self._order.append(name)
         while len(self._order) > self._most:
             self._names.discard(self._order.popleft())
+            self.has_forgotten = True
 
     def last(self, count: int) -> tuple[str, ...]:
         return tuple(self._order)[-count:]
@@ -137,6 +142,7 @@ class Pager:
         self._pages = self._idle = self._longest = 0
         self._doubted = False
         self._recent = _Recent(tail, most=max(_REMEMBERED, 4 * self._size))
+        self._astray = self._nothing_astray()
         self._last = tail[-1] if tail else None
         self._previous: tuple[Sequence[str], int] = ((), 0)
 
@@ -175,7 +181,7 @@ class Pager:
             return self._end(payload)
         overlap_at = self._overlap_at(names)
         if overlap_at is None and 0 < asked.offset < self._frontier and self._recent:
-            return self._step_back()
+            return self._step_back(names)
         return self._step(payload, names, asked=asked, overlap_at=overlap_at)
 
     def _place(self) -> Place:
@@ -191,7 +197,8 @@ class Pager:
             return names.index(self._last)
         return max((at for at, name in enumerate(names) if name in self._recent), default=None)
 
-    def _step_back(self) -> Step:
+    def _step_back(self, names: Sequence[str]) -> Step:
+        """Look for where the pages meet. The rows of this one are new all the same: it may not come again."""
         self._idle += 1
         if self._idle > _MOST_IDLE:
             raise UnavailableError(
@@ -199,11 +206,23 @@ class Pager:
                 fix="Nothing is lost; run again later.",
             )
         self._back = max(4 * self._overlap, 4 * self._back)
-        return Step()
+        fresh = self._fresh(names)
+        self._astray.add(names)
+        return Step(fresh, behind=len(names))
+
+    def _nothing_astray(self) -> _Recent:
+        return _Recent((), most=max(_REMEMBERED, _MOST_IDLE * self._size))
+
+    def _fresh(self, names: Sequence[str]) -> list[int]:
+        return [at for at, name in enumerate(names) if name not in self._recent and name not in self._astray]
 
     def _step(self, payload: Payload, names: Sequence[str], *, asked: Place, overlap_at: int | None) -> Step:
         restarted = overlap_at is None and bool(self._recent) and asked.offset == 0
-        fresh = [at for at, name in enumerate(names) if name not in self._recent]
+        recount = restarted and (self._recent.has_forgotten or self._astray.has_forgotten)
+        if recount:
+            self._recent = _Recent((), most=max(_REMEMBERED, 4 * self._size))
+            self._astray = self._nothing_astray()
+        fresh = self._fresh(names)
         behind = 0 if overlap_at is None else overlap_at + 1
         gets_on, stepped_back = len(names) > behind, bool(self._back)
         if stepped_back:
@@ -221,7 +240,7 @@ class Pager:
         self._recent.add(names)
         self._previous = (names, asked.offset)
         self._pages += 1
-        return Step(fresh, behind, done=done, restarted=restarted, note=note)
+        return Step(fresh, behind, done=done, restarted=restarted, recount=recount, note=note)
 
     def _note(self, payload: Payload, names: Sequence[str], *, gets_on: bool, asked: Place) -> str | None:
         if self._doubted and gets_on:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from program import row
+from storm import FOREVER, Fault
 
 if TYPE_CHECKING:
     from program import Program
@@ -285,6 +286,27 @@ def test_every_documented_dialect_is_read(program: Program, dialect: str, paging
     ended = program.run(ZENOVAY_PAGING=paging, ZENOVAY_PAGE_SIZE="100")
 
     assert ended.exit_code == 0
+    assert len(program.sandbox.hubspot.contacts) == 250
+
+
+@pytest.mark.parametrize("paging", ["offset", "page"])
+@pytest.mark.parametrize("size", ["100", "1000"])
+@pytest.mark.parametrize("block", [True, False])
+def test_pages_that_follow_one_another_whatever_is_asked_for_are_read_to_the_end(
+    program: Program, paging: str, size: str, *, block: bool
+) -> None:
+    faults, visitors = program.sandbox.zenovay.faults, many(250)
+    for at in (0, 100, 200):
+        data = {"visitors": visitors[at : at + 100]}
+        pagination = {"pagination": {"limit": 100, "offset": at, "has_more": at < 200}} if block else {}
+        faults.add(Fault.answer(200, {"data": {**data, **pagination}}), times=1, path="/visitors")
+    faults.add(Fault.answer(200, {"data": []}), times=FOREVER, path="/visitors")
+
+    ended = program.run(ZENOVAY_PAGING=paging, ZENOVAY_PAGE_SIZE=size)
+
+    assert (ended.exit_code, ended.summary["status"]) == (0, "done")
+    assert (ended.summary["rows"]["read"], ended.summary["rows"]["accepted"]) == (250, 250)
+    assert ended.summary["watermark"]["after"]
     assert len(program.sandbox.hubspot.contacts) == 250
 
 

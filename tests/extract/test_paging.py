@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.errors import ContractBrokenError
+from etl.extract import paging
 from etl.extract.paging import Pager, place
 from etl.extract.payload import Payload
 from etl.extract.windows import narrowest
@@ -128,11 +129,28 @@ def test_pages_of_one_row_cannot_overlap() -> None:
 def test_rows_that_slipped_past_are_fetched_by_stepping_back() -> None:
     pager = pager_of(size=4)
     take(pager, "a", "b", "c", "d", more=True)
-    assert not take(
-        pager, "f", "g", "h", "i", more=True, shrinks_at_end=False
-    ).fresh  # "a" and "b" have expired
+    astray = take(pager, "f", "g", "h", "i", more=True, shrinks_at_end=False)  # "a" and "b" have expired
+    assert (astray.fresh, astray.behind, astray.done) == ([0, 1, 2, 3], 4, False)
     assert pager.params["offset"] == "0"
-    assert take(pager, "c", "d", "e", "f", more=True).fresh == [2, 3]
+    assert take(pager, "c", "d", "e", "f", more=True).fresh == [2], "the others came before"
+    assert take(pager, "f", "g", "h", "i", "j", more=False).fresh == [4]
+
+
+def test_a_list_that_is_begun_anew_is_counted_anew_only_where_rows_were_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for most, recounts in ((10_000, False), (1, True)):
+        monkeypatch.setattr(paging, "_REMEMBERED", most)
+        pager = pager_of(size=4)
+        while pager.offset < 30:
+            take(pager, *rows(pager.offset, pager.offset + 4), more=True)
+        new = 1000
+        while pager.offset:
+            new += 4
+            take(pager, *rows(new, new + 4), more=True, shrinks_at_end=False)
+        step = take(pager, *rows(1002, 1010), more=True, shrinks_at_end=False)
+        assert (step.restarted, step.recount) == (True, recounts)
+        assert len(step.fresh) == (8 if recounts else 2), "those from 1004 on came before"
 
 
 def test_an_empty_page_is_the_end_only_of_a_list_that_shrinks_at_its_end() -> None:
