@@ -73,8 +73,15 @@ def due_again(site: Site, outcome: Outcome, turn: Turn) -> datetime:
             spread = timedelta(seconds=_hash(site.name) % _seconds(min(site.every, SPREAD)))
             return turn.until + AHEAD + spread
         return turn.now + pause(turn.failures + 1, site.every)
-    served = min(turn.due or turn.started, turn.started + site.every)
-    return on_grid(site, max(turn.started, served))
+    due = turn.due or turn.started
+    if due - turn.started > ahead(site.every):  # its time has not come: it was run twice, say
+        return min(due, on_grid(site, turn.started) + site.every)
+    return on_grid(site, max(turn.started, due))
+
+
+def ahead(every: timedelta) -> timedelta:
+    """So soon after a look what is due each ``every`` is taken along."""
+    return min(AHEAD, every / 4)
 
 
 def pause(failures: int, longest: timedelta) -> timedelta:

@@ -47,13 +47,25 @@ def test_what_a_retry_cannot_mend_is_due_at_its_next_time(code: int, late: timed
     assert due_again(SITE, Outcome(code), turn) == due + EVERY
 
 
-@pytest.mark.parametrize("early", [timedelta(seconds=1), 3 * MINUTE, EVERY, 100 * EVERY])
+@pytest.mark.parametrize("early", [timedelta(seconds=1), AHEAD])
 def test_a_run_that_began_a_little_early_is_that_of_its_time(early: timedelta) -> None:
     due = on_grid(SITE, NOW)
-    turn = Turn(due - early, now=due, due=due)
 
-    found = due_again(SITE, Outcome(0), turn)
-    assert found == due + EVERY if early <= EVERY else found <= turn.started + 2 * EVERY
+    assert due_again(SITE, Outcome(0), Turn(due - early, now=due, due=due)) == due + EVERY
+
+
+@pytest.mark.parametrize("early", [AHEAD + timedelta(seconds=1), EVERY - timedelta(seconds=1)])
+@pytest.mark.parametrize("outcome", [Outcome(0), Outcome(0, rested=True), Outcome(5)])
+def test_a_run_before_its_time_leaves_that_as_it_is(outcome: Outcome, early: timedelta) -> None:
+    """Such as the second of two that were queued at once."""
+    due = on_grid(SITE, NOW)
+
+    assert due_again(SITE, outcome, Turn(due - early, now=due, due=due)) == due
+
+
+def test_a_time_that_lies_too_far_ahead_is_not_kept() -> None:
+    turn = Turn(NOW, now=NOW, due=on_grid(SITE, NOW) + 100 * EVERY)
+    assert due_again(SITE, Outcome(0), turn) <= NOW + 2 * EVERY
 
 
 def test_a_site_that_was_not_read_for_a_day_does_not_catch_up_on_each_time() -> None:
