@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.instants import duration
-from etl.naming import nearest, shown
+from etl.naming import SECRETS, nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,6 @@ NAME_SHAPE = "begin with a small letter; then letters, digits, - and _, 40 in al
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 _NO_WEBSITE = re.compile(r"[/?#,\s]")
 _LONGEST_WEBSITE = 255
-_SECRETS = ("zv_", "pat-")
 _INLINE = frozenset(
     {"secret", "key", "api_key", "zenovay_api_key", "token", "access_token", "hubspot_access_token"}
 )
@@ -197,7 +196,7 @@ def is_name(text: str) -> bool:
 
 def _is_secret(value: Any) -> bool:
     texts = value if isinstance(value, list) else [value]
-    return any(isinstance(text, str) and text.strip(" \"'").startswith(_SECRETS) for text in texts)
+    return any(isinstance(text, str) and text.strip(" \"'").startswith(SECRETS) for text in texts)
 
 
 def _text(value: Any, *, listed: bool) -> str | None:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _FOREIGN_PROPERTY = re.compile(r"hs_|hubspot_|ip_|email$|hs$|lastmodifieddate$|createdate$")
-_KEY = re.compile(r"(?!zv_|pat-)[a-z_][a-z0-9_-]{0,59}", re.IGNORECASE)
+SECRETS = ("zv_", "pat-")
+"""What secrets of Zenovay and of HubSpot begin with."""
+
+_KEY = re.compile(rf"(?!{'|'.join(SECRETS)})[a-z_][a-z0-9_-]{{0,59}}", re.IGNORECASE)
 
 
 def shown(key: str) -> str:

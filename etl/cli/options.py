@@ -26,10 +26,9 @@ def _noted(key: str) -> Any:
 
 def _noted_portal(context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> None:
     """A callback that notes the one portal that was given, wherever that was."""
-    given = {*values, *filter(None, [context.meta.get(_PORTAL)])}
-    if len(given) > 1:
-        raise click.UsageError("--portal names several portals: give one of them.", context)
-    context.meta.update(dict.fromkeys([_PORTAL], next(iter(given))) if given else {})
+    for value in values:
+        if context.meta.setdefault(_PORTAL, value) != value:
+            raise click.UsageError("--portal names several portals: give one of them.", context)
 
 
 def refuse_portal() -> None:

@@ -141,8 +141,7 @@ class Pager:
         self._back = 0
         self._pages = self._idle = self._longest = 0
         self._doubted = False
-        self._recent = _Recent(tail, most=max(_REMEMBERED, 4 * self._size))
-        self._astray = self._nothing_astray()
+        self._recent, self._astray = self._memory(4, tail), self._memory(_MOST_IDLE)
         self._last = tail[-1] if tail else None
         self._previous: tuple[Sequence[str], int] = ((), 0)
 
@@ -210,8 +209,8 @@ class Pager:
         self._astray.add(names)
         return Step(fresh, behind=len(names))
 
-    def _nothing_astray(self) -> _Recent:
-        return _Recent((), most=max(_REMEMBERED, _MOST_IDLE * self._size))
+    def _memory(self, pages: int, names: Sequence[str] = ()) -> _Recent:
+        return _Recent(names, most=max(_REMEMBERED, pages * self._size))
 
     def _fresh(self, names: Sequence[str]) -> list[int]:
         return [at for at, name in enumerate(names) if name not in self._recent and name not in self._astray]
@@ -220,8 +219,7 @@ class Pager:
         restarted = overlap_at is None and bool(self._recent) and asked.offset == 0
         recount = restarted and (self._recent.has_forgotten or self._astray.has_forgotten)
         if recount:
-            self._recent = _Recent((), most=max(_REMEMBERED, 4 * self._size))
-            self._astray = self._nothing_astray()
+            self._recent, self._astray = self._memory(4), self._memory(_MOST_IDLE)
         fresh = self._fresh(names)
         behind = 0 if overlap_at is None else overlap_at + 1
         gets_on, stepped_back = len(names) > behind, bool(self._back)

@@ -133,7 +133,7 @@ class Engine:
         self._app = App(connector=PsycopgConnector(pool_factory=_Pool, kwargs=_arguments(url), **_POOL))
         self._jobs = self._app.job_manager
         self._duties = duties
-        self._doing: set[int] = set()
+        self._doing: set[int | None] = set()
         self._missing: set[int] = set()
         self._ticks: set[int | None] = set()
         self._register(duties)
@@ -205,13 +205,12 @@ class Engine:
         """A job, which is noted as long as it is done."""
         job: Job = context.job
         self._queues.take(job.queue)
-        if job.id is not None:
-            self._doing.add(job.id)
+        self._doing.add(job.id)
         try:
             return await call()
         finally:
             self._queues.release(job.queue)
-            self._doing -= {job.id}
+            self._doing.discard(job.id)
 
     async def _look_after(self, number: int, *, stopping: bool) -> None:
         """End what this worker is said to do, and does not, and see whether a tick is needed.
@@ -440,5 +439,5 @@ def _arguments(url: str) -> dict[str, Any]:
     _, arguments = parsed.get_dialect()().create_connect_args(parsed.difference_update_query([SCHEMA]))
     schema = schema_of(parsed)
     ours = _SERVER | ({"search_path": schema} if schema else {})
-    options = [*filter(None, [arguments.pop("options", "")]), *(f"-c {name}={ours[name]}" for name in ours)]
-    return {**CLIENT, **arguments, "autocommit": True, "options": " ".join(options)}
+    options = [arguments.pop("options", ""), *(f"-c {name}={value}" for name, value in ours.items())]
+    return {**CLIENT, **arguments, "autocommit": True, "options": " ".join(options).lstrip()}

@@ -67,12 +67,9 @@ class Roll:
 
         Such is an older number of a process that lives, too: the engine had forgotten it.
         """
-        others = workers.alias()
+        is_dead, others = _W.id.not_in(living), workers.alias()
         same = and_(others.c.host == _W.host, others.c.pid == _W.pid, others.c.id.in_(living))
-        self._connection.execute(
-            delete(workers).where(_W.id.not_in(living), select(others.c.id).where(same).exists())
-        )
-        is_dead = _W.id.not_in(living)
+        self._connection.execute(delete(workers).where(is_dead, select(others.c.id).where(same).exists()))
         found = self._connection.execute(
             update(workers)
             .where(is_dead == _W.gone_at.is_(None))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, and_, case, func, literal, select, text, type_coerce, update
+from sqlalchemy import and_, case, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.errors import LockedError
@@ -15,8 +15,7 @@ from etl.fleet.outcome import INTERRUPTED, SOON, UNAVAILABLE
 from etl.fleet.roster import Name
 from etl.fleet.stops import key_row, portal_row, stopped_until
 from etl.fleet.tables import limits, portals, sites
-from etl.fleet.timing import AHEAD, SPREAD, Due, Turn, due_again, on_grid, pause
-from etl.instants import microseconds
+from etl.fleet.timing import AHEAD, SPREAD, Due, Turn, ahead, due_again, on_grid, pause
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -33,11 +32,6 @@ _NOT_HEEDED = INTERRUPTED | SOON
 _NOW = text("SELECT clock_timestamp()")
 _S, _P = sites.c, portals.c
 _INSTANT = _S.due_at.type
-_SOONEST = type_coerce(_S.due_at, BigInteger) - func.least(
-    _S.every * 250_000, AHEAD // timedelta(microseconds=1)
-)
-"""From when on a site may be run, in microseconds."""
-
 _LONGEST_AFTER_DEATH = timedelta(hours=1)
 
 
@@ -123,12 +117,16 @@ class Schedule:
     def due(self) -> list[Due]:
         """What is due, or almost, the oldest first; nothing of a portal that is paused, or left alone."""
         rows = self.connection.execute(
-            select(_S.portal, _S.website, _P.failures > 0)
+            select(_S.portal, _S.website, _P.failures > 0, _S.due_at, _S.every)
             .join_from(sites, portals, _P.name == _S.portal)
-            .where(microseconds(self.now) >= _SOONEST, *is_open(self.now))
+            .where(_S.due_at <= self.now + AHEAD, *is_open(self.now))
             .order_by(_S.due_at, _S.portal, _S.website)
         )
-        return [Due(Name(portal, website), down) for portal, website, down in rows]
+        return [
+            Due(Name(portal, website), down)
+            for portal, website, down, due, every in rows
+            if due - self.now <= ahead(timedelta(seconds=every))
+        ]
 
     def begin(self, site: Site, worker: int | None) -> Started | None:
         """Write down that ``worker`` runs the site; None where it is not to be run now, after all."""

@@ -45,6 +45,11 @@ class Range:
     """So many were spent on it before."""
 
 
+def undeclared(portal: str, key: str) -> str:
+    """Why a range does not go on that is read with a key which has nothing of the portal."""
+    return f"Nothing of {portal} is read with the key {key} any more."
+
+
 def slices_in_turn(due: Iterable[Range], going: Collection[Range], roster: Roster) -> list[Range]:
     """Which slices of those that are ``due``, the oldest first, are to be queued beside those ``going``.
 
@@ -95,7 +100,7 @@ class Slices:
         """End what could go on for an hour, and is read with a key that nobody declares for it any more."""
         for each in self.due(before=self._now - _LONGEST_PAUSE):
             if not roster.has(each.portal, each.key):
-                reason = f"Nothing of {each.portal} is read with the key {each.key} any more."
+                reason = undeclared(each.portal, each.key)
                 facts = {"exit_code": SettingsError.exit_code, "reason": reason, "ended_at": self._now}
                 self._connection.execute(update(backfills).where(_B.id == each.number).values(facts))
 

@@ -13,6 +13,7 @@ from etl.load.records import archive
 from etl.load.side import HubSpotSide
 from etl.load.statuses import complaint_in, object_of, results_of
 from etl.load.verdicts import BatchAnswer, deferred, read_verdicts, refused
+from etl.models.contact import NAMES
 from etl.models.verdict import REJECTED, TAKEN, Delivery, Verdict
 from etl.pipeline.refusals import Refusals
 from etl.retry import TransientError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NAMES = ("firstname", "lastname")
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _WHOLE_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, _TOO_LARGE})
 
@@ -129,7 +129,7 @@ class HubSpotContacts(HubSpotSide):
         """
         found: set[int] = set()
         for by in {parcel.found_by[0] for parcel in parcels}:
-            asked = [parcel._replace(asks=_NAMES) for parcel in parcels if parcel.found_by[0] == by]
+            asked = [parcel._replace(asks=NAMES) for parcel in parcels if parcel.found_by[0] == by]
             sight = self._read(asked)
             nameless = {number for number, shown in sight.found.items() if not _has_a_name(shown)}
             found |= sight.missing | nameless
@@ -211,7 +211,7 @@ def _answer(reply: Reply) -> Mapping[str, Any] | Complaint:
 
 
 def _has_a_name(shown: ShownContact) -> bool:
-    return any(shown.properties.get(name) for name in _NAMES)
+    return any(shown.properties.get(name) for name in NAMES)
 
 
 def _lacks_a_name(parcel: Parcel, said: Complaint) -> bool:

@@ -29,6 +29,10 @@ RECORD_ID = "hs_object_id"
 """The property of a record's own id."""
 
 
+NAMES = ("firstname", "lastname")
+"""The properties of a person's name."""
+
+
 class ContactKey(NamedTuple):
     """Leads to a contact: an e-mail address (trimmed, lower-cased), a visitor id, or a record's id.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etl.instants import parsed
 from etl.models.clocks import FAR
-from etl.models.contact import EMAIL, Written
+from etl.models.contact import EMAIL, NAMES, Written
 from etl.models.difference import ValueChange
 from etl.transform import name_properties
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     _Same = Callable[[str, str], bool]
 
-_NAMES = ("firstname", "lastname")
 _CREATED_AT = "createdate"
 
 
@@ -187,7 +186,7 @@ def _without(texts: Mapping[str, str], names: Collection[str]) -> Texts:
 
 def made_properties(entry: LedgerEntry) -> tuple[str, ...]:
     """What has to be seen of a record to tell whether it is as it was made, beside its addresses."""
-    return (*_written_names(entry.written), *_NAMES, _CREATED_AT)
+    return (*_written_names(entry.written), *NAMES, _CREATED_AT)
 
 
 def is_as_made(
@@ -207,7 +206,7 @@ def is_as_made(
         and (created is None or created >= began - FAR)
         and bool(names)
         and all(synced.is_among(name, held.get(name, ""), written.ours(name)) for name in names)
-        and all(held.get(name, "") in ("", placeholders.get(name, "")) for name in _NAMES)
+        and all(held.get(name, "") in ("", placeholders.get(name, "")) for name in NAMES)
         and _has_our_address(entry.key, held)
     )
 

@@ -191,8 +191,8 @@ class Limits:
 
     def was_stopped(self, api: str) -> bool:
         """Whether our account was stopped, and has not been found well since."""
-        _, stop = self._rows().get((api, self._accounts[api]), (None, (None,)))
-        return stop[0] is not None
+        row = self._rows().get((api, self._accounts[api]))
+        return row is not None and row[1][0] is not None
 
     def stops(self) -> list[tuple[str, Stop]]:
         """The stops that are in force, of whichever account, with their API."""

@@ -46,11 +46,12 @@ def run(portal: str, *, now: bool) -> int:
     """
     fleet = declared()
     fleet.tenants_of(portal)
-    sites = roster_of(fleet).of_portal(portal)
+    roster = roster_of(fleet)
+    sites = roster.of_portal(portal)
     with shared(fleet) as connection:
         schedule = Schedule(connection)
         refuse_paused(portal, schedule.paused_at(portal))
-        schedule.enrol(roster_of(fleet))
+        schedule.enrol(roster)
         schedule.hurry([site.name for site in sites], at_once=now)
         alive = living(connection)
     queued = queue(fleet.url, [Order(portal, site.key, site=site.name, soon=True) for site in sites])

@@ -10,7 +10,7 @@ from etl.cli.tenants import sync_tenant, sync_tenant_past
 from etl.clock import SystemClock
 from etl.errors import SettingsError, SyncError, UnavailableError
 from etl.fleet.outcome import Counts, Outcome
-from etl.fleet.slices import SLICE
+from etl.fleet.slices import SLICE, undeclared
 from etl.models.summary import Status
 from etl.state.failures import NewerError
 from etl.state.store import peek_state
@@ -46,9 +46,7 @@ class TenantWork:
         """A slice of so many requests to Zenovay."""
         found = [tenant for tenant in self._fleet.tenants_of(portal) if tenant.key == key]
         if not found:
-            return Outcome(
-                SettingsError.exit_code, f"Nothing of {portal} is read with the key {key} any more."
-            )
+            return Outcome(SettingsError.exit_code, undeclared(portal, key))
         with logs.of_portal(portal):
             ended = sync_tenant_past(found[0], self._clock, window=(since, until), max_requests=SLICE)
         return self._outcome(found[0], ended)
